@@ -1,0 +1,26 @@
+package digest
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+)
+
+// Credential is what one account proves itself with. Passwords are not kept: HA1 is all that either
+// side needs (RFC 7616 §3.4.2, RFC 8760). An empty HA1 means that its algorithm is not accepted.
+type Credential struct {
+	Username string
+	Realm    string
+	SHA256   string // lower-case hex of SHA-256(username:realm:password)
+	MD5      string // lower-case hex of MD5(username:realm:password)
+}
+
+// NewCredential makes both hashes of a password.
+func NewCredential(username, realm, password string) Credential {
+	a1 := []byte(username + ":" + realm + ":" + password)
+	s, m := sha256.Sum256(a1), md5.Sum(a1)
+	return Credential{
+		Username: username, Realm: realm,
+		SHA256: hex.EncodeToString(s[:]), MD5: hex.EncodeToString(m[:]),
+	}
+}

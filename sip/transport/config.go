@@ -1,0 +1,62 @@
+package transport
+
+import "time"
+
+// Proto is a SIP transport as it stands in a Via (RFC 3261 §18, RFC 7118 §5).
+type Proto uint8
+
+// The transports that we speak.
+const (
+	UDP Proto = iota + 1
+	TCP
+	TLS
+	WS
+	WSS
+)
+
+var protoNames = [...]string{UDP: "UDP", TCP: "TCP", TLS: "TLS", WS: "WS", WSS: "WSS"}
+
+// String is the token of a Via: UDP, TCP, TLS, WS or WSS.
+func (p Proto) String() string {
+	if p == 0 || int(p) >= len(protoNames) {
+		return "UNKNOWN"
+	}
+	return protoNames[p]
+}
+
+// Reliable tells whether the transport retransmits by itself (RFC 3261 §17).
+func (p Proto) Reliable() bool { return p != UDP }
+
+// Secure tells whether the hop is encrypted.
+func (p Proto) Secure() bool { return p == TLS || p == WSS }
+
+// Listen is one listening socket of the switch.
+type Listen struct {
+	Name        string   // the block's label, for logs and metrics
+	Proto       Proto    // what is spoken on it
+	Address     string   // host:port to bind; the host may be 0.0.0.0, [::] or empty
+	Advertise   string   // host or host:port that peers outside see; empty: the address a packet came to
+	Certificate string   // PEM file, TLS and WSS; read again when it changes
+	Key         string   // PEM file, TLS and WSS
+	ClientCA    string   // PEM file: ask for a client certificate and verify it against these; empty: none asked
+	Origins     []string // WS and WSS: Origins admitted; empty: only requests without Origin or from our own host; "*": any
+}
+
+// Limits bound what strangers may hold. The zero value of a field means its default.
+type Limits struct {
+	Connections          int           // all connections together; default 20000
+	ConnectionsPerSource int           // from one IP address (IPv6: one /64); default 200
+	WriteQueue           int           // bytes waiting in one connection before it is closed; default 256 KiB
+	FirstMessage         time.Duration // from accept to the first whole message; default 10 s
+	Idle                 time.Duration // nothing received on a connection; default 10 min
+	Write                time.Duration // one write; default 10 s
+	Message              int           // bytes of one message; default 65535
+}
+
+// Config is what the transport room needs to start.
+type Config struct {
+	Listen []Listen
+	Limits Limits
+	// UDPReaders is the number of sockets (SO_REUSEPORT) of each UDP listener; 0: one for each core, at most 8.
+	UDPReaders int
+}
