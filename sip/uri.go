@@ -1,0 +1,276 @@
+package sip
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Errors of ParseURI.
+var (
+	ErrURI       = errors.New("sip: malformed URI")
+	ErrURIScheme = errors.New("sip: unknown URI scheme")
+)
+
+// URI is a sip, sips or tel URI taken apart (RFC 3261 §19.1, RFC 3966). Texts stand as they came, escapes
+// included.
+type URI struct {
+	Scheme   string // "sip", "sips" or "tel", in lower case
+	User     string // user part, or a tel URI's number; escaped as it came
+	Password string
+	Host     string // lower or upper case as it came; IPv6 without its brackets
+	Port     uint16 // 0: none given
+	Params   Params // from the first ";" on
+	Headers  string // what follows "?"
+	V6       bool   // the host is an IPv6 reference
+}
+
+// ParseURI takes a URI apart. It returns ErrURIScheme for schemes other than sip, sips and tel, and ErrURI
+// for what breaks the grammar.
+func ParseURI(s string) (u URI, err error) {
+	colon := strings.IndexByte(s, ':')
+	if colon <= 0 {
+		return URI{}, ErrURI
+	}
+	rest := s[colon+1:]
+	switch scheme := s[:colon]; {
+	case EqualFold(scheme, "sip"):
+		u.Scheme = "sip"
+	case EqualFold(scheme, "sips"):
+		u.Scheme = "sips"
+	case EqualFold(scheme, "tel"):
+		return parseTel(rest)
+	default:
+		if !IsToken(scheme) {
+			return URI{}, ErrURI
+		}
+		return URI{}, ErrURIScheme
+	}
+	for i := 0; i < len(rest); i++ {
+		if c := rest[i]; c <= ' ' || c == '<' || c == '>' || c == '"' || c == 0x7f {
+			return URI{}, ErrURI
+		}
+	}
+	// The user part may hold ";" and "?", so the "@" is found first (RFC 4475 §3.1.1.9).
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		u.User, u.Password, _ = strings.Cut(rest[:at], ":")
+		if u.User == "" || strings.IndexByte(rest[:at], '@') >= 0 || !validEscapes(rest[:at]) {
+			return URI{}, ErrURI
+		}
+		rest = rest[at+1:]
+	}
+	if q := strings.IndexByte(rest, '?'); q >= 0 {
+		rest, u.Headers = rest[:q], rest[q+1:]
+		if u.Headers == "" {
+			return URI{}, ErrURI
+		}
+	}
+	if semi := strings.IndexByte(rest, ';'); semi >= 0 {
+		rest, u.Params = rest[:semi], Params(rest[semi:])
+	}
+	u.Host, u.Port, u.V6, err = splitHostPort(rest)
+	return u, err
+}
+
+func parseTel(rest string) (URI, error) {
+	u := URI{Scheme: "tel"}
+	if semi := strings.IndexByte(rest, ';'); semi >= 0 {
+		rest, u.Params = rest[:semi], Params(rest[semi:])
+	}
+	u.User = rest
+	digits := 0
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case '0' <= c && c <= '9', unhex(c) < 16, c == '*', c == '#':
+			digits++
+		case c == '+' && i == 0:
+		case c == '-' || c == '.' || c == '(' || c == ')':
+		default:
+			return URI{}, ErrURI
+		}
+	}
+	if digits == 0 {
+		return URI{}, ErrURI
+	}
+	return u, nil
+}
+
+// Number is a tel URI's number without its visual separators, or the unescaped user part of a sip URI.
+func (u URI) Number() string {
+	if u.Scheme != "tel" {
+		text, ok := Unescape(u.User)
+		if !ok {
+			return u.User
+		}
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("-.()", r) {
+			return -1
+		}
+		return r
+	}, u.User)
+}
+
+// splitHostPort reads host, host:port, [v6] or [v6]:port; blanks round ":" are taken (RFC 3261 §7.3.1).
+func splitHostPort(s string) (host string, port uint16, v6 bool, err error) {
+	rest := ""
+	if s != "" && s[0] == '[' {
+		end := strings.IndexByte(s, ']')
+		if end < 0 {
+			return "", 0, false, ErrURI
+		}
+		host, rest, v6 = s[1:end], Trim(s[end+1:]), true
+		if a, e := netip.ParseAddr(host); e != nil || !a.Is6() || a.Zone() != "" {
+			return "", 0, false, ErrURI
+		}
+	} else {
+		host = s
+		if c := strings.IndexByte(s, ':'); c >= 0 {
+			host, rest = Trim(s[:c]), s[c:]
+		}
+		if !isHost(host) {
+			return "", 0, false, ErrURI
+		}
+	}
+	if rest == "" {
+		return host, 0, v6, nil
+	}
+	n, ok := Digits(Trim(rest[1:]))
+	if rest[0] != ':' || !ok || n == 0 || n > 65535 {
+		return "", 0, false, ErrURI
+	}
+	return host, uint16(n), v6, nil
+}
+
+// isHost admits names and IPv4 addresses. Underscores are not in the grammar, but in many networks.
+func isHost(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if !('0' <= c && c <= '9' || 'a' <= lower(c) && lower(c) <= 'z' || c == '-' || c == '.' || c == '_') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 255
+}
+
+func validEscapes(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' {
+			if i+2 >= len(s) || unhex(s[i+1]) > 15 || unhex(s[i+2]) > 15 {
+				return false
+			}
+			i += 2
+		}
+	}
+	return true
+}
+
+// HostPort writes host[:port], an IPv6 host in brackets.
+func (u URI) HostPort() string {
+	h := u.Host
+	if u.V6 {
+		h = "[" + h + "]"
+	}
+	if u.Port != 0 {
+		h += ":" + strconv.Itoa(int(u.Port))
+	}
+	return h
+}
+
+// String writes the URI; what was parsed comes out as it went in, but for the scheme's case.
+func (u URI) String() string {
+	var b strings.Builder
+	b.WriteString(u.Scheme)
+	b.WriteByte(':')
+	b.WriteString(u.User)
+	if u.Scheme == "tel" {
+		b.WriteString(string(u.Params))
+		return b.String()
+	}
+	if u.Password != "" {
+		b.WriteByte(':')
+		b.WriteString(u.Password)
+	}
+	if u.User != "" {
+		b.WriteByte('@')
+	}
+	b.WriteString(u.HostPort())
+	b.WriteString(string(u.Params))
+	if u.Headers != "" {
+		b.WriteByte('?')
+		b.WriteString(u.Headers)
+	}
+	return b.String()
+}
+
+// AOR is the address of record as a key: scheme, unescaped user and lower-case host; no port, parameters
+// or headers (RFC 3261 §10.3 step 5).
+func (u URI) AOR() string {
+	if u.Scheme == "tel" {
+		return "tel:" + u.Number()
+	}
+	return u.Scheme + ":" + u.Number() + "@" + strings.ToLower(u.Host)
+}
+
+// Addr is the host as an address, where it is one.
+func (u URI) Addr() (netip.Addr, bool) {
+	a, err := netip.ParseAddr(u.Host)
+	return a, err == nil
+}
+
+// Equal compares two URIs by RFC 3261 §19.1.4: case matters in the user part only, escapes do not, and
+// user, ttl, method, maddr and transport count even when only one side has them.
+func (u URI) Equal(v URI) bool {
+	if u.Scheme != v.Scheme || u.Port != v.Port || !EqualFold(u.Host, v.Host) ||
+		!equalEscaped(u.User, v.User) || !equalEscaped(u.Password, v.Password) {
+		return false
+	}
+	return paramsAgree(u.Params, v.Params) && paramsAgree(v.Params, u.Params) && sameHeaders(u.Headers, v.Headers)
+}
+
+func equalEscaped(a, b string) bool {
+	if a == b {
+		return true
+	}
+	x, ok1 := Unescape(a)
+	y, ok2 := Unescape(b)
+	return ok1 && ok2 && x == y
+}
+
+func paramsAgree(p, q Params) bool {
+	for name, value := range p.All() {
+		other, ok := q.Get(name)
+		if ok && !EqualFold(Unquote(value), other) {
+			return false
+		}
+		if !ok {
+			switch strings.ToLower(name) {
+			case "user", "ttl", "method", "maddr", "transport":
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func sameHeaders(a, b string) bool {
+	if a == "" && b == "" {
+		return true
+	}
+	x, y := strings.Split(a, "&"), strings.Split(b, "&")
+	if len(x) != len(y) {
+		return false
+	}
+	for _, h := range x {
+		found := false
+		for _, g := range y {
+			found = found || EqualFold(h, g)
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
