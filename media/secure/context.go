@@ -1,0 +1,212 @@
+package secure
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/pion/rtcp"
+	pionrtp "github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+
+	"tandem/media/rtp"
+)
+
+const (
+	// MaxOverhead is how many bytes Protect adds at most: a GCM tag and the SRTCP index. The MKI of a peer's key is never on what we send.
+	MaxOverhead = 20
+
+	// replayWindow is in packets, above the 64 that RFC 3711 §3.3.2 asks for: 10 s of voice at 50 packets a second, so that a
+	// reordering path costs nothing.
+	replayWindow = 512
+
+	// maxSources bounds the SSRCs of one direction, as each costs state. A peer that takes a new one with every hold and transfer
+	// stays far below; one that floods us with fresh authentic ones is counted as Excess.
+	maxSources = 256
+)
+
+// Errors of a Context. Each is counted too; none ends a call.
+var (
+	ErrAuth    = errors.New("secure: authentication failed")
+	ErrReplay  = errors.New("secure: replayed or too old")
+	ErrPacket  = errors.New("secure: not an SRTP packet")
+	ErrExcess  = errors.New("secure: too many sources")
+	ErrNoRoom  = errors.New("secure: no room behind the packet for the tag")
+	ErrExpired = errors.New("secure: key has protected all the packets it may")
+)
+
+// Counts of what a Context did.
+type Counts struct {
+	Packets   uint64 // went through
+	Auth      uint64 // authentication failed, or unknown MKI
+	Replayed  uint64 // seen before, or older than the window
+	Malformed uint64
+	Excess    uint64 // from more sources than we follow
+	Failed    uint64 // could not be protected
+}
+
+// A Context protects or unprotects the packets of one direction, RTP and RTCP, with one Key: use it for one or the other, never for both.
+type Context struct {
+	suite  *suiteFacts
+	mki    int
+	pion   *srtp.Context
+	counts Counts
+	heard  sources
+	heardC sources
+
+	// Reused for every packet, that nothing be allocated.
+	header  pionrtp.Header
+	control rtcp.Header
+}
+
+// sources are the SSRCs that have authenticated, the latest in front.
+type sources []uint32
+
+// NewContext makes a Context for a key.
+func NewContext(k Key) (*Context, error) {
+	f := k.Suite.facts()
+	if f.name == "" {
+		return nil, ErrSuite
+	}
+	// A bare context has no replay protection unless it is asked for.
+	opts := []srtp.ContextOption{srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow)}
+	if k.mki != "" {
+		opts = append(opts, srtp.MasterKeyIndicator([]byte(k.mki)))
+	}
+	secret := k.secret()
+	c, err := srtp.CreateContext(secret[:f.key], secret[f.key:], f.profile, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &Context{suite: f, mki: len(k.mki), pion: c}, nil
+}
+
+// Counts is a copy of the counters.
+func (c *Context) Counts() Counts { return c.counts }
+
+// ROC is the rollover counter of a source (RFC 3711 §3.2.1); false if it has not been heard.
+func (c *Context) ROC(ssrc uint32) (uint32, bool) { return c.pion.ROC(ssrc) }
+
+// SetROC gives the rollover counter of a source, as when a call in progress is taken over.
+func (c *Context) SetROC(ssrc, roc uint32) { c.pion.SetROC(ssrc, roc) }
+
+// ProtectRTP turns the RTP packet p into SRTP in its own buffer, which must have MaxOverhead bytes of room behind it (MKI length more,
+// for a key that has one), and returns the longer slice of the same buffer.
+func (c *Context) ProtectRTP(p rtp.Packet) ([]byte, error) {
+	if cap(p) < len(p)+c.suite.rtpTag+c.mki {
+		c.counts.Failed++
+		return nil, ErrNoRoom
+	}
+	out, err := c.pion.EncryptRTP(p[:0], p, &c.header)
+	if err != nil {
+		c.counts.Failed++
+		return nil, ErrExpired
+	}
+	c.counts.Packets++
+	return out, nil
+}
+
+// UnprotectRTP checks and decrypts the SRTP packet b in its own buffer. On an error the buffer's contents are of no use any more.
+func (c *Context) UnprotectRTP(b []byte) (rtp.Packet, error) {
+	p, err := rtp.ParseProtected(b)
+	if err != nil || len(b) < rtp.HeaderLen+c.suite.rtpTag+c.mki {
+		return nil, c.malformed()
+	}
+	if _, err := c.header.Unmarshal(b); err != nil {
+		return nil, c.malformed()
+	}
+	if c.heard.full(p.SSRC()) {
+		c.counts.Excess++
+		return nil, ErrExcess
+	}
+	out, err := c.pion.DecryptRTP(b[:0], b, &c.header)
+	if err != nil {
+		return nil, c.refused(err)
+	}
+	c.heard.note(p.SSRC())
+	c.counts.Packets++
+	// Authentic, and still it may be nonsense: now the padding can be checked.
+	p, err = rtp.Parse(out)
+	if err != nil {
+		return nil, c.malformed()
+	}
+	return p, nil
+}
+
+// ProtectRTCP turns the RTCP compound b into SRTCP in its own buffer, like ProtectRTP.
+func (c *Context) ProtectRTCP(b rtp.Compound) ([]byte, error) {
+	if cap(b) < len(b)+c.suite.rtcpTagAndIdx+c.mki {
+		c.counts.Failed++
+		return nil, ErrNoRoom
+	}
+	out, err := c.pion.EncryptRTCP(b[:0], b, &c.control)
+	if err != nil {
+		c.counts.Failed++
+		return nil, ErrExpired
+	}
+	c.counts.Packets++
+	return out, nil
+}
+
+// UnprotectRTCP checks and decrypts the SRTCP packet b in its own buffer and checks the compound inside.
+func (c *Context) UnprotectRTCP(b []byte) (rtp.Compound, error) {
+	if len(b) < 8+c.suite.rtcpTagAndIdx+c.mki || len(b) > rtp.MaxPacket || b[0]>>6 != 2 {
+		return nil, c.malformed()
+	}
+	ssrc := binary.BigEndian.Uint32(b[4:])
+	if c.heardC.full(ssrc) {
+		c.counts.Excess++
+		return nil, ErrExcess
+	}
+	out, err := c.pion.DecryptRTCP(b[:0], b, &c.control)
+	if err != nil {
+		return nil, c.refused(err)
+	}
+	c.heardC.note(ssrc)
+	c.counts.Packets++
+	compound, err := rtp.ParseCompound(out)
+	if err != nil {
+		return nil, c.malformed()
+	}
+	return compound, nil
+}
+
+func (c *Context) malformed() error {
+	c.counts.Malformed++
+	return ErrPacket
+}
+
+// refused tells authentication from replay. What else could be wrong with the packet was ruled out before.
+func (c *Context) refused(err error) error {
+	if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) || errors.Is(err, srtp.ErrMKINotFound) {
+		c.counts.Auth++
+		return ErrAuth
+	}
+	c.counts.Replayed++
+	return ErrReplay
+}
+
+// full tells that ssrc is new and that there is no place for it.
+func (s sources) full(ssrc uint32) bool {
+	if len(s) < maxSources {
+		return false
+	}
+	for _, known := range s {
+		if known == ssrc {
+			return false
+		}
+	}
+	return true
+}
+
+// note brings ssrc to the front.
+func (s *sources) note(ssrc uint32) {
+	for i, known := range *s {
+		if known == ssrc {
+			(*s)[0], (*s)[i] = (*s)[i], (*s)[0]
+			return
+		}
+	}
+	*s = append(*s, ssrc)
+	last := len(*s) - 1
+	(*s)[0], (*s)[last] = (*s)[last], (*s)[0]
+}
