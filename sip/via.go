@@ -24,25 +24,34 @@ type Via struct {
 
 // ParseVia takes one value apart: "SIP/2.0/UDP host:port;branch=...", blanks allowed round "/" and ":".
 func ParseVia(s string) (v Via, err error) {
+	v, version, err := parseVia(s)
+	if err == nil && version != "2.0" {
+		return Via{}, ErrVia
+	}
+	return v, err
+}
+
+// parseVia takes a Via of any version of SIP apart.
+func parseVia(s string) (v Via, version string, err error) {
 	s = Trim(s)
 	if semi := strings.IndexByte(s, ';'); semi >= 0 {
 		s, v.Params = Trim(s[:semi]), Params(s[semi:])
 	}
 	name, rest, ok1 := strings.Cut(s, "/")
 	version, rest, ok2 := strings.Cut(rest, "/")
-	if !ok1 || !ok2 || !EqualFold(Trim(name), "SIP") || Trim(version) != "2.0" {
-		return Via{}, ErrVia
+	if !ok1 || !ok2 || !EqualFold(Trim(name), "SIP") {
+		return Via{}, "", ErrVia
 	}
-	rest = Trim(rest)
+	version, rest = Trim(version), Trim(rest)
 	blank := strings.IndexAny(rest, " \t\r\n")
 	if blank <= 0 || !IsToken(rest[:blank]) || !v.Params.wellFormed() {
-		return Via{}, ErrVia
+		return Via{}, "", ErrVia
 	}
 	v.Transport = rest[:blank]
 	if v.Host, v.Port, v.V6, err = splitHostPort(Trim(rest[blank:])); err != nil {
-		return Via{}, ErrVia
+		return Via{}, "", ErrVia
 	}
-	return v, nil
+	return v, version, nil
 }
 
 // Branch is the branch parameter; empty if there is none.
@@ -121,7 +130,7 @@ func appendStamped(dst []byte, value string, source netip.AddrPort) []byte {
 		dst = strconv.AppendUint(append(dst, ";rport="...), uint64(source.Port()), 10)
 	}
 	if hasRport || differs {
-		dst = source.Addr().Unmap().AppendTo(append(dst, ";received="...))
+		dst = source.Addr().Unmap().WithZone("").AppendTo(append(dst, ";received="...))
 	}
 	return append(dst, rest...)
 }
