@@ -101,7 +101,7 @@ func appendStamped(dst []byte, value string, source netip.AddrPort) []byte {
 	if i := indexOutside(value, ',', ','); i >= 0 {
 		first, rest = value[:i], value[i:]
 	}
-	v, err := ParseVia(first)
+	v, _, err := parseVia(first)
 	if err != nil || !source.IsValid() {
 		return append(dst, value...)
 	}
