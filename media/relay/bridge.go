@@ -1,0 +1,82 @@
+package relay
+
+// Join makes each port's peer hear the other's. Whatever either was joined to before is parted. Both come to one loop, so that the
+// state of both streams has one owner.
+func Join(a, b *Port) error {
+	if a == b {
+		return a.Echo()
+	}
+	if err := a.Part(); err != nil {
+		return err
+	}
+	if err := b.Part(); err != nil {
+		return err
+	}
+	if err := b.follow(a); err != nil {
+		return err
+	}
+	return a.do(func() {
+		if b.closed {
+			return
+		}
+		a.peer, b.peer = b, a
+		a.direct()
+		b.direct()
+		a.expect()
+		b.expect()
+	})
+}
+
+// Echo sends the peer back what it says.
+func (p *Port) Echo() error {
+	return p.do(func() {
+		p.part()
+		p.peer = p
+		p.direct()
+		p.expect()
+	})
+}
+
+// Part ends Join and Echo: the peer's packets are counted and go nowhere.
+func (p *Port) Part() error { return p.do(p.part) }
+
+func (p *Port) part() {
+	q := p.peer
+	p.peer = nil
+	p.direct()
+	if q != nil && q != p {
+		q.peer = nil
+		q.direct()
+	}
+}
+
+// expect begins the watch over both directions anew.
+func (p *Port) expect() {
+	p.lastIn, p.lastOut = p.loop.now, p.loop.now
+	p.told, p.mute = [2]bool{}, false
+}
+
+// follow moves a port that is joined to nobody to the loop of a.
+func (b *Port) follow(a *Port) (err error) {
+	a.mu.RLock()
+	to := a.loop
+	a.mu.RUnlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.loop == to || b.closed {
+		return nil
+	}
+	from := b.loop
+	from.do(func() {
+		from.dismiss(b)
+		from.rearm()
+	})
+	to.do(func() {
+		err = to.adopt(b)
+		to.rearm()
+	})
+	if err != nil { // back where it was, for Close to find it somewhere
+		from.do(func() { _ = from.adopt(b) })
+	}
+	return err
+}

@@ -1,0 +1,223 @@
+//go:build linux && !portable
+
+package relay
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The first slots of a loop's table are its own.
+const (
+	slotWake  = 1 // an eventfd: commands are queued
+	slotTimer = 2 // a timerfd: the clock's next deadline
+	slotFirst = 3
+)
+
+// eventBatch is how many ready sockets one epoll_wait reports. More are reported by the next one; level-triggered, none is forgotten.
+const eventBatch = 128
+
+// A poller is the Linux half of a Loop: one epoll set, waited for by one thread.
+type poller struct {
+	epoll, wakeFD, timerFD int
+
+	slots   []*socket // by the number that epoll gives back
+	vacant  []int32
+	armed   time.Time // the deadline that the timer stands at
+	events  [eventBatch]unix.EpollEvent
+	at      int // the event at hand, for going on after a panic
+	from    unix.RawSockaddrInet6
+	fromLen uint32
+}
+
+func (l *Loop) open() (err error) {
+	l.epoll, l.wakeFD, l.timerFD = -1, -1, -1
+	l.slots = make([]*socket, slotFirst)
+	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("relay: epoll: %w", err)
+	}
+	if l.wakeFD, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
+		return fmt.Errorf("relay: eventfd: %w", err)
+	}
+	if l.timerFD, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC); err != nil {
+		return fmt.Errorf("relay: timerfd: %w", err)
+	}
+	if err = l.control(unix.EPOLL_CTL_ADD, l.wakeFD, slotWake); err != nil {
+		return err
+	}
+	return l.control(unix.EPOLL_CTL_ADD, l.timerFD, slotTimer)
+}
+
+func (l *Loop) control(op, fd int, slot int32) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: slot}
+	if err := unix.EpollCtl(l.epoll, op, fd, &ev); err != nil {
+		return fmt.Errorf("relay: epoll: %w", err)
+	}
+	return nil
+}
+
+// watch puts a socket into the set.
+func (l *Loop) watch(s *socket) error {
+	var slot int32
+	if n := len(l.vacant); n > 0 {
+		slot, l.vacant = l.vacant[n-1], l.vacant[:n-1]
+	} else {
+		slot, l.slots = int32(len(l.slots)), append(l.slots, nil)
+	}
+	if err := l.control(unix.EPOLL_CTL_ADD, s.fd, slot); err != nil {
+		l.vacant = append(l.vacant, slot)
+		return err
+	}
+	s.slot, s.paused, l.slots[slot] = slot, false, s
+	return nil
+}
+
+// unwatch takes it out. An event of it that is still in the batch finds its slot empty: unwatch is only called by commands and by the
+// socket's own packets, and slots are reused only by later ones.
+func (l *Loop) unwatch(s *socket) {
+	if s.slot == 0 {
+		return
+	}
+	if !s.paused {
+		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
+	}
+	l.slots[s.slot] = nil
+	l.vacant = append(l.vacant, s.slot)
+	s.slot, s.paused = 0, false
+}
+
+// pause leaves a flooded socket unread until the next chores: the kernel drops what comes meanwhile, which costs us nothing.
+func (l *Loop) pause(s *socket) {
+	if s.slot != 0 && !s.paused {
+		_ = unix.EpollCtl(l.epoll, unix.EPOLL_CTL_DEL, s.fd, nil)
+		s.paused = true
+	}
+}
+
+// resume reads it again.
+func (l *Loop) resume(s *socket) {
+	if s.paused {
+		s.paused = l.control(unix.EPOLL_CTL_ADD, s.fd, s.slot) != nil
+	}
+}
+
+// wake ends the wait of the loop. Any goroutine may call it.
+func (l *Loop) wake() {
+	one := [8]byte{}
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(l.wakeFD, one[:]) // full means that it is awake already
+}
+
+// rearm sets the timer to the clock's next deadline if that has changed.
+func (l *Loop) rearm() {
+	at := l.clock.next(len(l.ports))
+	if at.Equal(l.armed) {
+		return
+	}
+	l.armed = at
+	var spec unix.ItimerSpec // zero disarms
+	if !at.IsZero() {
+		spec.Value = unix.NsecToTimespec(max(1, int64(time.Until(at))))
+	}
+	_ = unix.TimerfdSettime(l.timerFD, 0, &spec, nil)
+}
+
+// run is the loop. It returns when ctx is done, with its ports still open.
+func (l *Loop) run(ctx context.Context) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer context.AfterFunc(ctx, l.wake)()
+	l.begin()
+	defer l.end()
+	for ctx.Err() == nil {
+		n, err := unix.EpollWait(l.epoll, l.events[:], -1)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("relay: epoll wait: %w", err)
+		}
+		l.at = 0
+		for l.at < n {
+			l.handle(n)
+		}
+	}
+	return nil
+}
+
+// end runs what is still queued and lets later commands run where they are called.
+func (l *Loop) end() {
+	l.mu.Lock()
+	l.running = false
+	queue := l.queue
+	l.queue = nil
+	for _, c := range queue { // under the lock, so that no later do overtakes them
+		l.obey(c)
+	}
+	l.mu.Unlock()
+}
+
+// handle works through the events. A panic ends the event at hand, and the next call goes on behind it.
+func (l *Loop) handle(n int) {
+	defer func() {
+		if r := recover(); r != nil {
+			l.survived(r)
+		}
+	}()
+	var woken, timed bool
+	for l.at < n {
+		slot := l.events[l.at].Fd
+		l.at++
+		switch slot {
+		case slotWake:
+			woken = true
+		case slotTimer:
+			timed = true
+		default:
+			l.read(l.slots[slot])
+		}
+	}
+	if timed {
+		l.drain(l.timerFD)
+		l.armed = time.Time{}
+		l.tick()
+	}
+	if woken {
+		l.drain(l.wakeFD)
+		l.commands()
+	}
+	if timed || woken {
+		l.rearm()
+	}
+}
+
+// read takes one datagram of a socket that has some. One only: whoever has more comes again in the next round, after the others.
+func (l *Loop) read(s *socket) {
+	if s == nil {
+		return
+	}
+	n, from, ok := s.receive(l)
+	if ok {
+		l.arrive(s, n, from)
+	}
+}
+
+func (l *Loop) drain(fd int) {
+	var b [8]byte
+	_, _ = unix.Read(fd, b[:])
+}
+
+// shut closes what the loop opened. Called after run has returned.
+func (l *Loop) shut() {
+	for _, fd := range []int{l.epoll, l.wakeFD, l.timerFD} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+	l.epoll, l.wakeFD, l.timerFD = -1, -1, -1
+}

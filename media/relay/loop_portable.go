@@ -1,0 +1,164 @@
+//go:build !linux || portable
+
+package relay
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A poller is the portable half of a Loop: a goroutine reads each socket, and owner is what makes the loop one. It costs about twice
+// what epoll does.
+type poller struct {
+	owner   sync.Mutex
+	readers sync.WaitGroup
+	kick    chan struct{} // the clock's next deadline may have changed; one is enough
+}
+
+// A socket is one UDP socket. Its reader runs from the first watch to close.
+type socket struct {
+	udp     *net.UDPConn
+	kind    kind
+	port    *Port
+	reading bool
+	watched bool
+	paused  bool
+}
+
+// An endpoint is a destination.
+type endpoint struct{ addr netip.AddrPort }
+
+func makeEndpoint(local netip.Addr, addr netip.AddrPort) endpoint {
+	if !addr.IsValid() || addr.Addr().Is4() != local.Is4() {
+		return endpoint{}
+	}
+	return endpoint{addr}
+}
+
+func bind(addr netip.AddrPort) (*socket, error) {
+	network := "udp6"
+	if addr.Addr().Is4() {
+		network = "udp4"
+	}
+	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(addr))
+	if err != nil {
+		return nil, err
+	}
+	return &socket{udp: c}, nil
+}
+
+// connect is not offered here: the source of each packet is checked anyway.
+func connect(_, _ netip.AddrPort) (*socket, error) { return nil, errors.ErrUnsupported }
+
+func (s *socket) reconnect(netip.AddrPort) error { return errors.ErrUnsupported }
+
+func inUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
+}
+
+func (s *socket) close() { s.udp.Close() }
+
+func (s *socket) send(b []byte, to *endpoint) bool {
+	_, err := s.udp.WriteToUDPAddrPort(b, to.addr)
+	return err == nil
+}
+
+func (l *Loop) open() error {
+	l.kick = make(chan struct{}, 1)
+	l.begin() // from the start and for good: whoever posts a command runs it himself, under owner
+	return nil
+}
+
+func (l *Loop) watch(s *socket) error {
+	s.watched, s.paused = true, false
+	if !s.reading {
+		s.reading = true
+		l.readers.Go(s.read)
+	}
+	return nil
+}
+
+func (l *Loop) unwatch(s *socket) { s.watched = false }
+func (l *Loop) pause(s *socket)   { s.paused = true }
+func (l *Loop) resume(s *socket)  { s.paused = false }
+
+// read hands the socket's datagrams to the loop that its port is on, until the socket is closed.
+func (s *socket) read() {
+	var buf [receiveSize]byte
+	for {
+		n, from, err := s.udp.ReadFromUDPAddrPort(buf[:])
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil {
+			s.deliver(buf[:n], netip.AddrPortFrom(from.Addr().Unmap(), from.Port()))
+		}
+	}
+}
+
+func (s *socket) deliver(b []byte, from netip.AddrPort) {
+	s.port.mu.RLock()
+	defer s.port.mu.RUnlock()
+	l := s.port.loop
+	l.owner.Lock()
+	defer l.owner.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			l.survived(r)
+		}
+	}()
+	if s.watched && !s.paused {
+		l.arrive(s, copy(l.buf[:], b), from)
+	}
+}
+
+// wake runs what was posted, in the goroutine that posted it.
+func (l *Loop) wake() {
+	l.owner.Lock()
+	defer l.owner.Unlock()
+	l.commands()
+}
+
+func (l *Loop) rearm() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// run keeps the clock until ctx is done.
+func (l *Loop) run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.kick:
+		case <-timer.C:
+		}
+		if at := l.beatNow(); !at.IsZero() {
+			timer.Reset(time.Until(at))
+		}
+	}
+}
+
+// beatNow ticks if it is time and says when to come next.
+func (l *Loop) beatNow() time.Time {
+	l.owner.Lock()
+	defer l.owner.Unlock()
+	at := l.clock.next(len(l.ports))
+	if !at.IsZero() && !time.Now().Before(at) {
+		l.tick()
+		at = l.clock.next(len(l.ports))
+	}
+	return at
+}
+
+// shut waits for the readers, whose sockets are closed by now.
+func (l *Loop) shut() { l.readers.Wait() }

@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"strings"
+
+	"tandem/media/codec"
+)
+
+// A Format is one payload type as it was negotiated for one direction of a leg.
+type Format struct {
+	PayloadType uint8
+	Name        string // SDP encoding name; case does not matter
+	Rate        uint32 // RTP clock, Hz
+	Channels    int    // 0 is taken as 1
+}
+
+// Event tells a telephone-event (RFC 4733).
+func (f Format) Event() bool { return strings.EqualFold(f.Name, "telephone-event") }
+
+// Noise tells comfort noise (RFC 3389).
+func (f Format) Noise() bool { return strings.EqualFold(f.Name, "CN") }
+
+// Audio tells a codec from its companions.
+func (f Format) Audio() bool { return !f.Event() && !f.Noise() }
+
+// Law is the law of a G.711 format.
+func (f Format) Law() (codec.Law, bool) {
+	if f.Rate != codec.SampleRate || f.Channels > 1 {
+		return 0, false
+	}
+	switch {
+	case strings.EqualFold(f.Name, "PCMA"):
+		return codec.ALaw, true
+	case strings.EqualFold(f.Name, "PCMU"):
+		return codec.MuLaw, true
+	}
+	return 0, false
+}
+
+func (f Format) same(g Format) bool {
+	return strings.EqualFold(f.Name, g.Name) && f.Rate == g.Rate && max(f.Channels, 1) == max(g.Channels, 1)
+}
+
+// A route is what happens to one payload type that a port receives.
+type route struct {
+	known     bool // negotiated; anything else is dropped
+	event     bool // telephone-event: also read by us
+	forward   bool // the other port can take it, as:
+	pt        uint8
+	translate bool // from law to the other one
+	law       codec.Law
+	rate      uint32
+}
+
+// A routing has a route for each payload type.
+type routing [128]route
+
+// routes maps what a port receives to what the other port's peer wants to be sent; nil if there is no other port. The same codec
+// passes with its number changed, one G.711 law goes to the other where only that is left, and the rest ends here.
+func routes(receive, send []Format) *routing {
+	t := new(routing)
+	for _, f := range receive {
+		if f.PayloadType > 127 || t[f.PayloadType].known {
+			continue
+		}
+		r := route{known: true, event: f.Event(), rate: f.Rate}
+		if g, ok := find(send, f.same); ok {
+			r.forward, r.pt = true, g.PayloadType
+		} else if law, ok := f.Law(); ok {
+			if g, ok := find(send, func(g Format) bool { l, ok := g.Law(); return ok && l != law }); ok {
+				r.forward, r.pt, r.translate, r.law = true, g.PayloadType, true, law
+			}
+		}
+		t[f.PayloadType] = r
+	}
+	return t
+}
+
+func find(formats []Format, fits func(Format) bool) (Format, bool) {
+	for _, f := range formats {
+		if fits(f) {
+			return f, true
+		}
+	}
+	return Format{}, false
+}

@@ -1,0 +1,32 @@
+package relay
+
+import "time"
+
+// lookAfter does for a port what no packet brings about. The loop calls it every 100 ms.
+func (p *Port) lookAfter() {
+	now := p.loop.now
+	p.loop.resume(p.rtp)
+	p.loop.resume(p.rtcp)
+	if at := p.presses.Deadline(); !at.IsZero() && !now.Before(at) {
+		p.pressed = p.presses.Tick(now, p.pressed[:0])
+		p.tell()
+	}
+	p.watchSilence(now)
+	p.reportOurselves()
+}
+
+// watchSilence reports a direction in which somebody should speak and nobody did. Each on its own: a leg that is fed by a player hides
+// a dead peer otherwise. To a peer that is silent too long nothing more is sent until it speaks again, for that is what
+// a victim of somebody else's SDP looks like.
+func (p *Port) watchSilence(now time.Time) {
+	if limit := p.set.SilenceIn; limit > 0 && !p.told[0] && now.Sub(p.lastIn) >= limit {
+		p.told[0] = true
+		p.mute = p.set.MayReceive
+		p.emit(Event{Kind: Silence, Inbound: true})
+	}
+	fed := p.peer != nil || p.play != nil
+	if limit := p.set.SilenceOut; limit > 0 && !p.told[1] && fed && now.Sub(p.lastOut) >= limit {
+		p.told[1] = true
+		p.emit(Event{Kind: Silence})
+	}
+}
