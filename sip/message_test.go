@@ -84,18 +84,3 @@ func TestResponseStampsTheTopVia(t *testing.T) {
 		t.Fatalf("got\n%q\nwant\n%q", out, want)
 	}
 }
-
-func TestParseDoesNotAllocate(t *testing.T) {
-	var m Message
-	if n := testing.AllocsPerRun(100, func() { _ = m.Parse(inviteText) }); n != 0 {
-		t.Fatalf("%v allocations a message, want 0", n)
-	}
-}
-
-func BenchmarkParse(b *testing.B) {
-	var m Message
-	b.ReportAllocs()
-	for b.Loop() {
-		_ = m.Parse(inviteText)
-	}
-}
