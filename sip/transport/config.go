@@ -1,6 +1,9 @@
 package transport
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Proto is a SIP transport as it stands in a Via (RFC 3261 §18, RFC 7118 §5).
 type Proto uint8
@@ -51,6 +54,39 @@ type Limits struct {
 	Idle                 time.Duration // nothing received on a connection; default 10 min
 	Write                time.Duration // one write; default 10 s
 	Message              int           // bytes of one message; default 65535
+	Dial                 time.Duration // opening a connection, TLS included; default 5 s
+}
+
+// withDefaults fills the zero fields.
+func (l Limits) withDefaults() Limits {
+	fill := func(field *int, def int) {
+		if *field <= 0 {
+			*field = def
+		}
+	}
+	last := func(field *time.Duration, def time.Duration) {
+		if *field <= 0 {
+			*field = def
+		}
+	}
+	fill(&l.Connections, 20000)
+	fill(&l.ConnectionsPerSource, 200)
+	fill(&l.WriteQueue, 256<<10)
+	fill(&l.Message, maxMessage)
+	l.Message = min(l.Message, maxMessage)
+	last(&l.FirstMessage, 10*time.Second)
+	last(&l.Idle, 10*time.Minute)
+	last(&l.Write, 10*time.Second)
+	last(&l.Dial, 5*time.Second)
+	return l
+}
+
+// Budget is how much strangers may say before anything of it is read: whole messages (and STUN requests) in
+// a second. The zero Budget lets everything through.
+type Budget struct {
+	Rate  float64 // of one source (IPv6: one /64); 0: not limited
+	Burst int     // of one source at once; default: two seconds of Rate
+	Total float64 // of all strangers together; 0: not limited
 }
 
 // Config is what the transport room needs to start.
@@ -59,4 +95,12 @@ type Config struct {
 	Limits Limits
 	// UDPReaders is the number of sockets (SO_REUSEPORT) of each UDP listener; 0: one for each core, at most 8.
 	UDPReaders int
+	// Strangers is the budget of every source that Known does not know.
+	Strangers Budget
+	// Known tells the sources whose messages cost no budget: registered phones and trunks. It is called for
+	// each message while Strangers is set, from the goroutines that read, so it must be quick. nil: nobody.
+	Known func(source netip.Addr) bool
+	// RootCA is a PEM file with the authorities that servers we connect to over TLS are verified against;
+	// empty: the system's.
+	RootCA string
 }
