@@ -18,89 +18,57 @@ type NameAddr struct {
 }
 
 // ParseNameAddr takes one value apart (not a list). In a bare addr-spec everything after ";" belongs to the
-// header, and a "?" or "," must not occur (RFC 3261 §20).
+// header, and a "?" or "," must not occur (RFC 3261 §20). The URI is not looked into: see ParseURI.
 func ParseNameAddr(s string) (NameAddr, error) {
-	s = Trim(s)
-	if s == "*" {
-		return NameAddr{Star: true}, nil
-	}
-	display := ""
-	rest := s
-	if s != "" && s[0] == '"' {
-		n := cutQuoted(s)
-		if n < 0 {
-			return NameAddr{}, ErrAddress
-		}
-		display, rest = s[:n], Trim(s[n:])
-		if rest == "" || rest[0] != '<' {
-			return NameAddr{}, ErrAddress
-		}
-	}
-	open := strings.IndexByte(rest, '<')
-	if open < 0 {
-		return bareAddress(rest)
-	}
-	if display == "" {
-		if display = Trim(rest[:open]); !isDisplayTokens(display) {
-			return NameAddr{}, ErrAddress
-		}
-	}
-	shut := strings.IndexByte(rest[open:], '>')
-	if shut < 0 {
-		return NameAddr{}, ErrAddress
-	}
-	a := NameAddr{Display: display, URI: rest[open+1 : open+shut], Params: Params(Trim(rest[open+shut+1:]))}
-	if a.URI == "" || !a.Params.wellFormed() {
+	a, ok := splitAddress(s)
+	if !ok || !a.Params.wellFormed() {
 		return NameAddr{}, ErrAddress
 	}
 	return a, nil
 }
 
-func bareAddress(s string) (NameAddr, error) {
-	a := NameAddr{URI: s}
+// splitAddress is ParseNameAddr before the parameters are looked into.
+func splitAddress(s string) (a NameAddr, ok bool) {
+	s = Trim(s)
+	rest := s
+	switch {
+	case s == "":
+		return a, false
+	case s == "*":
+		return NameAddr{Star: true}, true
+	case s[0] == '"':
+		n := cutQuoted(s)
+		if n < 0 {
+			return a, false
+		}
+		a.Display, rest = s[:n], s[skip(s, n, charBlank):]
+		if rest == "" || rest[0] != '<' {
+			return a, false
+		}
+	case s[0] != '<':
+		// An unquoted display name is tokens and blanks; the ":" of a bare address comes before any "<".
+		open := skip(s, 0, charToken|charBlank)
+		if open == len(s) || s[open] != '<' {
+			return bareAddress(s)
+		}
+		a.Display, rest = Trim(s[:open]), s[open:]
+	}
+	shut := strings.IndexByte(rest, '>')
+	if shut < 2 {
+		return a, false
+	}
+	a.URI, a.Params = rest[1:shut], Params(Trim(rest[shut+1:]))
+	return a, true
+}
+
+func bareAddress(s string) (a NameAddr, ok bool) {
+	a.URI = s
 	if semi := strings.IndexByte(s, ';'); semi >= 0 {
 		a.URI, a.Params = Trim(s[:semi]), Params(s[semi:])
 	}
-	if a.URI == "" || strings.ContainsAny(a.URI, " \t\r\n?,\"<>") || !a.Params.wellFormed() {
-		return NameAddr{}, ErrAddress
-	}
-	return a, nil
-}
-
-// isDisplayTokens tells whether an unquoted display name is tokens and blanks only.
-func isDisplayTokens(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !tokenChars[s[i]] && !isBlank(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// wellFormed tells whether the text is ";name[=value]" over and over: no stray separators, no open quotes.
-func (p Params) wellFormed() bool {
-	s := Trim(string(p))
-	for s != "" {
-		if s[0] != ';' {
-			return false
-		}
-		name, value, rest := Params(s).cut()
-		if !IsToken(name) || !isParamValue(value) {
-			return false
-		}
-		s = Trim(string(rest))
-	}
-	return true
-}
-
-func isParamValue(v string) bool {
-	if v == "" {
-		return true
-	}
-	if v[0] == '"' {
-		return cutQuoted(v) == len(v)
-	}
-	return !strings.ContainsAny(v, "\"<>, \t\r\n")
+	ok = a.URI != "" && skip(a.URI, 0, charURI) == len(a.URI) && strings.IndexByte(a.URI, '?') < 0 &&
+		strings.IndexByte(a.URI, ',') < 0
+	return a, ok
 }
 
 // Tag is the tag parameter; empty if there is none.

@@ -11,8 +11,8 @@ var ErrCSeq = errors.New("sip: malformed CSeq")
 // CSeq reads the sequence number (below 2^31, RFC 3261 §8.1.1.5) and the method.
 func (m *Message) CSeq() (seq uint32, method string, err error) {
 	v := m.Header(HeaderCSeq)
-	i := strings.IndexAny(v, " \t\r\n")
-	if i < 0 {
+	i := skip(v, 0, charToken)
+	if i == len(v) || !isBlank(v[i]) {
 		return 0, "", ErrCSeq
 	}
 	n, ok := Digits(v[:i])

@@ -201,8 +201,6 @@ func (m *Message) setFault(reason string) {
 	}
 }
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
-
 func (m *Message) at(i int) *span {
 	if i < len(m.inline) {
 		return &m.inline[i]

@@ -26,13 +26,13 @@ func (p Params) cut() (name, value string, rest Params) {
 	if s != "" && s[0] == ';' {
 		s = s[1:]
 	}
-	end := indexOutside(s, ';', ';')
+	end := indexOutside(s, ';')
 	if end < 0 {
 		end = len(s)
 	}
 	one := s[:end]
 	rest = Params(s[end:])
-	if eq := indexOutside(one, '=', '='); eq >= 0 {
+	if eq := indexOutside(one, '='); eq >= 0 {
 		return Trim(one[:eq]), Trim(one[eq+1:]), rest
 	}
 	return Trim(one), "", rest
@@ -53,4 +53,54 @@ func (p Params) Get(name string) (value string, ok bool) {
 func (p Params) Has(name string) bool {
 	_, ok := p.Get(name)
 	return ok
+}
+
+// wellFormed tells whether the text is ";name[=value]" over and over: no stray separators, no open quotes.
+func (p Params) wellFormed() bool {
+	_, _, ok := p.scan("")
+	return ok
+}
+
+// scan walks over the parameters by the grammar (RFC 3261 §25.1) and picks up the last value of the one that
+// is wanted, quotes and all, and how often it is there. ok is false where the grammar breaks.
+func (p Params) scan(want string) (value string, count int, ok bool) {
+	s := string(p)
+	for i := skip(s, 0, charBlank); i < len(s); {
+		if s[i] != ';' {
+			return "", 0, false
+		}
+		start := skip(s, i+1, charBlank)
+		i = skip(s, start, charToken)
+		if i == start {
+			return "", 0, false
+		}
+		name, v := s[start:i], ""
+		i = skip(s, i, charBlank)
+		if i < len(s) && s[i] == '=' {
+			if v, i = paramValue(s, skip(s, i+1, charBlank)); i < 0 {
+				return "", 0, false
+			}
+		}
+		if len(name) == len(want) && EqualFold(name, want) {
+			value = v
+			count++
+		}
+	}
+	return value, count, true
+}
+
+// paramValue reads the value at place i and returns the place of what follows it and the blanks behind; -1
+// if a quote is not closed.
+func paramValue(s string, i int) (value string, next int) {
+	start := i
+	if i < len(s) && s[i] == '"' {
+		n := cutQuoted(s[i:])
+		if n < 0 {
+			return "", -1
+		}
+		i += n
+	} else {
+		i = skip(s, i, charValue)
+	}
+	return s[start:i], skip(s, i, charBlank)
 }

@@ -17,12 +17,11 @@ func CanRespond(m *Message) bool {
 // be told so.
 func (m *Message) ReplyVia() (Via, bool) {
 	for e := range m.Elements(HeaderVia) {
-		v, _, err := parseVia(e)
-		if err != nil {
-			head, _, _ := strings.Cut(e, ";")
-			v, _, err = parseVia(head)
+		v, _, ok := splitVia(e)
+		if !v.Params.wellFormed() {
+			v.Params = ""
 		}
-		return v, err == nil
+		return v, ok
 	}
 	return Via{}, false
 }

@@ -49,7 +49,7 @@ type Framer struct {
 // Next looks at the start of buf. n is the number of bytes that belong to what was found; 0 with FrameNone.
 func (f *Framer) Next(buf []byte) (n int, kind Frame, err *StatusError) {
 	if f.need == 0 {
-		if len(buf) == 0 || !tokenChars[buf[0]] {
+		if len(buf) == 0 || !is(buf[0], charToken) {
 			return f.between(buf)
 		}
 		end := f.headersEnd(buf)

@@ -5,28 +5,9 @@ import (
 	"strings"
 )
 
-// tokenChars marks the characters of a token (RFC 3261 §25.1).
-var tokenChars = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	for c := 'a'; c <= 'z'; c++ {
-		t[c], t[c-32] = true, true
-	}
-	for _, c := range "-.!%*_+`'~" {
-		t[c] = true
-	}
-	return t
-}()
-
 // IsToken tells whether s is a token of one or more characters.
 func IsToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !tokenChars[s[i]] {
-			return false
-		}
-	}
-	return s != ""
+	return s != "" && skip(s, 0, charToken) == len(s)
 }
 
 // Digits reads an unsigned decimal number of digits only. It fails on anything else and over 2^63.
@@ -46,9 +27,10 @@ func Digits(s string) (n uint64, ok bool) {
 
 // Trim removes blanks and folded line ends from both ends.
 func Trim(s string) string {
-	for s != "" && isBlank(s[0]) {
-		s = s[1:]
+	if s == "" || !isBlank(s[0]) && !isBlank(s[len(s)-1]) {
+		return s
 	}
+	s = s[skip(s, 0, charBlank):]
 	for s != "" && isBlank(s[len(s)-1]) {
 		s = s[:len(s)-1]
 	}
@@ -68,11 +50,18 @@ func cutQuoted(s string) int {
 	return -1
 }
 
-// indexOutside finds the first of the characters a or b in s that stands neither in quotes nor between < and >.
-func indexOutside(s string, a, b byte) int {
+// indexOutside finds the first separator, one of "," ";" "=", in s that stands neither in quotes nor between
+// < and >; -1 if there is none, or if a quote is not closed.
+func indexOutside(s string, separator byte) int {
 	angle := false
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
+		c := s[i]
+		if chars[c]&charSplits == 0 {
+			continue
+		}
+		switch {
+		case c == separator && !angle:
+			return i
 		case c == '"' && !angle:
 			n := cutQuoted(s[i:])
 			if n < 0 {
@@ -83,8 +72,6 @@ func indexOutside(s string, a, b byte) int {
 			angle = true
 		case c == '>':
 			angle = false
-		case !angle && (c == a || c == b):
-			return i
 		}
 	}
 	return -1
@@ -95,7 +82,10 @@ func indexOutside(s string, a, b byte) int {
 func List(value string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for {
-			i := indexOutside(value, ',', ',')
+			i := -1
+			if strings.IndexByte(value, ',') >= 0 {
+				i = indexOutside(value, ',')
+			}
 			if i < 0 {
 				yield(Trim(value))
 				return
@@ -212,7 +202,7 @@ func EscapeUser(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if userChars[c] {
+		if is(c, charUser) {
 			b.WriteByte(c)
 			continue
 		}
@@ -222,17 +212,3 @@ func EscapeUser(s string) string {
 	}
 	return b.String()
 }
-
-// userChars are unreserved and user-unreserved (RFC 3261 §25.1).
-var userChars = func() (t [256]bool) {
-	for c := '0'; c <= '9'; c++ {
-		t[c] = true
-	}
-	for c := 'a'; c <= 'z'; c++ {
-		t[c], t[c-32] = true, true
-	}
-	for _, c := range "-_.!~*'()&=+$,;?/" {
-		t[c] = true
-	}
-	return t
-}()

@@ -47,30 +47,80 @@ func ParseURI(s string) (u URI, err error) {
 		}
 		return URI{}, ErrURIScheme
 	}
-	for i := 0; i < len(rest); i++ {
-		if c := rest[i]; c <= ' ' || c == '<' || c == '>' || c == '"' || c == 0x7f {
-			return URI{}, ErrURI
-		}
+	at, ok := scanURI(rest)
+	if !ok {
+		return URI{}, ErrURI
 	}
 	// The user part may hold ";" and "?", so the "@" is found first (RFC 4475 §3.1.1.9).
-	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-		u.User, u.Password, _ = strings.Cut(rest[:at], ":")
-		if u.User == "" || strings.IndexByte(rest[:at], '@') >= 0 || !validEscapes(rest[:at]) {
+	if at >= 0 {
+		u.User, rest = rest[:at], rest[at+1:]
+		if c := strings.IndexByte(u.User, ':'); c >= 0 {
+			u.User, u.Password = u.User[:c], u.User[c+1:]
+		}
+		if u.User == "" {
 			return URI{}, ErrURI
 		}
-		rest = rest[at+1:]
 	}
-	if q := strings.IndexByte(rest, '?'); q >= 0 {
-		rest, u.Headers = rest[:q], rest[q+1:]
+	end := skip(rest, 0, charHost)
+	if end < len(rest) {
+		if rest, ok = u.tail(rest); !ok {
+			return URI{}, ErrURI
+		}
+	}
+	if u.Host, u.Port, u.V6, ok = splitHostPort(rest); !ok {
+		return URI{}, ErrURI
+	}
+	return u, nil
+}
+
+// scanURI looks at every character once: none may be foreign to URIs, escapes must be whole, and at is the
+// place of the only "@", or -1.
+func scanURI(s string) (at int, ok bool) {
+	at = -1
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case chars[c]&charURI == 0:
+			return -1, false
+		case c == '@':
+			if at >= 0 {
+				return -1, false
+			}
+			at = i
+		case c == '%':
+			if i+2 >= len(s) || unhex(s[i+1]) > 15 || unhex(s[i+2]) > 15 {
+				return -1, false
+			}
+			i += 2
+		}
+	}
+	return at, true
+}
+
+// tail takes parameters and headers off and returns host and port.
+func (u *URI) tail(s string) (hostport string, ok bool) {
+	if q := strings.IndexByte(s, '?'); q >= 0 {
+		s, u.Headers = s[:q], s[q+1:]
 		if u.Headers == "" {
-			return URI{}, ErrURI
+			return "", false
 		}
 	}
-	if semi := strings.IndexByte(rest, ';'); semi >= 0 {
-		rest, u.Params = rest[:semi], Params(rest[semi:])
+	if semi := strings.IndexByte(s, ';'); semi >= 0 {
+		s, u.Params = s[:semi], Params(s[semi:])
+		if !namedParams(u.Params) {
+			return "", false
+		}
 	}
-	u.Host, u.Port, u.V6, err = splitHostPort(rest)
-	return u, err
+	return s, true
+}
+
+// namedParams tells whether each parameter of a URI has a name.
+func namedParams(p Params) bool {
+	for i := 0; i < len(p); i++ {
+		if p[i] == ';' && (i+1 == len(p) || p[i+1] == ';' || p[i+1] == '=') {
+			return false
+		}
+	}
+	return true
 }
 
 func parseTel(rest string) (URI, error) {
@@ -90,7 +140,7 @@ func parseTel(rest string) (URI, error) {
 			return URI{}, ErrURI
 		}
 	}
-	if digits == 0 {
+	if _, ok := scanURI(string(u.Params)); digits == 0 || !ok || !namedParams(u.Params) {
 		return URI{}, ErrURI
 	}
 	return u, nil
@@ -114,57 +164,31 @@ func (u URI) Number() string {
 }
 
 // splitHostPort reads host, host:port, [v6] or [v6]:port; blanks round ":" are taken (RFC 3261 §7.3.1).
-func splitHostPort(s string) (host string, port uint16, v6 bool, err error) {
-	rest := ""
+func splitHostPort(s string) (host string, port uint16, v6, ok bool) {
+	end := 0
 	if s != "" && s[0] == '[' {
-		end := strings.IndexByte(s, ']')
-		if end < 0 {
-			return "", 0, false, ErrURI
+		end = strings.IndexByte(s, ']') + 1
+		if end == 0 {
+			return "", 0, false, false
 		}
-		host, rest, v6 = s[1:end], Trim(s[end+1:]), true
-		if a, e := netip.ParseAddr(host); e != nil || !a.Is6() || a.Zone() != "" {
-			return "", 0, false, ErrURI
+		host, v6 = s[1:end-1], true
+		if a, err := netip.ParseAddr(host); err != nil || !a.Is6() || a.Zone() != "" {
+			return "", 0, false, false
 		}
 	} else {
-		host = s
-		if c := strings.IndexByte(s, ':'); c >= 0 {
-			host, rest = Trim(s[:c]), s[c:]
-		}
-		if !isHost(host) {
-			return "", 0, false, ErrURI
+		end = skip(s, 0, charHost)
+		if host = s[:end]; host == "" || len(host) > 255 {
+			return "", 0, false, false
 		}
 	}
-	if rest == "" {
-		return host, 0, v6, nil
+	if end = skip(s, end, charBlank); end == len(s) {
+		return host, 0, v6, true
 	}
-	n, ok := Digits(Trim(rest[1:]))
-	if rest[0] != ':' || !ok || n == 0 || n > 65535 {
-		return "", 0, false, ErrURI
+	n, ok := Digits(Trim(s[end+1:]))
+	if s[end] != ':' || !ok || n == 0 || n > 65535 {
+		return "", 0, false, false
 	}
-	return host, uint16(n), v6, nil
-}
-
-// isHost admits names and IPv4 addresses. Underscores are not in the grammar, but in many networks.
-func isHost(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !('0' <= c && c <= '9' || 'a' <= lower(c) && lower(c) <= 'z' || c == '-' || c == '.' || c == '_') {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 255
-}
-
-func validEscapes(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' {
-			if i+2 >= len(s) || unhex(s[i+1]) > 15 || unhex(s[i+2]) > 15 {
-				return false
-			}
-			i += 2
-		}
-	}
-	return true
+	return host, uint16(n), v6, true
 }
 
 // HostPort writes host[:port], an IPv6 host in brackets.

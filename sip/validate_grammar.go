@@ -3,17 +3,14 @@ package sip
 // via checks one Via line: every value, and the branch of the top one.
 func (c *check) via(value string) bool {
 	for e := range List(value) {
-		v, err := ParseVia(e)
+		v, version, ok := splitVia(e)
 		c.vias++
-		if err != nil || c.vias > c.lim.Vias {
+		if !ok || version != "2.0" || c.vias > c.lim.Vias {
 			return false
 		}
-		branch, there := v.Params.Get("branch")
-		if !there { // RFC 2543
-			continue
-		}
-		// The bare cookie is unique to nothing (RFC 4475 §3.2.1).
-		if len(branch) > c.lim.Branch || !isParamValue(branch) || len(branch) == 0 || EqualFold(branch, MagicCookie) {
+		// RFC 2543 has no branch; the bare cookie is unique to nothing (RFC 4475 §3.2.1).
+		branch, count, ok := v.Params.scan("branch")
+		if !ok || count > 1 || count == 1 && !isID(branch, c.lim.Branch) || EqualFold(branch, MagicCookie) {
 			return false
 		}
 	}
@@ -22,22 +19,17 @@ func (c *check) via(value string) bool {
 
 // party checks From or To.
 func (c *check) party(value string) bool {
-	a, err := ParseNameAddr(value)
-	if err != nil || a.Star || !c.uri(a.URI) {
+	a, ok := splitAddress(value)
+	if !ok || a.Star || !c.uri(a.URI) {
 		return false
 	}
-	tags := 0
-	for name, tag := range a.Params.All() {
-		if !EqualFold(name, "tag") {
-			continue
-		}
-		// A quoted tag would leave its quotes on the way into a dialog, and with them its shelter.
-		if tags++; tags > 1 || tag == "" || tag[0] == '"' || len(tag) > c.lim.Tag {
-			return false
-		}
-	}
-	return true
+	tag, count, ok := a.Params.scan("tag")
+	return ok && (count == 0 || count == 1 && isID(tag, c.lim.Tag))
 }
+
+// isID admits a tag or a branch. A quoted one would leave its quotes on the way into a dialog or a key, and
+// with them its shelter.
+func isID(s string, limit int) bool { return s != "" && s[0] != '"' && len(s) <= limit }
 
 // addresses checks a list of addresses; a Contact may be "*" without parameters.
 func (c *check) addresses(value string, star bool) bool {
@@ -61,12 +53,7 @@ func (c *check) uri(s string) bool {
 
 // isAbsoluteURI admits any scheme's URI (RFC 3986 §4.3) by its characters.
 func isAbsoluteURI(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c <= ' ' || c == '<' || c == '>' || c == '"' || c >= 0x7f {
-			return false
-		}
-	}
-	return s[len(s)-1] != ':'
+	return skip(s, 0, charURI) == len(s) && s[len(s)-1] != ':'
 }
 
 // isCallID is word ["@" word] (RFC 3261 §25.1).
@@ -74,7 +61,7 @@ func isCallID(s string) bool {
 	at := 0
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
-		case wordChars[c]:
+		case is(c, charWord):
 		case c == '@' && at == 0 && i > 0 && i < len(s)-1:
 			at++
 		default:
@@ -83,15 +70,6 @@ func isCallID(s string) bool {
 	}
 	return s != ""
 }
-
-// wordChars marks the characters of a word (RFC 3261 §25.1).
-var wordChars = func() (t [256]bool) {
-	t = tokenChars
-	for _, c := range `()<>:\"/[]?{}` {
-		t[c] = true
-	}
-	return t
-}()
 
 func isDigits(s string) bool {
 	for i := 0; i < len(s); i++ {

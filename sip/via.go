@@ -24,34 +24,44 @@ type Via struct {
 
 // ParseVia takes one value apart: "SIP/2.0/UDP host:port;branch=...", blanks allowed round "/" and ":".
 func ParseVia(s string) (v Via, err error) {
-	v, version, err := parseVia(s)
-	if err == nil && version != "2.0" {
+	v, version, ok := splitVia(s)
+	if !ok || version != "2.0" || !v.Params.wellFormed() {
 		return Via{}, ErrVia
 	}
-	return v, err
+	return v, nil
 }
 
-// parseVia takes a Via of any version of SIP apart.
-func parseVia(s string) (v Via, version string, err error) {
+// splitVia takes a Via of any version of SIP apart and does not look into its parameters.
+func splitVia(s string) (v Via, version string, ok bool) {
 	s = Trim(s)
 	if semi := strings.IndexByte(s, ';'); semi >= 0 {
 		s, v.Params = Trim(s[:semi]), Params(s[semi:])
 	}
+	at := 0
+	if strings.HasPrefix(s, "SIP/2.0/") {
+		at, version = skip(s, 8, charBlank), "2.0"
+	} else if version, at = viaVersion(s); at < 0 {
+		return v, "", false
+	}
+	end := skip(s, at, charToken)
+	host := skip(s, end, charBlank)
+	if end == at || host == end {
+		return v, "", false
+	}
+	v.Transport = s[at:end]
+	v.Host, v.Port, v.V6, ok = splitHostPort(s[host:])
+	return v, version, ok
+}
+
+// viaVersion reads "SIP / version /" with blanks where they may stand, and returns the place of what follows;
+// -1 if it is something else.
+func viaVersion(s string) (version string, at int) {
 	name, rest, ok1 := strings.Cut(s, "/")
 	version, rest, ok2 := strings.Cut(rest, "/")
 	if !ok1 || !ok2 || !EqualFold(Trim(name), "SIP") {
-		return Via{}, "", ErrVia
+		return "", -1
 	}
-	version, rest = Trim(version), Trim(rest)
-	blank := strings.IndexAny(rest, " \t\r\n")
-	if blank <= 0 || !IsToken(rest[:blank]) || !v.Params.wellFormed() {
-		return Via{}, "", ErrVia
-	}
-	v.Transport = rest[:blank]
-	if v.Host, v.Port, v.V6, err = splitHostPort(Trim(rest[blank:])); err != nil {
-		return Via{}, "", ErrVia
-	}
-	return v, version, nil
+	return Trim(version), skip(s, len(s)-len(rest), charBlank)
 }
 
 // Branch is the branch parameter; empty if there is none.
@@ -98,11 +108,11 @@ func (v Via) ResponseAddr(source netip.AddrPort) netip.AddrPort {
 // Values that the sender wrote for them are dropped: they are ours to say.
 func appendStamped(dst []byte, value string, source netip.AddrPort) []byte {
 	first, rest := value, ""
-	if i := indexOutside(value, ',', ','); i >= 0 {
+	if i := indexOutside(value, ','); i >= 0 {
 		first, rest = value[:i], value[i:]
 	}
-	v, _, err := parseVia(first)
-	if err != nil || !source.IsValid() {
+	v, _, ok := splitVia(first)
+	if !ok || !v.Params.wellFormed() || !source.IsValid() {
 		return append(dst, value...)
 	}
 	hasRport := v.Params.Has("rport")
