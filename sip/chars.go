@@ -2,14 +2,14 @@ package sip
 
 // Classes of characters, as bits of the chars table.
 const (
-	charToken  uint8 = 1 << iota // token (RFC 3261 §25.1)
-	charWord                     // word (RFC 3261 §25.1)
-	charBlank                    // space, tab and the line ends of folds
-	charValue                    // in an unquoted parameter value: more than the grammar has, but nothing that separates
-	charURI                      // anywhere in a URI
-	charHost                     // host name or IPv4 address; underscores are not in the grammar, but in many networks
-	charUser                     // unreserved and user-unreserved (RFC 3261 §25.1)
-	charSplits                   // what a reader of lists and parameters must look at: " < > , ; =
+	charToken   uint8 = 1 << iota // token (RFC 3261 §25.1)
+	charWord                      // word (RFC 3261 §25.1)
+	charBlank                     // space, tab and the line ends of folds
+	charValue                     // in an unquoted parameter value: more than the grammar has, but nothing that separates
+	charURI                       // anywhere in a URI
+	charHost                      // host name or IPv4 address; underscores are not in the grammar, but in many networks
+	charURIStop                   // where a walk over a URI must look: "@", "%" and all that is not charURI
+	charSplits                    // what a reader of lists and parameters must look at: " < > , ; =
 )
 
 var chars = func() (t [256]uint8) {
@@ -19,22 +19,22 @@ var chars = func() (t [256]uint8) {
 		}
 	}
 	const alnum = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-	mark(charToken|charWord|charHost|charUser, alnum)
+	mark(charToken|charWord|charHost, alnum)
 	mark(charToken|charWord, "-.!%*_+`'~")
 	mark(charWord, `()<>:\"/[]?{}`)
 	mark(charBlank, " \t\r\n")
 	mark(charHost, "-._")
-	mark(charUser, "-_.!~*'()&=+$,;?/")
+	mark(charURIStop, "@%")
 	mark(charSplits, `"<>,;=`)
-	for c := 0x21; c < 0x100; c++ {
-		switch c {
-		case '"', '<', '>', 0x7f:
-			continue
-		case ',', ';':
+	for c := range t {
+		switch {
+		case c <= ' ' || c == '"' || c == '<' || c == '>' || c == 0x7f:
+			t[c] |= charURIStop
+		case c == ',' || c == ';':
+			t[c] |= charURI
 		default:
-			t[c] |= charValue
+			t[c] |= charURI | charValue
 		}
-		t[c] |= charURI
 	}
 	return t
 }()

@@ -10,7 +10,7 @@ import (
 const MaxMessage = 65535
 
 // maxHeaders bounds the header lines of one message.
-const maxHeaders = 256
+const maxHeaders = 255
 
 // ErrNotSIP means that the text has no start line of any version of SIP: there is nobody to answer.
 var ErrNotSIP = errors.New("sip: no SIP start line")
@@ -139,32 +139,30 @@ func (m *Message) scanHeaders(at int) {
 }
 
 func (m *Message) addLine(start, next int) {
-	end := next
-	for end > start && isBlank(m.raw[end-1]) {
-		end--
+	raw := m.raw
+	nameEnd := skip(raw[:next], start, charToken)
+	colon := nameEnd
+	for colon < next && (raw[colon] == ' ' || raw[colon] == '\t') {
+		colon++
 	}
-	colon := strings.IndexByte(m.raw[start:end], ':')
-	if colon <= 0 {
+	switch {
+	case nameEnd == start:
 		m.setFault("Header line without a name")
 		return
-	}
-	nameEnd := start + colon
-	for nameEnd > start && (m.raw[nameEnd-1] == ' ' || m.raw[nameEnd-1] == '\t') {
-		nameEnd--
-	}
-	if !IsToken(m.raw[start:nameEnd]) {
+	case colon == next || raw[colon] != ':':
 		m.setFault("Malformed header name")
 		return
 	}
-	value := start + colon + 1
-	for value < end && isBlank(m.raw[value]) {
-		value++
+	end := next
+	for isBlank(raw[end-1]) { // the colon ends it
+		end--
 	}
+	value := skip(raw[:end], colon+1, charBlank)
 	if m.n >= maxHeaders {
 		m.setFault("Too many headers")
 		return
 	}
-	id := LookupHeader(m.raw[start:nameEnd])
+	id := LookupHeader(raw[start:nameEnd])
 	s := span{id, uint16(start), uint16(nameEnd), uint16(value), uint16(end), uint16(next)}
 	if m.n < len(m.inline) {
 		m.inline[m.n] = s
@@ -172,7 +170,7 @@ func (m *Message) addLine(start, next int) {
 		m.more = append(m.more, s)
 	}
 	m.n++
-	if int(id) < len(m.first) && m.first[id] == 0 && m.n < 256 {
+	if int(id) < len(m.first) && m.first[id] == 0 {
 		m.first[id] = uint8(m.n)
 	}
 }

@@ -196,13 +196,20 @@ func unhex(c byte) byte {
 	return 255
 }
 
+// userMarks are the marks of unreserved and user-unreserved (RFC 3261 §25.1).
+const userMarks = "-_.!~*'()&=+$,;?/"
+
+func alphanumeric(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= lower(c) && lower(c) <= 'z'
+}
+
 // EscapeUser writes text as the user part of a URI (RFC 3261 §25.1): what may not stand there becomes %HH.
 func EscapeUser(s string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c := s[i]
-		if is(c, charUser) {
+		if alphanumeric(c) || strings.IndexByte(userMarks, c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}

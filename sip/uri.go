@@ -78,19 +78,17 @@ func ParseURI(s string) (u URI, err error) {
 func scanURI(s string) (at int, ok bool) {
 	at = -1
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case chars[c]&charURI == 0:
-			return -1, false
-		case c == '@':
-			if at >= 0 {
-				return -1, false
-			}
+		c := s[i]
+		if chars[c]&charURIStop == 0 {
+			continue
+		}
+		switch {
+		case c == '@' && at < 0:
 			at = i
-		case c == '%':
-			if i+2 >= len(s) || unhex(s[i+1]) > 15 || unhex(s[i+2]) > 15 {
-				return -1, false
-			}
+		case c == '%' && i+2 < len(s) && unhex(s[i+1]) < 16 && unhex(s[i+2]) < 16:
 			i += 2
+		default:
+			return -1, false
 		}
 	}
 	return at, true

@@ -83,18 +83,15 @@ func isDigits(s string) bool {
 // isText tells whether a header value is free of control characters, but for tabs, folds, and what a
 // quoted-pair protects (RFC 4475 §3.1.1.2 has a NUL there).
 func isText(s string) bool {
-	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if w := load8(s[i:]); hasControl(w) {
-			break
-		}
+	if len(s) < 8 {
+		return isTextSlow(s)
 	}
-	for ; i < len(s); i++ {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+	for i := 0; i+8 < len(s); i += 8 {
+		if hasControl(load8(s[i:])) {
 			return isTextSlow(s)
 		}
 	}
-	return true
+	return !hasControl(load8(s[len(s)-8:])) || isTextSlow(s)
 }
 
 func load8(s string) uint64 {
