@@ -1,6 +1,10 @@
 package media
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
 
 // Config is what the media room needs to start.
 type Config struct {
@@ -9,8 +13,43 @@ type Config struct {
 	Silence             time.Duration // a direction that should speak and is silent this long is reported; default 60 s
 	HeldSilence         time.Duration // the same for a held direction; default 1 h
 	Quarantine          time.Duration // a released port rests this long; default 30 s
-	Codecs              []string      // in our order of preference; default PCMA, PCMU, G722, opus, telephone-event
+	Codecs              []string      // in our order of preference, "name" or "name/rate"; default PCMA, PCMU, G722, opus, telephone-event
 	PrivatePeers        bool          // media may go to private addresses although the signalling came from a public one
-	LoopbackPeers       bool          // media may go to 127.0.0.0/8 and ::1 (tests and the demo on one machine)
+	LoopbackPeers       bool          // media may go to 127.0.0.0/8, ::1 and our own addresses (tests and the demo on one machine)
 	Loops               int           // relay event loops; 0: by the number of cores
+}
+
+// ErrNeedsRestart says that a reload would change what only a restart can.
+var ErrNeedsRestart = errors.New("media: port range and number of loops change by a restart only")
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if c.FirstPort == 0 && c.LastPort == 0 {
+		c.FirstPort, c.LastPort = 20000, 39999
+	}
+	def(&c.Silence, time.Minute)
+	def(&c.HeldSilence, time.Hour)
+	def(&c.Quarantine, 30*time.Second)
+	if c.Codecs == nil {
+		c.Codecs = []string{"PCMA", "PCMU", "G722", "opus", "telephone-event"}
+	}
+	return c
+}
+
+// check finds what cannot work. The port range is checked by the relay.
+func (c Config) check() error {
+	if c.Silence < 0 || c.HeldSilence < 0 || c.Quarantine < 0 {
+		return errors.New("media: negative duration")
+	}
+	if c.Advertise != "" {
+		if _, err := parseAddr(c.Advertise); err != nil {
+			return fmt.Errorf("media: advertise: %w", err)
+		}
+	}
+	_, err := parseCodecs(c.Codecs)
+	return err
 }
