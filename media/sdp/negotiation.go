@@ -88,6 +88,7 @@ func (n *Negotiation) Offer(c Capabilities) []byte {
 	placed := false
 	for _, old := range n.media {
 		if !placed && old.Port != 0 && old.Kind == "audio" {
+			m.Proto = keptProfile(old.Proto, m.Proto, c.Security)
 			sections, placed = append(sections, m), true
 			continue
 		}
@@ -173,6 +174,15 @@ func (m *Media) setCodecs(codecs []Codec) {
 	for _, c := range codecs {
 		m.Formats = append(m.Formats, strconv.Itoa(int(c.PT)))
 	}
+}
+
+// keptProfile stays with the profile in use, as far as it is as secure as what is wanted now: an RTP/SAVPF session is not offered RTP/AVP in its middle.
+func keptProfile(old, want string, s Security) string {
+	oldSecured := old == "RTP/SAVP" || old == "RTP/SAVPF"
+	if oldSecured && s != Plain || old == "RTP/AVPF" && s != Required {
+		return old
+	}
+	return want
 }
 
 // refused is the section with port 0. One format must stand there and means nothing (RFC 3264 §6).
