@@ -40,7 +40,8 @@ const longestPattern = 62
 //	a{3}        a three times     a{6,14}    a six to fourteen times
 //	...         any number of further digits, none included; last (alone: one at least)
 //
-// A pattern matches the whole number or not at all. The zero Pattern matches nothing.
+// A pattern matches the whole number or not at all. The zero Pattern matches nothing. A number with a plus is one of
+// E.164 with 7 to 15 digits wherever it comes from, so +44... means those of them that begin so.
 //
 // Inside it is an automaton over positions: at position i a symbol of mask[i] leads to i+1, a position of optional may
 // also be skipped, and the last position accepts, where loop is set after further digits too. Sets of positions are
@@ -90,6 +91,9 @@ func ParsePattern(text string) (*Pattern, error) {
 	}
 	if p.accepts(p.start()) {
 		return nil, fmt.Errorf("the pattern matches the empty number")
+	}
+	if _, some := overlap(p, p); !some {
+		return nil, fmt.Errorf("no number can match: one with a plus has 7 to 15 digits, and the first is not 0")
 	}
 	p.trail = len(p.mask)
 	for p.trail > 0 && p.optional>>(p.trail-1)&1 == 1 && p.mask[p.trail-1] == p.mask[len(p.mask)-1] {

@@ -18,6 +18,36 @@ const (
 // patterns that repeat around a digit in the middle, such as x{0,30}5x{0,30}, come near it.
 const maxSets = 1 << 16
 
+// publicNumber is what a number with a plus must be to be one at all (E.164: 15 digits at most; the shortest in use have
+// 7 with the country code). Route refuses others, so they play no part in how patterns lie to each other: +44... lies
+// inside +[1-9]x{6,14}.
+var publicNumber = &Pattern{
+	text: "+[1-9]x{6,14}", optional: 0xff << 8,
+	mask: []uint16{
+		1 << plus, anyDigit &^ 1,
+		anyDigit, anyDigit, anyDigit, anyDigit, anyDigit, anyDigit, anyDigit,
+		anyDigit, anyDigit, anyDigit, anyDigit, anyDigit, anyDigit, anyDigit,
+	},
+}
+
+// world is where the numbers of a pattern lie: nil where any will do.
+func (p *Pattern) world() *Pattern {
+	if len(p.mask) > 0 && p.mask[0] == 1<<plus {
+		return publicNumber
+	}
+	return nil
+}
+
+// within and over let a nil world be all numbers.
+func (p *Pattern) within(set uint64, s uint8) uint64 {
+	if p == nil {
+		return 1
+	}
+	return p.step(set, 1<<s)
+}
+
+func (p *Pattern) over(set uint64) bool { return p == nil || p.accepts(set) }
+
 // relate compares two patterns exactly. Where some number matches both, the shortest such is the witness.
 func relate(a, b *Pattern) (relation, string) {
 	witness, ok := overlap(a, b)
@@ -39,10 +69,12 @@ func relate(a, b *Pattern) (relation, string) {
 	return crossing, witness
 }
 
-// pair is a position of each of two patterns, or a position of one and a set of positions of the other.
+// pair is a position of each of two patterns, or a position of one and a set of positions of the other; and where the
+// number stands in its world.
 type pair struct {
-	at  int
-	set uint64
+	at    int
+	set   uint64
+	world uint64
 }
 
 // visit is a node of the searches below, with the way that led to it.
@@ -57,26 +89,30 @@ type visit struct {
 func overlap(a, b *Pattern) (string, bool) {
 	var queue []visit
 	seen := map[pair]bool{}
-	push := func(i int, set uint64, from int, s uint8) {
-		for j := 0; set != 0; j, set = j+1, set>>1 {
-			if n := (pair{i, uint64(j)}); set&1 == 1 && !seen[n] {
+	push := func(i int, set, in uint64, from int, s uint8) {
+		each(set, func(j int) {
+			if n := (pair{i, uint64(j), in}); !seen[n] {
 				seen[n] = true
 				queue = append(queue, visit{n, from, s})
 			}
-		}
+		})
 	}
-	each(a.start(), func(i int) { push(i, b.start(), -1, 0) })
+	w := a.world()
+	each(a.start(), func(i int) { push(i, b.start(), 1, -1, 0) })
 	for k := 0; k < len(queue); k++ {
 		n := queue[k]
-		if n.at == len(a.mask) && n.set == uint64(len(b.mask)) {
+		if n.at == len(a.mask) && n.set == uint64(len(b.mask)) && w.over(n.world) {
 			return way(queue, k), true
 		}
 		for s := range symbols {
-			right := b.step(1<<n.set, 1<<s)
-			if right == 0 {
+			if a.leads(n.at)>>s&1 == 0 {
 				continue
 			}
-			each(a.step(1<<n.at, 1<<s), func(i int) { push(i, right, k, s) })
+			right, in := b.step(1<<n.set, 1<<s), w.within(n.world, s)
+			if right == 0 || in == 0 {
+				continue
+			}
+			each(a.step(1<<n.at, 1<<s), func(i int) { push(i, right, in, k, s) })
 		}
 	}
 	return "", false
@@ -87,30 +123,45 @@ func overlap(a, b *Pattern) (string, bool) {
 func subset(a, b *Pattern) (yes, known bool) {
 	var queue []pair
 	seen := map[pair]bool{}
-	push := func(left, right uint64) {
+	push := func(left, right, in uint64) {
 		each(left, func(i int) {
-			if n := (pair{i, right}); !seen[n] {
+			if n := (pair{i, right, in}); !seen[n] {
 				seen[n] = true
 				queue = append(queue, n)
 			}
 		})
 	}
-	push(a.start(), b.start())
+	w := a.world()
+	push(a.start(), b.start(), 1)
 	for k := 0; k < len(queue); k++ {
 		if len(queue) > maxSets {
 			return false, false
 		}
 		n := queue[k]
-		if n.at == len(a.mask) && !b.accepts(n.set) {
+		if n.at == len(a.mask) && !b.accepts(n.set) && w.over(n.world) {
 			return false, true
 		}
 		for s := range symbols {
-			if left := a.step(1<<n.at, 1<<s); left != 0 {
-				push(left, b.step(n.set, 1<<s))
+			if a.leads(n.at)>>s&1 == 0 {
+				continue
+			}
+			if in := w.within(n.world, s); in != 0 {
+				push(a.step(1<<n.at, 1<<s), b.step(n.set, 1<<s), in)
 			}
 		}
 	}
 	return true, true
+}
+
+// leads is the symbols that lead on from a position.
+func (p *Pattern) leads(at int) uint16 {
+	switch {
+	case at < len(p.mask):
+		return p.mask[at]
+	case p.loop:
+		return anyDigit
+	}
+	return 0
 }
 
 // each calls f with every position of a set.

@@ -15,7 +15,7 @@ func DidYouMean(given string, candidates []string) string {
 }
 
 // Nearest is the candidate with the fewest slips of the pen from the given word, at most one in three letters; of
-// equals the first by alphabet. Empty when none is near.
+// equals the first by alphabet. A word that holds the given one counts as near, too. Empty when none is.
 func Nearest(given string, candidates []string) string {
 	sorted := append([]string(nil), candidates...)
 	sort.Strings(sorted)
@@ -27,6 +27,11 @@ func Nearest(given string, candidates []string) string {
 		}
 		if n := slips(strings.ToLower(given), strings.ToLower(c)); n < best {
 			best, nearest = n, c
+		}
+	}
+	for _, c := range sorted {
+		if nearest == "" && len(given) >= 3 && strings.Contains(c, given) {
+			nearest = c
 		}
 	}
 	return nearest

@@ -1,0 +1,164 @@
+package dialplan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Plan is a compiled dialplan. It never changes, so any number of goroutines may ask it.
+type Plan struct {
+	version    string
+	numbering  Numbering
+	zone       *time.Location
+	classes    map[string]*Class
+	extensions map[string]*Extension
+	numbers    []string // of the extensions, sorted
+	dids       map[string]*Extension
+	groups     map[string]*Group
+	schedules  map[string]*Schedule
+	trunks     map[string]*Trunk
+	routes     []*route // by file and line
+	matcher    *matcher
+	rungOf     []int32 // by pattern of the matcher
+	rungs      []rung
+}
+
+// rung is the routes on one pattern, in the order in which they are tried: guarded ones by line, then the others.
+// Patterns that mean the same numbers share a rung.
+type rung struct {
+	level  int // how many patterns it lies inside of, one within the other: the deeper is the more specific
+	routes []*route
+}
+
+// Extension is a phone's account as the dialplan sees it.
+type Extension struct {
+	Number string `json:"number"`
+	Name   string `json:"name,omitempty"`
+	Class  string `json:"class,omitempty"` // name; empty: no class, so only routes for everybody
+	DID    string `json:"did,omitempty"`   // its number in the public network, E.164 with plus
+	SRTP   string `json:"srtp"`            // "off", "optional" or "required" on its leg
+	Place  Place  `json:"place"`
+}
+
+// Class is what a group of extensions may do.
+type Class struct {
+	Name      string
+	MaxCalls  int      // at once, per extension; 0: no limit
+	Countries []string // ISO 3166 codes that may be dialled, sorted; nil: the home country only; "*": all
+	place     Place
+}
+
+// Trunk is a carrier as far as names go: this version does not call over it.
+type Trunk struct {
+	Name  string
+	Proxy string
+	place Place
+}
+
+// Version is a short hash of all that the plan says: equal for equal plans, however the files are named, ordered or
+// commented.
+func (p *Plan) Version() string { return p.version }
+
+// Extension finds an extension by its number.
+func (p *Plan) Extension(number string) (Extension, bool) {
+	x, ok := p.extensions[number]
+	if !ok {
+		return Extension{}, false
+	}
+	return *x, true
+}
+
+// Extensions gives all extensions, sorted by number.
+func (p *Plan) Extensions() []Extension {
+	all := make([]Extension, len(p.numbers))
+	for i, n := range p.numbers {
+		all[i] = *p.extensions[n]
+	}
+	return all
+}
+
+// Class finds a class by its name.
+func (p *Plan) Class(name string) (Class, bool) {
+	c, ok := p.classes[name]
+	if !ok {
+		return Class{}, false
+	}
+	return *c, true
+}
+
+// Groups gives the ring groups, sorted by name.
+func (p *Plan) Groups() []Group {
+	var all []Group
+	for _, name := range keys(p.groups) {
+		all = append(all, *p.groups[name])
+	}
+	return all
+}
+
+// Numbering is what digits mean here.
+func (p *Plan) Numbering() Numbering { return p.numbering }
+
+// Routes is the number of routes.
+func (p *Plan) Routes() int { return len(p.routes) }
+
+// whose is the extension with a number, its own or its DID; nil: none.
+func (p *Plan) whose(number string) *Extension {
+	if x := p.extensions[number]; x != nil {
+		return x
+	}
+	return p.dids[number]
+}
+
+// Part is one named thing of a plan as a text that is equal for equal things: what a reload compares.
+type Part struct {
+	Kind string `json:"kind"` // "extension", "class", "route", …
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Parts gives all parts of the plan, sorted by kind and name.
+func (p *Plan) Parts() []Part {
+	var parts []Part
+	add := func(kind, name, format string, args ...any) {
+		parts = append(parts, Part{kind, name, fmt.Sprintf(format, args...)})
+	}
+	n := &p.numbering
+	add("numbering", "", "%s international %q national %q zone %s", n.Country, n.International, n.National, p.zone)
+	for _, c := range p.classes {
+		add("class", c.Name, "max_calls %d countries %s", c.MaxCalls, strings.Join(c.Countries, " "))
+	}
+	for _, x := range p.extensions {
+		add("extension", x.Number, "%q class %s did %s srtp %s", x.Name, x.Class, x.DID, x.SRTP)
+	}
+	for _, g := range p.groups {
+		add("ring_group", g.Name, "%s %s for %v each %v", g.Strategy, strings.Join(g.Members, " "), g.Timeout, g.Each)
+	}
+	for _, s := range p.schedules {
+		add("schedule", s.Name, "%s open %v closed %v", s.Zone, s.open, s.closed)
+	}
+	for _, r := range p.routes {
+		add("route", r.name, "%s", r.describe())
+	}
+	slices.SortFunc(parts, func(a, b Part) int {
+		if c := strings.Compare(a.Kind, b.Kind); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return parts
+}
+
+func (p *Plan) hash() string {
+	h := sha256.New()
+	for _, part := range p.Parts() {
+		fmt.Fprintf(h, "%s\x00%s\x00%s\n", part.Kind, part.Name, part.Text)
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+}
+
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

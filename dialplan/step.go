@@ -1,0 +1,311 @@
+package dialplan
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Step is one thing that happens to a call: Dial, Ring, Play, Echo, Tone, Reject or Redirect. Steps follow each other;
+// all but Play end the list. When a list ends with a Play, the call ends after it: with BYE where it was answered, and
+// with 480 where it was not.
+type Step interface {
+	// resolve appends the step as it is for one call: what depends on the call is filled in.
+	resolve(e *env, to []Step) []Step
+	// moving tells whether resolve gives something else for another call.
+	moving() bool
+	// describe is the step as one line of text, equal for equal steps.
+	describe(b *strings.Builder)
+}
+
+// Target is one place to send the call to. Exactly one of Extension and Trunk is set.
+type Target struct {
+	Extension string `json:"extension,omitempty"` // its number; the registrar knows where it is
+	Trunk     string `json:"trunk,omitempty"`     // its name
+	Number    string `json:"number,omitempty"`    // for a trunk: the number to dial, E.164 where numbering made it so
+}
+
+// Dial calls its targets. Several extensions ring together; trunks are tried one after the other.
+type Dial struct {
+	Targets []Target
+	Timeout time.Duration // of ringing
+	On      []Handler
+
+	extension *expression // whom to call, where that depends on the call
+}
+
+// Ring calls the members of a ring group, in the order in which they stand here.
+type Ring struct {
+	Group    string
+	Strategy Strategy
+	Members  []string      // numbers of extensions
+	Timeout  time.Duration // of all ringing together
+	Each     time.Duration // how long one member rings before the next; not for RingAll
+	On       []Handler
+}
+
+// Play plays a sound file to the caller. File is an absolute path. Where Answer is false it is early media (183).
+type Play struct {
+	File   string
+	Answer bool
+}
+
+// Echo answers and sends back what it hears, until the caller hangs up.
+type Echo struct{}
+
+// Tone answers and plays a sine until the caller hangs up.
+type Tone struct {
+	Hz int
+}
+
+// Reject ends the call with a final response. Cause is Q.850; 0: by the status.
+type Reject struct {
+	Status int
+	Reason string
+	Cause  int
+}
+
+// Redirect answers with a 3xx and lets the caller's phone try Contact, a SIP URI or a number of ours.
+type Redirect struct {
+	Status  int
+	Contact string
+
+	to *expression
+}
+
+func (s Dial) resolve(e *env, to []Step) []Step {
+	if s.extension != nil {
+		number := s.extension.text(e)
+		x := e.plan.whose(number)
+		if x == nil {
+			return append(to, e.nobody(number, s.On)...)
+		}
+		s.Targets, s.extension = []Target{{Extension: x.Number}}, nil
+	} else if len(s.Targets) > 0 && s.Targets[0].Trunk != "" {
+		targets := make([]Target, len(s.Targets))
+		for i, t := range s.Targets {
+			targets[i] = Target{Trunk: t.Trunk, Number: e.number}
+		}
+		s.Targets = targets
+	}
+	s.On = resolveHandlers(e, s.On)
+	return append(to, s)
+}
+
+// nobody is what happens when a route dials a number that no extension has: what the route says for 404, or that.
+func (e *env) nobody(number string, on []Handler) []Step {
+	e.reason(Reason{Rule: "dial", Verdict: Lost, Why: "no extension has the number " + number})
+	if h := HandlerFor(on, 404, false); h != nil {
+		return resolveSteps(e, h.Steps)
+	}
+	return []Step{Reject{Status: 404, Reason: "Not Found", Cause: 1}}
+}
+
+func (s Dial) moving() bool {
+	return s.extension != nil || len(s.Targets) > 0 && s.Targets[0].Trunk != "" || movingHandlers(s.On)
+}
+
+func (s Ring) resolve(e *env, to []Step) []Step {
+	s.Members = s.Strategy.order(s.Group, s.Members, &e.facts.State)
+	s.On = resolveHandlers(e, s.On)
+	return append(to, s)
+}
+
+func (s Ring) moving() bool {
+	return s.Strategy == RoundRobin || s.Strategy == LongestIdle || movingHandlers(s.On)
+}
+
+func (s Redirect) resolve(e *env, to []Step) []Step {
+	s.Contact, s.to = s.to.text(e), nil
+	return append(to, s)
+}
+
+func (s Redirect) moving() bool { return s.to.constant == nil }
+
+func (s Play) resolve(_ *env, to []Step) []Step   { return append(to, s) }
+func (s Echo) resolve(_ *env, to []Step) []Step   { return append(to, s) }
+func (s Tone) resolve(_ *env, to []Step) []Step   { return append(to, s) }
+func (s Reject) resolve(_ *env, to []Step) []Step { return append(to, s) }
+
+func (s Play) moving() bool   { return false }
+func (s Echo) moving() bool   { return false }
+func (s Tone) moving() bool   { return false }
+func (s Reject) moving() bool { return false }
+
+// resolveSteps gives the steps for one call. Steps that are the same for every call are shared between all.
+func resolveSteps(e *env, steps []Step) []Step {
+	if !movingSteps(steps) {
+		return steps
+	}
+	out := make([]Step, 0, len(steps))
+	for _, s := range steps {
+		out = s.resolve(e, out)
+	}
+	return out
+}
+
+func resolveHandlers(e *env, on []Handler) []Handler {
+	if !movingHandlers(on) {
+		return on
+	}
+	out := make([]Handler, len(on))
+	for i, h := range on {
+		out[i] = Handler{h.Classes, resolveSteps(e, h.Steps)}
+	}
+	return out
+}
+
+func movingSteps(steps []Step) bool {
+	for _, s := range steps {
+		if s.moving() {
+			return true
+		}
+	}
+	return false
+}
+
+func movingHandlers(on []Handler) bool {
+	for _, h := range on {
+		if movingSteps(h.Steps) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s Dial) describe(b *strings.Builder) {
+	b.WriteString("dial")
+	if s.extension != nil {
+		fmt.Fprintf(b, " extension %s", s.extension.source)
+	}
+	for _, t := range s.Targets {
+		b.WriteByte(' ')
+		b.WriteString(t.String())
+	}
+	fmt.Fprintf(b, " for %v", s.Timeout)
+	describeHandlers(b, s.On)
+}
+
+// String is the target for people: extension 1001, trunk a with +442079460018.
+func (t Target) String() string {
+	switch {
+	case t.Trunk == "":
+		return "extension " + t.Extension
+	case t.Number == "":
+		return "trunk " + t.Trunk
+	}
+	return "trunk " + t.Trunk + " with " + t.Number
+}
+
+func (s Ring) describe(b *strings.Builder) {
+	fmt.Fprintf(b, "ring group %s (%s: %s) for %v", s.Group, s.Strategy, strings.Join(s.Members, ", "), s.Timeout)
+	if s.Each != 0 {
+		fmt.Fprintf(b, ", each %v", s.Each)
+	}
+	describeHandlers(b, s.On)
+}
+
+func (s Play) describe(b *strings.Builder) {
+	if s.Answer {
+		fmt.Fprintf(b, "answer and play %s", s.File)
+	} else {
+		fmt.Fprintf(b, "play %s before answering", s.File)
+	}
+}
+
+func (s Echo) describe(b *strings.Builder) { b.WriteString("answer and echo") }
+
+func (s Tone) describe(b *strings.Builder) { fmt.Fprintf(b, "answer and play %d Hz", s.Hz) }
+
+func (s Reject) describe(b *strings.Builder) {
+	fmt.Fprintf(b, "reject %d %s", s.Status, s.Reason)
+	if s.Cause != 0 {
+		fmt.Fprintf(b, ", cause %d", s.Cause)
+	}
+}
+
+func (s Redirect) describe(b *strings.Builder) {
+	if s.to == nil {
+		fmt.Fprintf(b, "redirect %d to %s", s.Status, s.Contact)
+		return
+	}
+	fmt.Fprintf(b, "redirect %d to %s", s.Status, s.to.source)
+}
+
+func describeHandlers(b *strings.Builder, on []Handler) {
+	for _, h := range on {
+		fmt.Fprintf(b, "; on %s {%s}", strings.Join(h.Classes, " "), DescribeSteps(h.Steps))
+	}
+}
+
+// DescribeSteps is a list of steps as one line for people.
+func DescribeSteps(steps []Step) string {
+	var b strings.Builder
+	for i, s := range steps {
+		if i > 0 {
+			b.WriteString(", then ")
+		}
+		s.describe(&b)
+	}
+	return b.String()
+}
+
+// MarshalJSON writes {"step": "dial", …}; times are in seconds.
+func (s Dial) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Step    string    `json:"step"`
+		Targets []Target  `json:"targets"`
+		Timeout float64   `json:"timeout"`
+		On      []Handler `json:"on,omitempty"`
+	}{"dial", s.Targets, s.Timeout.Seconds(), s.On})
+}
+
+// MarshalJSON writes {"step": "ring", …}; times are in seconds.
+func (s Ring) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Step     string    `json:"step"`
+		Group    string    `json:"group"`
+		Strategy Strategy  `json:"strategy"`
+		Members  []string  `json:"members"`
+		Timeout  float64   `json:"timeout"`
+		Each     float64   `json:"each,omitempty"`
+		On       []Handler `json:"on,omitempty"`
+	}{"ring", s.Group, s.Strategy, s.Members, s.Timeout.Seconds(), s.Each.Seconds(), s.On})
+}
+
+// MarshalJSON writes {"step": "play", …}.
+func (s Play) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Step   string `json:"step"`
+		File   string `json:"file"`
+		Answer bool   `json:"answer"`
+	}{"play", s.File, s.Answer})
+}
+
+// MarshalJSON writes {"step": "echo"}.
+func (s Echo) MarshalJSON() ([]byte, error) { return []byte(`{"step":"echo"}`), nil }
+
+// MarshalJSON writes {"step": "tone", "hz": …}.
+func (s Tone) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"step":"tone","hz":%d}`, s.Hz), nil
+}
+
+// MarshalJSON writes {"step": "reject", …}.
+func (s Reject) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Step   string `json:"step"`
+		Status int    `json:"status"`
+		Reason string `json:"reason"`
+		Cause  int    `json:"cause,omitempty"`
+	}{"reject", s.Status, s.Reason, s.Cause})
+}
+
+// MarshalJSON writes {"step": "redirect", …}.
+func (s Redirect) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Step    string `json:"step"`
+		Status  int    `json:"status"`
+		Contact string `json:"contact"`
+	}{"redirect", s.Status, s.Contact})
+}
