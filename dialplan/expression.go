@@ -42,6 +42,7 @@ type expression struct {
 	constant  *string           // the value, where it is the same for every call
 	fact      func(*env) string // call.to and its like, read without evaluation
 	schedules []*Schedule       // those it asks
+	call      bool              // it asks the call
 	classes   cty.Value         // class.NAME is its name
 	functions map[string]function.Function
 }
