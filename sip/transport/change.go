@@ -32,6 +32,7 @@ func (l *Layer) Prepare(c Config) (*Change, error) {
 	out, err := newOutgoing(c)
 	errs = append(errs, err)
 	ch.policy.outgoing = out
+	ch.policy.connections = min(ch.policy.limits.Connections, spareDescriptors())
 	taken := map[place]string{}
 	for _, cfg := range c.Listen {
 		w, err := l.prepareListen(cfg, taken)

@@ -17,6 +17,7 @@ type Layer struct {
 	log     *slog.Logger
 	seed    maphash.Seed // of the To-tags of stateless answers
 	readers int
+	tempo   tempo
 	ids     atomic.Uint64
 	now     atomic.Pointer[policy]
 	opened  [WSS + 1]counters // connections that we opened, by transport
@@ -34,10 +35,11 @@ type Layer struct {
 
 // policy is what a reload may change while connections live.
 type policy struct {
-	limits   Limits
-	config   Config
-	budget   *budget
-	outgoing *outgoing
+	limits      Limits
+	connections int // Limits.Connections, or what the file descriptors allow
+	config      Config
+	budget      *budget
+	outgoing    *outgoing
 }
 
 // Bound is a listener that serves.
@@ -53,7 +55,7 @@ func New(c Config, h Handler, log *slog.Logger) (*Layer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders)}
+	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo}
 	l.ids.Store(rand.Uint64() >> 8) // two Layers of one process do not number alike
 	l.senders.New = func() any { return newDatagram() }
 	l.buffers.New = func() any { b := make([]byte, readBuffer); return &b }
@@ -99,17 +101,6 @@ func (l *Layer) Close() {
 		c.leave()
 	}
 	l.wg.Wait()
-}
-
-// start runs f in a goroutine that Run waits for; false when the Layer has stopped.
-func (l *Layer) start(f func()) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stopped {
-		return false
-	}
-	l.wg.Go(f)
-	return true
 }
 
 // Listeners are the listeners that serve, in the order of the Config.
