@@ -212,3 +212,19 @@ func TestRelayBothWays(t *testing.T) {
 		t.Errorf("stats %+v", s)
 	}
 }
+
+// portAbove is the leg's RTCP port.
+func portAbove(g *leg) netip.AddrPort {
+	return netip.AddrPortFrom(g.Local().Addr(), g.Local().Port()+1)
+}
+
+// loopback6 is ::1, which a machine without IPv6 does not have.
+func loopback6(t *testing.T) netip.Addr {
+	t.Helper()
+	c, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		t.Skip("no IPv6 on this machine:", err)
+	}
+	c.Close()
+	return netip.IPv6Loopback()
+}
