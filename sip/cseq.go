@@ -29,40 +29,45 @@ func (m *Message) CSeqMethod() string {
 	return method
 }
 
-// MaxForwards is the hop limit; ok is false when there is none. Over 255 counts as malformed: -1.
+// MaxForwards is the hop limit, 0 to 255; ok is false when there is none. A number over 255 counts as none
+// (RFC 4475 §3.1.2.4), so that it is replaced on the way; what is no number, -1, Validate has refused.
 func (m *Message) MaxForwards() (n int, ok bool) {
 	i := m.Index(HeaderMaxForwards)
 	if i < 0 {
 		return 0, false
 	}
 	v, good := Digits(m.Value(i))
-	if !good || v > 255 {
-		return -1, true
+	switch {
+	case good && v <= 255:
+		return int(v), true
+	case isDigits(m.Value(i)):
+		return 0, false
 	}
-	return int(v), true
+	return -1, true
 }
 
 // Seconds reads a delta-seconds header such as Expires or Min-Expires; over-large values become 2^32-1
-// (RFC 3261 §20.19). ok is false when it is missing or malformed. Parameters after ";" are left alone.
+// (RFC 3261 §20.19). ok is false when it is missing or malformed. Parameters after ";" and the comment of a
+// Retry-After are left alone.
 func (m *Message) Seconds(id HeaderID) (n uint32, ok bool) {
 	i := m.Index(id)
 	if i < 0 {
 		return 0, false
 	}
-	v, _, _ := strings.Cut(m.Value(i), ";")
+	v := m.Value(i)
+	if end := strings.IndexAny(v, ";("); end >= 0 {
+		v = v[:end]
+	}
 	return ParseSeconds(Trim(v))
 }
 
 // ParseSeconds reads delta-seconds; over-large values become 2^32-1.
 func ParseSeconds(s string) (n uint32, ok bool) {
-	v, good := Digits(s)
-	if !good {
-		for i := 0; i < len(s); i++ {
-			if s[i] < '0' || s[i] > '9' {
-				return 0, false
-			}
-		}
-		return 1<<32 - 1, s != ""
+	if v, good := Digits(s); good {
+		return uint32(min(v, 1<<32-1)), true
 	}
-	return uint32(min(v, 1<<32-1)), true
+	if isDigits(s) {
+		return 1<<32 - 1, true
+	}
+	return 0, false
 }

@@ -218,7 +218,7 @@ func (m *Message) Method() string { return m.method }
 // RequestURI is the text of the Request-URI.
 func (m *Message) RequestURI() string { return m.uri }
 
-// Version is the version as it stands: "SIP/2.0" in everything that Validate lets through.
+// Version is the version as it stands: "SIP/2.0", in any case, in everything that Validate lets through.
 func (m *Message) Version() string { return m.version }
 
 // Status is the code of a response, 100 to 699; 0 for a request.

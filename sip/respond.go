@@ -12,15 +12,11 @@ func CanRespond(m *Message) bool {
 	return ok
 }
 
-// ReplyVia is the top Via as far as an answer needs it: transport and sent-by. It is there even where the
-// version is not ours or the parameters are broken, of which none is given then, so that such a request can
-// be told so.
+// ReplyVia is the top Via as far as an answer needs it: transport, sent-by and rport. It is there even where
+// the version is not ours or some of the parameters are broken, so that such a request can be told so.
 func (m *Message) ReplyVia() (Via, bool) {
 	for e := range m.Elements(HeaderVia) {
 		v, _, ok := splitVia(e)
-		if !v.Params.wellFormed() {
-			v.Params = ""
-		}
 		return v, ok
 	}
 	return Via{}, false

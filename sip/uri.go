@@ -201,7 +201,8 @@ func (u URI) HostPort() string {
 	return h
 }
 
-// String writes the URI; what was parsed comes out as it went in, but for the scheme's case.
+// String writes the URI. What was parsed comes out as it went in, but for the scheme's case, leading zeros of
+// the port and the colon of an empty password.
 func (u URI) String() string {
 	var b strings.Builder
 	b.WriteString(u.Scheme)
@@ -228,12 +229,22 @@ func (u URI) String() string {
 }
 
 // AOR is the address of record as a key: scheme, unescaped user and lower-case host; no port, parameters
-// or headers (RFC 3261 §10.3 step 5).
+// or headers (RFC 3261 §10.3 step 5). It is no URI: the user part may hold any octet.
 func (u URI) AOR() string {
 	if u.Scheme == "tel" {
 		return "tel:" + u.Number()
 	}
-	return u.Scheme + ":" + u.Number() + "@" + strings.ToLower(u.Host)
+	return u.Scheme + ":" + u.Number() + "@" + u.hostKey()
+}
+
+// hostKey is one spelling of the host: lower case, an IPv6 address by RFC 5952 in brackets.
+func (u URI) hostKey() string {
+	if u.V6 {
+		if a, err := netip.ParseAddr(u.Host); err == nil {
+			return "[" + a.String() + "]"
+		}
+	}
+	return strings.ToLower(u.Host)
 }
 
 // Addr is the host as an address, where it is one.
@@ -243,13 +254,25 @@ func (u URI) Addr() (netip.Addr, bool) {
 }
 
 // Equal compares two URIs by RFC 3261 §19.1.4: case matters in the user part only, escapes do not, and
-// user, ttl, method, maddr and transport count even when only one side has them.
+// user, ttl, method, maddr and transport count even when only one side has them. IPv6 addresses compare as
+// addresses (RFC 5954 §4.2), telephone numbers without their separators (RFC 3966 §4).
 func (u URI) Equal(v URI) bool {
-	if u.Scheme != v.Scheme || u.Port != v.Port || !EqualFold(u.Host, v.Host) ||
-		!equalEscaped(u.User, v.User) || !equalEscaped(u.Password, v.Password) {
+	if u.Scheme != v.Scheme || u.Port != v.Port || !equalHost(u, v) ||
+		!equalUser(u, v) || !equalEscaped(u.Password, v.Password) {
 		return false
 	}
 	return paramsAgree(u.Params, v.Params) && paramsAgree(v.Params, u.Params) && sameHeaders(u.Headers, v.Headers)
+}
+
+func equalHost(u, v URI) bool {
+	return EqualFold(u.Host, v.Host) || u.V6 && v.V6 && u.hostKey() == v.hostKey()
+}
+
+func equalUser(u, v URI) bool {
+	if u.Scheme == "tel" {
+		return EqualFold(u.Number(), v.Number())
+	}
+	return equalEscaped(u.User, v.User)
 }
 
 func equalEscaped(a, b string) bool {

@@ -21,14 +21,14 @@ func NewWriter(buf []byte) *Writer { return &Writer{buf: buf} }
 
 // Request writes a request line.
 func (w *Writer) Request(method, uri string) {
-	if !IsToken(method) || !clean(uri) {
+	if !IsToken(method) || uri == "" || skip(uri, 0, charURI) < len(uri) {
 		w.err = fmt.Errorf("%w: request line", ErrUnsafe)
 		return
 	}
 	w.buf = append(append(append(append(w.buf, method...), ' '), uri...), " SIP/2.0\r\n"...)
 }
 
-// Status writes a status line. An empty reason becomes the usual phrase of the code.
+// Status writes a status line. An empty or unsafe reason becomes the usual phrase of the code.
 func (w *Writer) Status(code int, reason string) {
 	if reason == "" || !clean(reason) {
 		reason = ReasonPhrase(code)
@@ -62,10 +62,27 @@ func (w *Writer) Copy(m *Message, id HeaderID) {
 	}
 }
 
-// CopyLine writes line i of m as it came.
+// CopyLine writes line i of m as it came, folds and all. Of a line that Validate would refuse the control
+// characters become blanks: they must not be told on.
 func (w *Writer) CopyLine(m *Message, i int) {
-	s := m.at(i)
-	w.buf = append(append(w.buf, m.raw[s.name:s.valueEnd]...), "\r\n"...)
+	w.copyLine(m, i)
+	w.buf = append(w.buf, "\r\n"...)
+}
+
+func (w *Writer) copyLine(m *Message, i int) {
+	s, start := m.at(i), len(w.buf)
+	w.buf = append(w.buf, m.raw[s.name:s.valueEnd]...)
+	if !isText(m.raw[s.value:s.valueEnd]) {
+		blankControls(w.buf[start:])
+	}
+}
+
+func blankControls(b []byte) {
+	for i, c := range b {
+		if c < ' ' || c == 0x7f {
+			b[i] = ' '
+		}
+	}
 }
 
 // StampedVias writes all Via lines of the request m, the top one with received and rport.
@@ -77,7 +94,11 @@ func (w *Writer) StampedVias(m *Message) {
 			continue
 		}
 		first = false
+		start := len(w.buf)
 		w.buf = appendStamped(append(w.buf, "Via: "...), m.Value(i), m.Source)
+		if !isText(m.Value(i)) {
+			blankControls(w.buf[start:])
+		}
 		w.buf = append(w.buf, "\r\n"...)
 	}
 }
@@ -102,8 +123,7 @@ func (w *Writer) Respond(req *Message, code int, reason, toTag string) {
 	w.StampedVias(req)
 	w.copyFirst(req, HeaderFrom)
 	if i := req.Index(HeaderTo); i >= 0 {
-		s := req.at(i)
-		w.buf = append(w.buf, req.raw[s.name:s.valueEnd]...)
+		w.copyLine(req, i)
 		if toTag != "" && req.ToTag() == "" {
 			w.buf = append(append(w.buf, ";tag="...), toTag...)
 		}
