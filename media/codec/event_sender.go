@@ -67,7 +67,8 @@ func (s *EventSender) Idle() bool { return s.state == eventIdle && s.n == 0 }
 func (s *EventSender) Tick(timestamp uint32) (EventPacket, bool) {
 	step := s.rate() / 50
 	if s.state == eventGap {
-		if s.rest = s.rest - min(s.rest, step); s.rest > 0 {
+		if s.rest > 0 {
+			s.rest -= min(s.rest, step)
 			return EventPacket{}, false
 		}
 		s.state = eventIdle

@@ -134,7 +134,7 @@ func compressMuLaw(s int) byte {
 	if s >>= 2; s < 0 {
 		mask, s = 0x7f, -s
 	}
-	s = min(s, 8159) + 33
+	s = min(s, 8158) + 33
 	seg := byte(0)
 	for limit := 0x3f; s > limit; limit = limit<<1 | 1 {
 		seg++

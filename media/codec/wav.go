@@ -121,5 +121,8 @@ func (f wavFormat) samples(b []byte) []int16 {
 		}
 		pcm = pcm[:len(pcm)/2]
 	}
-	return toSampleRate(pcm, f.rate)
+	if f.rate == SampleRate {
+		return pcm
+	}
+	return newResampler(f.rate).run(pcm)
 }
