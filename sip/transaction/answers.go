@@ -131,3 +131,17 @@ func unfold(s string) string {
 	}
 	return s
 }
+
+// withoutBody is a request as it was but for a body worth the trouble.
+func withoutBody(text string) string {
+	var m sip.Message
+	if m.Parse(text) != nil || len(m.Body()) < 256 {
+		return text
+	}
+	var edits []sip.Edit
+	if i := m.Index(sip.HeaderContentLength); i >= 0 {
+		edits = append(edits, sip.Edit{Line: i, Kind: sip.EditReplace, Text: "Content-Length: 0"})
+	}
+	raw := m.Splice(make([]byte, 0, len(text)), edits...)
+	return string(raw[:len(raw)-len(m.Body())])
+}

@@ -25,8 +25,10 @@ type Client struct {
 	entry  *entry
 	flow   transport.Flow
 	sink   Sink
+
+	// Guarded by the shard's lock.
 	text   string // the request
-	reason string // Reason of the CANCEL, guarded by the shard's lock
+	reason string // Reason of the CANCEL
 }
 
 // Send sends a request and waits for its responses. raw is the whole request, with a top Via of ours made
@@ -102,10 +104,14 @@ func (t *Table) abandon(c *Client) bool {
 	return true
 }
 
-// Request is the request, read anew at each call.
+// Request is the request, read anew at each call. An INVITE that was accepted may have lost its body: it
+// lingers for 64*T1, and nobody needs to send it again.
 func (c *Client) Request() *sip.Message {
+	c.shard.mu.Lock()
+	text := c.text
+	c.shard.mu.Unlock()
 	m := new(sip.Message)
-	_ = m.Parse(c.text) // Send has parsed it
+	_ = m.Parse(text) // Send has parsed it
 	return m
 }
 
@@ -141,11 +147,11 @@ func (c *Client) Cancel(reason string) {
 // sendCancel sends the CANCEL in a transaction of its own, whose outcome changes nothing.
 func (c *Client) sendCancel() {
 	c.shard.mu.Lock()
-	reason := c.reason
+	text, reason := c.text, c.reason
 	c.shard.mu.Unlock()
-	raw, err := cancel(c.text, reason)
+	raw, err := cancel(text, reason)
 	if err != nil {
-		raw, err = cancel(c.text, "") // a Reason with a line end in it is left out
+		raw, err = cancel(text, "") // a Reason with a line end in it is left out
 	}
 	if err == nil {
 		_, err = c.table.Send(c.flow, raw, nil)

@@ -70,7 +70,7 @@ func (t *Table) release(s *shard, e *entry) {
 	switch e.kind {
 	case InviteClient:
 		if e.state == Accepted {
-			e.text = ""
+			e.text, e.client.text = "", withoutBody(e.client.text)
 		} else if e.state == Completed {
 			e.client = nil
 		}
