@@ -285,9 +285,10 @@ func equalEscaped(a, b string) bool {
 }
 
 func paramsAgree(p, q Params) bool {
-	for name, value := range p.All() {
+	for name := range p.All() {
+		value, _ := p.Get(name) // the first one, where it is repeated
 		other, ok := q.Get(name)
-		if ok && !EqualFold(Unquote(value), other) {
+		if ok && !EqualFold(value, other) {
 			return false
 		}
 		if !ok {

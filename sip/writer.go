@@ -6,11 +6,12 @@ import (
 	"strconv"
 )
 
-// ErrUnsafe means that a value to be written held a line end or a NUL: it would have become a header of its own.
+// ErrUnsafe means that a value to be written held a line end or another control character: it might have
+// become a header of its own.
 var ErrUnsafe = errors.New("sip: control character in a value to be written")
 
-// Writer makes a message of our own, line by line, into one buffer. The zero Writer is ready. An unsafe
-// value is left out and reported by Bytes.
+// Writer makes a message of our own, line by line, into one buffer. The zero Writer is ready. A line with an
+// unsafe value is left out and reported by Bytes.
 type Writer struct {
 	buf []byte
 	err error
@@ -22,7 +23,7 @@ func NewWriter(buf []byte) *Writer { return &Writer{buf: buf} }
 // Request writes a request line.
 func (w *Writer) Request(method, uri string) {
 	if !IsToken(method) || uri == "" || skip(uri, 0, charURI) < len(uri) {
-		w.err = fmt.Errorf("%w: request line", ErrUnsafe)
+		w.refuse("request line")
 		return
 	}
 	w.buf = append(append(append(append(w.buf, method...), ' '), uri...), " SIP/2.0\r\n"...)
@@ -40,7 +41,7 @@ func (w *Writer) Status(code int, reason string) {
 // Add writes one header line.
 func (w *Writer) Add(name, value string) {
 	if !clean(value) || !IsToken(name) {
-		w.err = fmt.Errorf("%w: header %q", ErrUnsafe, name)
+		w.refuse(name)
 		return
 	}
 	w.buf = append(append(append(append(w.buf, name...), ": "...), value...), "\r\n"...)
@@ -105,7 +106,7 @@ func (w *Writer) StampedVias(m *Message) {
 
 // Finish writes Content-Type where there is a body, Content-Length, the blank line and the body.
 func (w *Writer) Finish(contentType string, body []byte) {
-	if len(body) > 0 {
+	if len(body) > 0 && contentType != "" {
 		w.Set(HeaderContentType, contentType)
 	}
 	w.SetInt(HeaderContentLength, len(body))
@@ -124,7 +125,9 @@ func (w *Writer) Respond(req *Message, code int, reason, toTag string) {
 	w.copyFirst(req, HeaderFrom)
 	if i := req.Index(HeaderTo); i >= 0 {
 		w.copyLine(req, i)
-		if toTag != "" && req.ToTag() == "" {
+		if toTag != "" && !IsToken(toTag) {
+			w.refuse("To tag")
+		} else if toTag != "" && req.ToTag() == "" {
 			w.buf = append(append(w.buf, ";tag="...), toTag...)
 		}
 		w.buf = append(w.buf, "\r\n"...)
@@ -147,9 +150,18 @@ func AppendResponse(dst []byte, req *Message, code int, reason, toTag string) []
 	return w.buf
 }
 
+// refuse keeps the first thing that was unsafe.
+func (w *Writer) refuse(what string) {
+	if w.err == nil {
+		w.err = fmt.Errorf("%w: %q", ErrUnsafe, what)
+	}
+}
+
+// clean tells whether a value of ours may be written: no control characters but tabs, not even where a
+// quoted-pair would shelter them.
 func clean(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; c == '\r' || c == '\n' || c == 0 {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
 			return false
 		}
 	}
