@@ -266,7 +266,7 @@ func TestWriteDeadlineClosesAPeerThatDoesNotRead(t *testing.T) {
 	chunk := make([]byte, 60<<10)
 	for range 300 { // 18 MB: more than the kernel takes for a peer that does not read
 		if err := f.Send(chunk); err != nil {
-			t.Fatal(err)
+			break // the deadline may have come already
 		}
 	}
 	await(t, e.closed, "Closed")
