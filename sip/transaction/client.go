@@ -20,11 +20,11 @@ type Sink interface {
 // Client is a request that we sent. It stays valid as long as anybody holds it. Its methods are safe for use
 // by many goroutines.
 type Client struct {
-	table  *Table
-	shard  *shard
-	entry  *entry
-	flow   transport.Flow
-	sink   Sink
+	table *Table
+	shard *shard
+	entry *entry
+	flow  transport.Flow
+	sink  Sink
 
 	// Guarded by the shard's lock.
 	text   string // the request
