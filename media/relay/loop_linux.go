@@ -201,8 +201,16 @@ func (l *Loop) read(s *socket) {
 	if s == nil {
 		return
 	}
-	n, from, ok := s.receive(l)
-	if ok {
+	if p := s.port; s.kind == connectedRTP && p.settling > 0 {
+		// What came before the peer had this socket is in the other one, and older.
+		if n, from, ok := p.rtp.receive(l); ok {
+			p.settling--
+			l.arrive(p.rtp, n, from)
+			return
+		}
+		p.settling = 0
+	}
+	if n, from, ok := s.receive(l); ok {
 		l.arrive(s, n, from)
 	}
 }

@@ -23,6 +23,9 @@ const (
 	strayRate, strayBurst   = 200, 200
 )
 
+// settle bounds how long a new connected socket waits for older packets in the open one, which a flood could keep full.
+const settle = 256
+
 // Settings is what was agreed for a leg, seen from us. A Port takes it as a whole.
 type Settings struct {
 	Remote     netip.AddrPort // where the SDP wants RTP; invalid: nowhere that we may send to
@@ -74,6 +77,7 @@ type Port struct {
 	closed bool
 
 	rtp, conn, rtcp *socket // conn: connected to the latched peer; nil before that and where not supported
+	settling        int     // how many packets of rtp may still be read before one of conn
 
 	set     Settings
 	peer    *Port    // whom our packets go to: the other leg, ourselves for echo, nil
@@ -259,7 +263,7 @@ func (p *Port) connect() {
 		s.close()
 		return
 	}
-	p.conn = s
+	p.conn, p.settling = s, settle
 }
 
 func (p *Port) disconnect() {

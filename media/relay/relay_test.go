@@ -132,7 +132,13 @@ func openLeg(t testing.TB, r *Relay, near *Port, at string, ssrc uint32, s Setti
 	t.Helper()
 	g := &leg{peer: newPeer(t, at, ssrc), events: make(chan Event, 64)}
 	var err error
-	g.Port, err = r.Open(loopback, near, func(e Event) { g.events <- e })
+	g.Port, err = r.Open(loopback, near, func(e Event) {
+		select {
+		case g.events <- e:
+		default:
+			t.Error("more events than anybody waits for")
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
