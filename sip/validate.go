@@ -54,6 +54,9 @@ func Validate(m *Message, lim *Limits) *StatusError {
 	if m.n > c.lim.Headers {
 		return &StatusError{Code: 513, Reason: "Too many headers"}
 	}
+	if err := c.requestLine(); err != nil {
+		return err
+	}
 	for i := 0; i < m.n; i++ {
 		if err := c.line(i); err != nil {
 			return err
@@ -67,13 +70,10 @@ func Validate(m *Message, lim *Limits) *StatusError {
 	if !m.IsRequest() {
 		return nil
 	}
-	if err := c.requestLine(); err != nil {
-		return err
-	}
 	if len(m.body) > c.lim.Body {
 		return &StatusError{Code: 413}
 	}
-	return nil
+	return c.target()
 }
 
 // mandatory are the headers without which nothing can be answered or matched (RFC 3261 §8.1.1). Max-Forwards
@@ -144,15 +144,22 @@ func (c *check) line(i int) *StatusError {
 	return nil
 }
 
-// requestLine checks what stands in front of the headers (RFC 3261 §7.1, §8.2.2.1).
+// requestLine checks a request's method and the size of its URI.
 func (c *check) requestLine() *StatusError {
-	m := c.m
-	if len(m.method) > c.lim.Method || !IsToken(m.method) {
+	switch m := c.m; {
+	case !m.IsRequest():
+		return nil
+	case len(m.method) > c.lim.Method || !IsToken(m.method):
 		return bad("Malformed method")
-	}
-	if len(m.uri) > c.lim.URI {
+	case len(m.uri) > c.lim.URI:
 		return &StatusError{Code: 414}
 	}
+	return nil
+}
+
+// target checks the Request-URI (RFC 3261 §8.2.2.1).
+func (c *check) target() *StatusError {
+	m := c.m
 	u, err := ParseURI(m.uri)
 	switch {
 	case err == ErrURIScheme && isAbsoluteURI(m.uri):
