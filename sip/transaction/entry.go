@@ -53,9 +53,15 @@ const (
 )
 
 // maxWaiting bounds the responses that wait while another goroutine is in a callback of the same
-// transaction. Callbacks do not block, so more means a flood; what does not fit is dropped as the network
-// would, and a final response comes again.
+// transaction. Callbacks do not block, so more means a flood: of provisional responses and of the 2xx to an
+// INVITE, which come again until they are acknowledged, what does not fit is dropped as the network would.
+// Anything else comes once in a transaction and is kept.
 const maxWaiting = 64
+
+// mayRepeat tells whether more events like this one may come.
+func (e *entry) mayRepeat(ev event) bool {
+	return ev.what == callResponse && (ev.m.Status() < 200 || e.kind == InviteClient && ev.m.Status() < 300)
+}
 
 // take makes the caller the one who delivers the event, once the lock is released; false: another goroutine
 // is delivering and will go on with this one.
@@ -64,7 +70,7 @@ func (e *entry) take(ev event) bool {
 		e.busy = true
 		return true
 	}
-	if ev.what == callResponse && len(e.waiting) >= maxWaiting {
+	if len(e.waiting) >= maxWaiting && e.mayRepeat(ev) {
 		return false
 	}
 	if ev.what == callResponse || ev.what == callCancel { // valid only until Receive returns

@@ -39,8 +39,8 @@ func (t *Table) receiveRequest(f transport.Flow, m *sip.Message) {
 	}
 	// In an order that costs a flood least: known by its merge, answered without a trace, no room, admitted.
 	var merge mergeKey
-	back := responseFlow(f, m, via)
-	if m.ToTag() == "" {
+	back, inDialog := responseFlow(f, m, via), m.ToTag() != ""
+	if !inDialog {
 		merge = t.mergeKeyOf(m)
 		if t.merged.other(merge, key) {
 			t.refuseMerged(back, m, key)
@@ -50,7 +50,7 @@ func (t *Table) receiveRequest(f transport.Flow, m *sip.Message) {
 	if t.stateless(f, m, key) {
 		return
 	}
-	if t.full(m.ToTag() != "") {
+	if t.full(inDialog) {
 		t.refuseFull(back, m, key)
 		return
 	}
