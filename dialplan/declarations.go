@@ -151,7 +151,7 @@ func (c *compiler) group(b *hcl.Block) {
 		}
 		g.Members = append(g.Members, ref.Name)
 	}
-	if list := r.List("members"); r.Has("members") && len(list) == 0 {
+	if r.Empty("members") {
 		c.fail(r.Range("members"), "nobody to ring", "A ring group needs members.")
 	}
 }

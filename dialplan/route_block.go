@@ -49,7 +49,7 @@ func (c *compiler) route(b *hcl.Block) {
 			route.from = append(route.from, origin{ref.Kind, ref.Name})
 		}
 	}
-	if r.Has("from") && len(r.List("from")) == 0 {
+	if r.Empty("from") {
 		c.fail(r.Range("from"), "nobody may use it", "An empty list admits no caller. Without \"from\" a route is for every extension.")
 	}
 	if v, ok := r.Value("to", cty.String); ok {

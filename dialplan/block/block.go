@@ -227,9 +227,20 @@ type Word struct {
 	At   hcl.Range
 }
 
-// Words reads a list of texts, each with its own place.
+// Words reads a list of texts, each with its own place, or that of the whole where the list is not written out.
 func (r *Reader) Words(name string) []Word {
 	var words []Word
+	if expr := r.Expr(name); expr != nil {
+		if _, d := hcl.ExprList(expr); d.HasErrors() {
+			v, d := expr.Value(r.ctx)
+			if list, err := convert.Convert(v, cty.List(cty.String)); !d.HasErrors() && err == nil && list.IsWhollyKnown() && !list.IsNull() {
+				for _, e := range list.AsValueSlice() {
+					words = append(words, Word{e.AsString(), expr.Range()})
+				}
+				return words
+			}
+		}
+	}
 	for _, expr := range r.List(name) {
 		if v, ok := r.eval(name, expr, cty.String); ok {
 			words = append(words, Word{v.AsString(), expr.Range()})
@@ -250,6 +261,16 @@ func (r *Reader) List(name string) []hcl.Expression {
 		return nil
 	}
 	return list
+}
+
+// Empty tells whether the attribute is a list that is written out and has nothing in it.
+func (r *Reader) Empty(name string) bool {
+	expr := r.Expr(name)
+	if expr == nil {
+		return false
+	}
+	list, d := hcl.ExprList(expr)
+	return !d.HasErrors() && len(list) == 0
 }
 
 // OneOf reads a text that must be one of the options.

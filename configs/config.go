@@ -1,0 +1,46 @@
+package configs
+
+import (
+	"log/slog"
+
+	"tandem/dialplan"
+	"tandem/media"
+	"tandem/sip/digest"
+	"tandem/sip/transport"
+)
+
+// DefaultStateDir is where a switch keeps what it must not forget, where the configuration does not say.
+const DefaultStateDir = "/var/lib/tandem"
+
+// DefaultHTTP is where metrics and health are served, where the configuration does not say: this machine only.
+const DefaultHTTP = "127.0.0.1:9090"
+
+// Config is a whole configuration, ready for the rooms. It never changes.
+type Config struct {
+	Dir         string // the folder it came from, absolute; that of the state for the demo
+	Node        Node
+	Transport   transport.Config
+	Media       media.Config
+	Registrar   Registrar
+	Plan        *dialplan.Plan
+	Credentials map[string]digest.Credential // by number of the extension
+	CDR         string                       // absolute path of the file of call records; empty: none is written
+	Log         Log
+}
+
+// Node is the switch itself.
+type Node struct {
+	Name          string
+	Domains       []string // that we answer for, in small letters; the first names the realm
+	Realm         string   // of digest authentication; a change makes every stored HA1 worthless
+	PublicAddress string   // IP address that peers outside see; empty: that of the interface ("auto")
+	StateDir      string   // absolute
+	AdminSocket   string   // absolute path of the Unix socket of the command line
+	HTTP          string   // host:port of metrics and health; empty: not served
+}
+
+// Log is what is logged and how.
+type Log struct {
+	Level  slog.Level
+	Format string // "text" or "json"
+}

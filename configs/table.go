@@ -1,0 +1,226 @@
+package configs
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"tandem/dialplan"
+	"tandem/dialplan/block"
+)
+
+// tableColumns are what a table of extensions may have; the first row names them, in any order.
+var tableColumns = []string{"extension", "name", "password", "class", "did", "srtp"}
+
+// mostTableErrors bounds the messages about one table: the first fifty say what is wrong with the rest.
+const mostTableErrors = 50
+
+// table reads extensions { file = "phones.csv" }: comma-separated values (RFC 4180) with a header row.
+func (l *loader) table(b *hcl.Block) {
+	r := l.open(b.Body, tableSchema)
+	r.Require("file")
+	name := r.Text("file", "")
+	if name == "" {
+		return
+	}
+	path := l.path(name)
+	if _, twice := l.files[path]; twice {
+		r.Fail(r.Range("file"), "declared twice", "This table is read already.")
+		return
+	}
+	if info, err := os.Stat(path); err == nil && info.Size() > largestFile {
+		r.Fail(r.Range("file"), "too large", "A table has at most %d MiB.", largestFile>>20)
+		return
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		r.Fail(r.Range("file"), "cannot be read", "%s: %s.", path, reason(err))
+		return
+	}
+	class, _ := l.class(r)
+	t := &table{
+		loader: l, path: path, text: text, shown: concealed(text),
+		class: class, srtp: r.OneOf("srtp", srtpPolicies[0], srtpPolicies...),
+	}
+	l.files[path], l.shown[path] = t.text, t.shown
+	if class != "" {
+		t.classAt = r.Range("class")
+	}
+	t.read()
+}
+
+// table is one table on its way into extensions.
+type table struct {
+	*loader
+	path    string
+	text    []byte
+	shown   []byte
+	lines   []int // where each line begins
+	columns []string
+	csv     *csv.Reader
+	row     []string
+	class   string // where the row has none
+	classAt hcl.Range
+	srtp    string
+	errors  int
+}
+
+func (t *table) read() {
+	body, _ := bytes.CutPrefix(t.text, []byte("\xef\xbb\xbf")) // spreadsheets put it there
+	t.lines = append(t.lines, len(t.text)-len(body))
+	for i, c := range t.text {
+		if c == '\n' {
+			t.lines = append(t.lines, i+1)
+		}
+	}
+	t.csv = csv.NewReader(bytes.NewReader(body))
+	t.csv.FieldsPerRecord, t.csv.ReuseRecord = -1, true
+	if !t.next() || !t.header() {
+		return
+	}
+	for t.next() {
+		if t.errors > mostTableErrors {
+			t.diags = append(t.diags, block.Errorf(t.at(0), "more of it", "The rest of the table is not looked at: mend the first %d.", mostTableErrors))
+			return
+		}
+		t.extension()
+	}
+}
+
+func (t *table) next() bool {
+	row, err := t.csv.Read()
+	var parse *csv.ParseError
+	switch {
+	case errors.Is(err, io.EOF):
+		return false
+	case errors.As(err, &parse):
+		t.fail(t.place(parse.Line, parse.Column, 1), "not a table", "%s: values are parted by commas, and one with a comma or quote stands in quotes.", parse.Err)
+		return false
+	}
+	t.row = row
+	return true
+}
+
+func (t *table) fail(at hcl.Range, summary, format string, args ...any) {
+	t.errors++
+	t.diags = append(t.diags, block.Errorf(at, summary, format, args...))
+}
+
+// header reads the names of the columns.
+func (t *table) header() bool {
+	t.columns = slices.Clone(t.row)
+	ok := true
+	for i, c := range t.columns {
+		c = strings.ToLower(strings.TrimSpace(c))
+		if !slices.Contains(tableColumns, c) {
+			hint := block.DidYouMean(c, tableColumns)
+			if strings.Contains(c, ";") {
+				hint = " Values are parted by commas, not semicolons."
+			}
+			t.fail(t.at(i), "unknown column", "%q is none of %s.%s", c, strings.Join(tableColumns, ", "), hint)
+			ok = false
+		} else if slices.Contains(t.columns[:i], c) {
+			t.fail(t.at(i), "declared twice", "There is a column %q already.", c)
+			ok = false
+		}
+		t.columns[i] = c
+	}
+	for _, need := range []string{"extension", "password"} {
+		if ok && !slices.Contains(t.columns, need) {
+			t.fail(t.at(0), "missing column", "The first row must name a column %q.", need)
+			ok = false
+		}
+	}
+	return ok
+}
+
+// at is the place of a field of the row.
+func (t *table) at(i int) hcl.Range {
+	if i >= len(t.row) {
+		i = len(t.row) - 1
+	}
+	line, column := t.csv.FieldPos(i)
+	return t.place(line, column, max(len(t.row[i]), 1))
+}
+
+func (t *table) place(line, column, length int) hcl.Range {
+	start := hcl.Pos{Line: line, Column: column, Byte: t.lines[min(line, len(t.lines))-1] + column - 1}
+	end := start
+	end.Column += length
+	end.Byte += length
+	return hcl.Range{Filename: t.path, Start: start, End: end}
+}
+
+// extension reads a row.
+func (t *table) extension() {
+	if len(t.row) != len(t.columns) {
+		t.fail(t.at(len(t.row)-1), "wrong number of values", "The row has %d values and the first row names %d columns.", len(t.row), len(t.columns))
+		return
+	}
+	x := dialplan.Declared{Extension: dialplan.Extension{Class: t.class, SRTP: t.srtp}, ClassAt: t.classAt}
+	var s secret
+	ok := false
+	for i, c := range t.columns {
+		value := strings.TrimSpace(t.row[i])
+		switch c {
+		case "extension":
+			x.Number, x.At = strings.Clone(value), t.at(i)
+		case "name":
+			if x.Name = strings.Clone(value); !printable(value) {
+				t.fail(t.at(i), "not a name", "A name is one line without control characters: it goes on the wire.")
+			}
+		case "password":
+			s, ok = t.password(i, value)
+		case "class":
+			if value != "" {
+				x.Class, x.ClassAt = strings.Clone(value), t.at(i)
+			}
+		case "did":
+			x.DID, x.DIDAt = strings.Clone(value), t.at(i)
+		case "srtp":
+			if value != "" {
+				x.SRTP = t.policy(i, value)
+			}
+		}
+	}
+	if ok {
+		t.secrets[x.Number] = s
+	}
+	t.extensions = append(t.extensions, x)
+}
+
+func (t *table) policy(i int, value string) string {
+	for _, p := range srtpPolicies {
+		if p == value {
+			return p
+		}
+	}
+	t.fail(t.at(i), "unknown srtp", "%q is not one of %s.%s", value, strings.Join(srtpPolicies, ", "), block.DidYouMean(value, srtpPolicies))
+	return srtpPolicies[0]
+}
+
+// password reads a field such as env:ALICE or sha256:…; a password itself is refused, and not shown again.
+func (t *table) password(i int, value string) (secret, bool) {
+	s, err := t.secret(value)
+	if err == nil {
+		return s, true
+	}
+	at := t.at(i)
+	if errors.Is(err, errSecretForm) {
+		stars(t.shown[at.Start.Byte:min(at.End.Byte, len(t.shown))])
+		if value == "" {
+			t.fail(at, "no password", "Extensions prove who they are: %s.", err)
+			return secret{}, false
+		}
+		t.fail(at, "password in the file", "A password does not stand in a table: %s.", err)
+		return secret{}, false
+	}
+	t.fail(at, "no password", "%s.", strings.ToUpper(err.Error()[:1])+err.Error()[1:])
+	return secret{}, false
+}
