@@ -253,9 +253,12 @@ func (c *Call) HangupReason(ctx context.Context, reason string) error {
 			return ctx.Err()
 		}
 		return nil
-	default:
-		return c.Reject(603, "Decline")
 	}
+	err := c.Reject(603, phrase(603))
+	if errors.Is(err, errAlreadyAnswered) && !c.isOver() { // our 200 is just on its way
+		return c.bye(ctx, reason)
+	}
+	return err
 }
 
 func (c *Call) bye(ctx context.Context, reason string) error {

@@ -1,0 +1,56 @@
+# Tandem. `make run` starts a working switch; `make test` shows that it works.
+export CGO_ENABLED ?= 0
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+
+.PHONY: all build run quick test check fuzz bench soak fmt peers clean
+
+all: build quick
+
+# The one file to copy.
+build:
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
+
+# A switch with two extensions and numbers to dial; it prints what a phone needs. Ctrl-C stops it.
+run: build
+	./bin/tandem demo
+
+# Everything that needs no other program.
+quick:
+	go test -short ./...
+
+# All that CI runs: the rooms, and the built binary called by foreign phones (test/peers.sh installs those).
+test: peers build
+	go vet ./...
+	TANDEM_BINARY=$(CURDIR)/bin/tandem go test -timeout 12m ./...
+
+peers:
+	@sh test/peers.sh
+
+# Before a release: format, lint, arrows, races in random order, known vulnerabilities.
+check: build
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "gofmt would change these files: run make fmt"; exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+	go test ./test/house
+	CGO_ENABLED=1 go test -short -race -shuffle=on ./...
+	go tool govulncheck ./... || echo "govulncheck needs the vulnerability database: see above"
+
+fmt:
+	gofmt -w .
+
+# Every fuzz target for FUZZTIME each.
+fuzz:
+	sh test/fuzz.sh $(FUZZTIME)
+
+# CPU per unit of work, beside kamailio and rtpengine in the same run.
+bench: build
+	sh test/bench/run.sh
+
+# Hours of calls with faults; SOAK=10m shortens it.
+soak: peers build
+	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/soak
+
+clean:
+	rm -rf bin

@@ -1,0 +1,99 @@
+package call
+
+import (
+	"context"
+	"time"
+
+	"tandem/dialplan"
+	"tandem/media"
+	"tandem/registrar"
+	"tandem/sip"
+	"tandem/sip/digest"
+	"tandem/sip/transport"
+)
+
+// Config is what the switchboard needs to start. Zero fields take their defaults.
+type Config struct {
+	MaxCalls    int           // calls at once, above which a new one gets 503; default 10000
+	MaxBranches int           // contacts rung at once by one call; default 32
+	RingTimeout time.Duration // longest ringing where the plan names none (RFC 3261 §16.6 Timer C); default 3 min
+	MaxDuration time.Duration // longest call; default 24 h
+	T1, T2      time.Duration // retransmission of our 2xx (RFC 3261 §13.3.1.4); default 0.5 s and 4 s
+	Product     string        // User-Agent and Server
+}
+
+func (c Config) withDefaults() Config {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if c.MaxCalls == 0 {
+		c.MaxCalls = 10000
+	}
+	if c.MaxBranches == 0 {
+		c.MaxBranches = 32
+	}
+	def(&c.RingTimeout, 3*time.Minute)
+	def(&c.MaxDuration, 24*time.Hour)
+	def(&c.T1, 500*time.Millisecond)
+	def(&c.T2, 4*time.Second)
+	if c.Product == "" {
+		c.Product = "Tandem"
+	}
+	return c
+}
+
+// Settings are what a reload changes. They are immutable: a Call keeps those that it began with.
+type Settings struct {
+	Domains       []string // what we answer for, beside our own addresses
+	PublicAddress string   // address that peers outside see; empty: none but the interfaces'
+	Plan          *dialplan.Plan
+	Credentials   map[string]digest.Credential // by extension
+	Clips         map[string]media.Clip        // by the file name that a play step has
+}
+
+// Media makes the media sessions of legs.
+type Media interface {
+	NewSession(media.Options) (Session, error)
+}
+
+// Session is the media of one leg, as this room uses it; see media.Session for what each means.
+type Session interface {
+	SetOffer(body []byte) error
+	CreateAnswer(like Session) ([]byte, error)
+	CreateOffer(like Session) ([]byte, error)
+	SetAnswer(body []byte) error
+	Rollback()
+	Join(other Session) error
+	Part() error
+	Echo() error
+	Play(clip media.Clip, loop bool) error
+	StopPlay()
+	SendDTMF(digits string, each time.Duration) error
+	RemoteDirection() media.Direction
+	Stats() media.Stats
+	Close()
+}
+
+// Locator tells where an extension can be reached.
+type Locator interface {
+	Lookup(aor string, now time.Time) []registrar.Binding
+}
+
+// Registrar answers REGISTER.
+type Registrar interface {
+	// AppendReceive appends the answer to dst; nothing appended: none is sent.
+	AppendReceive(dst []byte, now time.Time, f transport.Flow, m *sip.Message) []byte
+	Closed(f transport.Flow)
+}
+
+// Router finds a flow towards a URI that nobody registered over: RFC 3263 and a connection. It may block.
+type Router interface {
+	Reach(ctx context.Context, uri sip.URI, size int) (transport.Flow, error)
+}
+
+// Ledger takes the record of every call that has ended. It does not block.
+type Ledger interface {
+	Write(Record)
+}

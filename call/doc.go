@@ -1,0 +1,12 @@
+// Package call is where all the rooms meet: the Switchboard takes what the transactions deliver, and each Call
+// is a B2BUA of two or more Legs, run by its one goroutine.
+//
+// What a Call owns, its legs, dialogs, timers and media sessions, is touched by that goroutine alone. Others
+// post events to its bounded inbox, in the order of the wire, and read Snapshots. An INVITE can be read from top
+// to bottom: switchboard.go (admission), call.go (the loop), steps.go (what the plan says), outgoing.go (the
+// branches that ring), answer.go (the first that wins), indialog.go and reoffer.go (what happens meanwhile),
+// hangup.go (the end) and record.go (the CDR).
+//
+// Each leg has its own Call-ID, tags, Contact and session description. Nothing of one leg is shown to the other
+// but the headers of passHeaders, the caller's number and name, and the cause of the end.
+package call

@@ -1,0 +1,143 @@
+package call
+
+import (
+	"time"
+
+	"tandem/dialplan"
+	"tandem/media"
+	"tandem/sip"
+)
+
+// Record is the call detail record of one call: one JSON line. Times are UTC; lengths are in seconds.
+type Record struct {
+	Call     string     `json:"call"`
+	Started  time.Time  `json:"started"`
+	Answered *time.Time `json:"answered,omitempty"`
+	Ended    time.Time  `json:"ended"`
+	Duration float64    `json:"duration"` // from answer to end; 0 without an answer
+	From     string     `json:"from"`     // extension that called, as authenticated
+	CallerID string     `json:"caller_id,omitempty"`
+	Dialled  string     `json:"dialled"` // as it stood in the Request-URI
+	Number   string     `json:"number"`  // after numbering
+	Route    string     `json:"route,omitempty"`
+	Plan     string     `json:"plan"` // version of the plan that decided
+	Status   int        `json:"status"`
+	Cause    sip.Cause  `json:"cause"`    // Q.850
+	EndedBy  string     `json:"ended_by"` // a leg's name, caller (before an answer), switch, operator
+	Attempts []Attempt  `json:"attempts,omitempty"`
+	Legs     []LegEntry `json:"legs"`
+
+	legs []*Leg // every leg of the call, in the order of their births
+}
+
+// Attempt is one contact that was rung.
+type Attempt struct {
+	Extension string     `json:"extension,omitempty"`
+	Contact   string     `json:"contact,omitempty"`
+	Started   time.Time  `json:"started"`
+	Rang      *time.Time `json:"rang,omitempty"`
+	Ended     *time.Time `json:"ended,omitempty"`
+	Status    int        `json:"status,omitempty"` // final status; 200: answered
+	Reason    string     `json:"reason,omitempty"`
+}
+
+// LegEntry is the media and the peer of one leg.
+type LegEntry struct {
+	Leg       string      `json:"leg"`
+	Party     string      `json:"party,omitempty"`
+	Peer      string      `json:"peer"` // address that it signalled from
+	Transport string      `json:"transport"`
+	CallID    string      `json:"call_id"`
+	Media     media.Stats `json:"media"`
+}
+
+// begin notes what is known when the INVITE comes.
+func (r *Record) begin(c *Call, m *sip.Message) {
+	r.Call, r.Started, r.From, r.Dialled = c.id, c.started.UTC(), c.facts.From, c.facts.To
+}
+
+func (r *Record) decide(d dialplan.Decision) {
+	r.Number, r.Route, r.Plan, r.CallerID = d.Number, d.Route, d.Plan, d.CallerID.Number
+}
+
+// attempt opens the entry of one contact and returns its index.
+func (r *Record) attempt(extension, contact string, now time.Time) int {
+	r.Attempts = append(r.Attempts, Attempt{Extension: extension, Contact: contact, Started: now.UTC()})
+	return len(r.Attempts) - 1
+}
+
+func (r *Record) attemptRang(i int, now time.Time) {
+	if a := &r.Attempts[i]; a.Rang == nil {
+		now = now.UTC()
+		a.Rang = &now
+	}
+}
+
+func (r *Record) attemptAnswered(i int, now time.Time) { r.attemptEnds(i, 200, "", now) }
+
+func (r *Record) attemptFailed(i int, f *failure, now time.Time) {
+	reason := f.reason
+	switch {
+	case f.timeout:
+		reason = "no reply"
+	case f.unreachable && reason == "":
+		reason = "unreachable"
+	}
+	r.attemptEnds(i, f.status, reason, now)
+}
+
+func (r *Record) attemptEnds(i, status int, reason string, now time.Time) {
+	a := &r.Attempts[i]
+	if a.Ended != nil {
+		return
+	}
+	now = now.UTC()
+	a.Ended, a.Status, a.Reason = &now, status, printable(reason)
+}
+
+// end notes who ended the call and why; the first word stands.
+func (r *Record) end(by string, status int, cause sip.Cause, now time.Time) {
+	if !r.Ended.IsZero() {
+		return
+	}
+	r.EndedBy, r.Status, r.Cause, r.Ended = by, status, cause, now.UTC()
+}
+
+func (r *Record) cancelledBy(cause sip.Cause, now time.Time) {
+	if cause == 0 {
+		cause = sip.CauseNormal
+	}
+	r.end("caller", 487, cause, now)
+}
+
+// finishRecord writes the record when everything has been released.
+func (c *Call) finishRecord() {
+	r := &c.record
+	now := time.Now()
+	r.end("switch", 500, sip.CauseTemporary, now)
+	if !c.answered.IsZero() {
+		answered := c.answered.UTC()
+		r.Answered, r.Status = &answered, 200
+		r.Duration = r.Ended.Sub(answered).Seconds()
+	}
+	for _, l := range r.legs {
+		r.Legs = append(r.Legs, LegEntry{
+			Leg: l.name, Party: l.party, Peer: l.flow.Remote().String(), Transport: l.transport(),
+			CallID: printable(l.callID), Media: l.stats,
+		})
+	}
+	c.board.ended(r)
+	c.log.Info("call gone", "from", r.From, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
+		"seconds", r.Duration)
+}
+
+// printable masks control characters: what a peer wrote must not look like something of ours.
+func printable(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if c < 0x20 || c == 0x7f {
+			b[i] = '?'
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,189 @@
+// Package node builds every room of the switch, introduces them to each other, and starts, reloads and stops them.
+// It is used by the command line and by tests that want a whole switch in one process.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/call"
+	"tandem/configs"
+	"tandem/console"
+	"tandem/media"
+	"tandem/registrar"
+	"tandem/sip/digest"
+	"tandem/sip/transaction"
+	"tandem/sip/transport"
+)
+
+// Options are what a Node is told beside its configuration.
+type Options struct {
+	Version string
+	Log     *slog.Logger
+	// Load reads the configuration anew for a reload; nil: a reload is refused.
+	Load func() (*configs.Config, error)
+	// Timers of transactions; zero: RFC 3261's.
+	Timers transaction.Config
+}
+
+// Node is one running switch.
+type Node struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+
+	config    atomic.Pointer[configs.Config]
+	reloading sync.Mutex // one reload at a time
+
+	layer     *transport.Layer
+	resolver  *transport.Resolver
+	table     *transaction.Table
+	authority *digest.Authority
+	registrar *registrar.Registrar
+	bindings  *registrar.Store
+	media     *media.Engine
+	board     *call.Switchboard
+	ledger    *call.FileLedger
+	console   *console.Server
+}
+
+// New builds a switch and binds its sockets; Run serves. An error is a sentence for the operator, and leaves
+// nothing bound.
+func New(cfg *configs.Config, opts Options) (*Node, error) {
+	n := &Node{opts: opts, log: opts.Log, started: time.Now()}
+	n.config.Store(cfg)
+	settings, err := settingsOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm})
+	n.bindings = registrar.NewStore(nil)
+	n.registrar = registrar.New(registrarConfig(cfg), n.bindings, n.authority, accounts{n}, opts.Log.With("room", "registrar"))
+	if n.media, err = media.NewEngine(cfg.Media, opts.Log.With("room", "media")); err != nil {
+		return nil, fmt.Errorf("media: %w", err)
+	}
+	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
+	n.resolver = transport.NewResolver(transport.ResolverConfig{})
+	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
+		Media: call.EngineMedia(n.media), Registrar: n.registrar, Locator: n.bindings,
+		Authority: n.authority, Router: router{n}, Ledger: n.ledger,
+	}, opts.Log.With("room", "call"))
+	n.board.Update(settings)
+	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
+	n.board.Use(n.table)
+	if n.layer, err = transport.New(cfg.Transport, n.table, opts.Log.With("room", "transport")); err != nil {
+		return nil, err
+	}
+	n.console, err = console.New(console.Config{Socket: cfg.Node.AdminSocket, HTTP: cfg.Node.HTTP},
+		view{n}, n.metrics(), opts.Log.With("room", "console"))
+	if err != nil {
+		n.layer.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// Listeners are the sockets that serve SIP.
+func (n *Node) Listeners() []transport.Bound { return n.layer.Listeners() }
+
+// HTTPAddr is where metrics and health are served; nil: nowhere.
+func (n *Node) HTTPAddr() net.Addr { return n.console.HTTPAddr() }
+
+// Run serves until drain ends, then refuses new calls and waits for those in progress, or for stop. It returns when
+// everything has stopped: calls first, then their records, media, transactions, transports, and the console last.
+func (n *Node) Run(drain, stop context.Context) error {
+	calls := n.background("call", n.board.Run)
+	records := n.background("cdr", n.ledger.Run)
+	packets := n.background("media", n.media.Run)
+	bindings := n.background("registrar", n.registrar.Run)
+	transactions := n.background("transaction", n.table.Run)
+	sockets := n.background("transport", n.layer.Run)
+	views := n.background("console", n.console.Run)
+	alive := n.background("watchdog", n.watchdog)
+	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
+		"plan", n.config.Load().Plan.Version())
+
+	<-drain.Done()
+	n.board.Drain(true)
+	n.log.Info("draining", "calls", n.board.Live())
+	n.waitForCalls(stop)
+	var errs []error
+	for _, room := range []*running{alive, calls, records, bindings, packets, transactions, sockets, views} {
+		errs = append(errs, room.end())
+	}
+	n.log.Info("switch has stopped")
+	return errors.Join(errs...)
+}
+
+// waitForCalls returns when no call is left, or stop ends.
+func (n *Node) waitForCalls(stop context.Context) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n.board.Live() > 0 {
+		select {
+		case <-stop.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// running is one room at work.
+type running struct {
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// background starts a room. One that fails or panics is logged; the others go on, so that what still can serve does.
+func (n *Node) background(name string, run func(context.Context) error) *running {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{cancel: cancel, done: make(chan error, 1)}
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				n.log.Error("room panicked", "name", name, "panic", p, "stack", string(debug.Stack()))
+				r.done <- fmt.Errorf("%s panicked: %v", name, p)
+			}
+		}()
+		err := run(ctx)
+		if err != nil && ctx.Err() == nil {
+			n.log.Error("room stopped", "name", name, "err", err)
+		}
+		r.done <- err
+	}()
+	return r
+}
+
+// end stops a room and waits for it.
+func (r *running) end() error {
+	r.cancel()
+	return <-r.done
+}
+
+// registrarConfig is what the registrar takes from a configuration.
+func registrarConfig(cfg *configs.Config) registrar.Config {
+	r := cfg.Registrar
+	return registrar.Config{
+		Domains: append([]string{cfg.Node.PublicAddress}, cfg.Node.Domains...), MinExpires: r.MinExpires, MaxExpires: r.MaxExpires,
+		DefaultExpires: r.DefaultExpires, MaxContacts: r.MaxContacts,
+	}
+}
+
+// accounts are the extensions of the configuration in force.
+type accounts struct{ n *Node }
+
+// Credential is what an extension proves itself with.
+func (a accounts) Credential(username string) (digest.Credential, bool) {
+	c, ok := a.n.config.Load().Credentials[username]
+	return c, ok
+}
+
+// MayRegister lets each extension register itself only.
+func (a accounts) MayRegister(username, aor string) bool { return username == aor }

@@ -1,0 +1,82 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"tandem/call"
+	"tandem/configs"
+	"tandem/console"
+	"tandem/media"
+)
+
+// settingsOf is what the switchboard takes from a configuration. Sound files are read here, so that one that is
+// missing stops the load and not a call.
+func settingsOf(cfg *configs.Config) (*call.Settings, error) {
+	s := &call.Settings{
+		Domains: cfg.Node.Domains, PublicAddress: cfg.Node.PublicAddress,
+		Plan: cfg.Plan, Credentials: cfg.Credentials, Clips: map[string]media.Clip{},
+	}
+	var errs []error
+	for _, file := range cfg.Plan.Sounds() {
+		clip, err := media.LoadWAV(file)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sound file: %w", err))
+			continue
+		}
+		s.Clips[file] = clip
+	}
+	return s, errors.Join(errs...)
+}
+
+// Reload reads the configuration and puts it in force, whole or not at all: every room is prepared before the first
+// one changes. Calls in progress keep the plan that they began with.
+func (n *Node) Reload() (console.Change, error) {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	if n.opts.Load == nil {
+		return console.Change{}, errors.New("this switch has no configuration folder to reload: start it with `tandem serve --config DIR`")
+	}
+	old := n.config.Load()
+	cfg, err := n.opts.Load()
+	if err != nil {
+		return console.Change{}, err
+	}
+	if err := restartNeeded(old, cfg); err != nil {
+		return console.Change{}, err
+	}
+	settings, err := settingsOf(cfg)
+	if err != nil {
+		return console.Change{}, err
+	}
+	sockets, err := n.layer.Prepare(cfg.Transport)
+	if err != nil {
+		return console.Change{}, err
+	}
+	if err := n.media.Update(cfg.Media); err != nil {
+		sockets.Abort()
+		return console.Change{}, fmt.Errorf("media: %w", err)
+	}
+	sockets.Commit()
+	n.config.Store(cfg)
+	n.board.Update(settings)
+	n.ledger.Reopen()
+	change := console.Change{Plan: cfg.Plan.Version(), Changes: configs.Diff(old, cfg)}
+	n.log.Info("configuration reloaded", "plan", change.Plan, "changes", len(change.Changes))
+	return change, nil
+}
+
+// restartNeeded names what a reload cannot change.
+func restartNeeded(old, cfg *configs.Config) error {
+	switch {
+	case old.Node.Realm != cfg.Node.Realm:
+		return errors.New("the realm (the first of `domains`) changed: every phone's password hash depends on it, so this needs a restart")
+	case old.Node.AdminSocket != cfg.Node.AdminSocket:
+		return errors.New("`admin_socket` changed: this needs a restart")
+	case old.Node.HTTP != cfg.Node.HTTP:
+		return errors.New("`http` changed: this needs a restart")
+	case old.CDR != cfg.CDR:
+		return errors.New("the path of the call records changed: this needs a restart")
+	}
+	return nil
+}

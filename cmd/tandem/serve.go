@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tandem/cmd/tandem/node"
+	"tandem/configs"
+)
+
+func serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "serve --config DIR", Short: "Run the switch with the configuration in a folder", Args: cobra.NoArgs,
+		Long: "Run the switch. SIGHUP or `tandem reload` reads the configuration anew; SIGTERM drains (new calls get 503,\n" +
+			"those in progress go on until they end), and a second one ends at once.",
+	}
+	dir := c.Flags().String("config", "/etc/tandem", "folder with *.hcl files")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		load := func() (*configs.Config, error) {
+			cfg, diags := configs.Load(*dir)
+			if cfg == nil {
+				return nil, diags
+			}
+			return cfg, nil
+		}
+		cfg, diags := configs.Load(*dir)
+		fmt.Fprint(c.ErrOrStderr(), diags.String())
+		if cfg == nil {
+			return errSilent
+		}
+		if err := os.MkdirAll(cfg.Node.StateDir, 0o750); err != nil {
+			return fmt.Errorf("state folder: %w (set `state_dir` in the node block)", err)
+		}
+		return serve(cfg, logger(cfg.Log, c.ErrOrStderr()), load, func(*node.Node) {})
+	}
+	return c
+}
+
+func logger(l configs.Log, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: l.Level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
+	return slog.New(slog.NewTextHandler(w, opts))
+}
+
+// serve runs a switch until signals end it. ready is called when its sockets are bound.
+func serve(cfg *configs.Config, log *slog.Logger, load func() (*configs.Config, error), ready func(*node.Node)) error {
+	n, err := node.New(cfg, node.Options{Version: version, Log: log, Load: load})
+	if err != nil {
+		return err
+	}
+	drain, beginDrain := context.WithCancel(context.Background())
+	stop, endNow := context.WithCancel(context.Background())
+	defer beginDrain()
+	defer endNow()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	defer signal.Stop(signals)
+	ready(n)
+	done := make(chan error, 1)
+	go func() { done <- n.Run(drain, stop) }()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case s := <-signals:
+			switch {
+			case s == syscall.SIGHUP:
+				if _, err := n.Reload(); err != nil {
+					log.Error("configuration not reloaded: nothing has changed", "err", err)
+				}
+			case drain.Err() == nil:
+				beginDrain()
+			default:
+				endNow()
+			}
+		}
+	}
+}
+
+func demoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "demo", Short: "Run a switch with two extensions and no file to write", Args: cobra.NoArgs,
+		Long: "Run a switch with two extensions, freshly made passwords and numbers that answer, and print what a phone needs.\n" +
+			"Ctrl-C ends it.",
+	}
+	o := configs.DemoOptions{Loopback: true}
+	f := c.Flags()
+	f.StringVar(&o.Host, "host", "0.0.0.0", "address to bind")
+	f.IntVar(&o.SIP, "sip", 5060, "port of UDP and TCP")
+	f.IntVar(&o.TLS, "tls", 5061, "port of TLS")
+	f.IntVar(&o.WS, "ws", 5066, "port of WS")
+	f.IntVar(&o.WSS, "wss", 7443, "port of WSS")
+	f.StringVar(&o.HTTP, "http", configs.DefaultHTTP, "address of metrics and health; \"off\" for none")
+	f.StringVar(&o.StateDir, "state", "", "folder for certificate and call records (default a fixed one of this user among the temporary files)")
+	verbose := f.BoolP("verbose", "v", false, "log every call")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if o.StateDir == "" {
+			o.StateDir = demoState()
+		}
+		if err := os.MkdirAll(o.StateDir, 0o700); err != nil {
+			return fmt.Errorf("demo: %w", err)
+		}
+		d, err := configs.Demo(o)
+		if err != nil {
+			return err
+		}
+		level := slog.LevelWarn
+		if *verbose {
+			level = slog.LevelDebug
+		}
+		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
+		return serve(d.Config, log, nil, func(n *node.Node) { fmt.Fprint(c.OutOrStdout(), welcome(d, n)) })
+	}
+	return c
+}
+
+// demoState is a folder of this user alone, the same at each start, so that the certificate stays.
+func demoState() string {
+	return filepath.Join(os.TempDir(), "tandem-demo-"+strconv.Itoa(os.Getuid()))
+}
+
+func demoSocket() string { return filepath.Join(demoState(), "admin.sock") }
+
+// welcome is what a person needs to make the first call.
+func welcome(d *configs.DemoSwitch, n *node.Node) string {
+	var b strings.Builder
+	b.WriteString("\nTandem is running. Register two phones:\n\n")
+	for _, p := range d.Phones {
+		fmt.Fprintf(&b, "  extension %s   password %s   (%s)\n", p.Extension, p.Password, p.Name)
+	}
+	b.WriteString("\nat this machine:\n\n")
+	for _, l := range n.Listeners() {
+		fmt.Fprintf(&b, "  %-5s%s\n", l.Proto, reach(l.Proto.String(), l.Addr.Addr().IsUnspecified(), l.Addr.String(), l.Addr.Port(), d.Hosts))
+	}
+	b.WriteString("\nand dial:\n\n")
+	for _, number := range d.Numbers {
+		fmt.Fprintf(&b, "  %-12s%s\n", number.Number, number.What)
+	}
+	fmt.Fprintf(&b, "\nNo phone at hand? In another window:\n\n  ./bin/tandem phone --server 127.0.0.1:%d --user 1001 --password %s --call 9196 --play tone:440 --for 5s\n",
+		sipPort(n), d.Phones[0].Password)
+	fmt.Fprintf(&b, "\nLook at it with `./bin/tandem status`, `calls` and `registrations`")
+	if a := n.HTTPAddr(); a != nil {
+		fmt.Fprintf(&b, ", or http://%s/metrics", a)
+	}
+	b.WriteString(". Ctrl-C stops it.\n\n")
+	return b.String()
+}
+
+func sipPort(n *node.Node) uint16 {
+	for _, l := range n.Listeners() {
+		return l.Addr.Port()
+	}
+	return 0
+}
+
+// reach writes where a listener is reached: at every address of the machine if it listens on all.
+func reach(proto string, everywhere bool, addr string, port uint16, hosts []string) string {
+	places := []string{addr}
+	if everywhere {
+		places = nil
+		for _, h := range hosts {
+			if ip := net.ParseIP(h); ip != nil && ip.To4() != nil {
+				places = append(places, net.JoinHostPort(h, strconv.Itoa(int(port))))
+			}
+		}
+	}
+	for i, p := range places {
+		switch proto {
+		case "WS":
+			places[i] = "ws://" + p
+		case "WSS":
+			places[i] = "wss://" + p
+		}
+	}
+	return strings.Join(places, "  ")
+}
