@@ -63,8 +63,9 @@ func (l *Loop) do(f func()) {
 	}
 	c := &command{run: f, done: make(chan any, 1)}
 	l.queue = append(l.queue, c)
-	l.mu.Unlock()
 	l.wake()
+	l.mu.Unlock()
+	l.attend()
 	if p := <-c.done; p != nil {
 		panic(p)
 	}

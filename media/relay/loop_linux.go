@@ -106,11 +106,23 @@ func (l *Loop) resume(s *socket) {
 	}
 }
 
-// wake ends the wait of the loop. Any goroutine may call it.
+// wake ends the wait of the loop. Any goroutine may call it that holds mu, without which the descriptor could be closed already.
 func (l *Loop) wake() {
 	one := [8]byte{}
 	binary.NativeEndian.PutUint64(one[:], 1)
 	_, _ = unix.Write(l.wakeFD, one[:]) // full means that it is awake already
+}
+
+// attend is for loops that have no thread of their own.
+func (l *Loop) attend() {}
+
+// stop wakes the loop to see that its time is over.
+func (l *Loop) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.running {
+		l.wake()
+	}
 }
 
 // rearm sets the timer to the clock's next deadline if that has changed.
@@ -131,7 +143,7 @@ func (l *Loop) rearm() {
 func (l *Loop) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer context.AfterFunc(ctx, l.wake)()
+	defer context.AfterFunc(ctx, l.stop)()
 	l.begin()
 	defer l.end()
 	for ctx.Err() == nil {

@@ -117,8 +117,11 @@ func (s *socket) deliver(b []byte, from netip.AddrPort) {
 	}
 }
 
-// wake runs what was posted, in the goroutine that posted it.
-func (l *Loop) wake() {
+// wake is for loops that have a thread of their own.
+func (l *Loop) wake() {}
+
+// attend runs what was posted, in the goroutine that posted it.
+func (l *Loop) attend() {
 	l.owner.Lock()
 	defer l.owner.Unlock()
 	l.commands()

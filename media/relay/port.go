@@ -70,6 +70,7 @@ type Port struct {
 	relay  *Relay
 	events func(Event)
 	local  netip.AddrPort // RTP; RTCP is one above
+	ssrc   uint32         // of out, for those outside the loop
 
 	mu     sync.RWMutex // guards the change of loop: read-locked while a command is under way
 	loop   *Loop
@@ -129,6 +130,7 @@ func (r *Relay) newPort(local netip.AddrPort, events func(Event)) *Port {
 		cname: cname(),
 	}
 	p.out = newOutbound()
+	p.ssrc = p.out.SSRC
 	return p
 }
 
@@ -146,7 +148,7 @@ func cname() string {
 func (p *Port) Local() netip.AddrPort { return p.local }
 
 // SSRC is the one source that the peer hears from this port, whoever speaks behind it.
-func (p *Port) SSRC() uint32 { return p.out.SSRC }
+func (p *Port) SSRC() uint32 { return p.ssrc }
 
 // do runs f in the port's loop, between two packets. f must not call do of any port. It does not run on a closed port.
 func (p *Port) do(f func()) error {
