@@ -187,15 +187,6 @@ func (c *Capabilities) acceptSection(ours, theirs *Media, index int) (Agreed, er
 	return a, a.settle()
 }
 
-func numbered(list []Codec, pt uint8) (Codec, bool) {
-	for _, c := range list {
-		if c.PT == pt {
-			return c, true
-		}
-	}
-	return Codec{}, false
-}
-
 // acceptCrypto wants exactly one line, with tag and suite of one of ours (RFC 4568 §5.1.3). Without any an RTP/AVP section goes on in
 // the clear (RFC 8643 §3.2); an RTP/SAVP one is an error.
 func (c *Capabilities) acceptCrypto(ours, theirs *Media, a *Agreed) error {

@@ -75,6 +75,16 @@ func find(list []Codec, c Codec) (Codec, bool) {
 	return Codec{}, false
 }
 
+// numbered gives the one with this payload number.
+func numbered(list []Codec, pt uint8) (Codec, bool) {
+	for _, c := range list {
+		if c.PT == pt {
+			return c, true
+		}
+	}
+	return Codec{}, false
+}
+
 // eventFor picks the telephone-event that goes with audio: that of its clock rate (RFC 4733 §2.1), else the first one. Zero if there is none.
 func eventFor(list []Codec, audio Codec) Codec {
 	var first Codec

@@ -49,14 +49,17 @@ type Capabilities struct {
 type Negotiation struct {
 	origin  Origin
 	said    []byte  // the last description of ours, whole
+	rest    []byte  // the same below its o= line
 	media   []Media // its sections
 	numbers []Codec // payload numbers given to codecs so far on our side; they never change meaning
 	caps    Capabilities
 	offered bool // said is an offer
 	pending bool // and has no answer yet
 
-	before      []byte // what stood before a pending offer
-	beforeMedia []Media
+	before struct { // what stood before a pending offer
+		said  []byte
+		media []Media
+	}
 }
 
 // NewNegotiation begins for a leg whose descriptions carry the session id (a random number of at most 63 bits) and an address of ours in o=.
@@ -98,31 +101,32 @@ func (n *Negotiation) Offer(c Capabilities) []byte {
 		sections = append(sections, m)
 	}
 	if !n.pending {
-		n.before, n.beforeMedia = n.said, n.media
+		n.before.said, n.before.media = n.said, n.media
 	}
 	n.caps, n.offered, n.pending = c, true, true
 	return n.say(c.RTP.Addr(), sections)
 }
 
-// Withdraw forgets an offer that was not answered: a re-INVITE that failed leaves the session as it was. The version stays raised.
+// Withdraw forgets an offer that was not answered: a re-INVITE that failed leaves the session as it was. The version stays
+// raised, as the peer has seen it.
 func (n *Negotiation) Withdraw() {
 	if n.pending {
 		n.offered, n.pending = false, false
-		n.said, n.media = n.before, n.beforeMedia
+		n.said, n.media = n.before.said, n.before.media
+		n.rest = nil // whatever comes next differs from what the peer saw last
 	}
 }
 
 // say writes the description and raises the version if anything but the o= line changed (RFC 3264 §8).
 func (n *Negotiation) say(addr netip.Addr, sections []Media) []byte {
-	d := Description{Origin: n.origin, Addr: addr, Media: sections}
-	text := d.Bytes()
-	if n.said == nil || !bytes.Equal(text, n.said) {
+	d := Description{Addr: addr, Media: sections}
+	rest := d.appendRest(make([]byte, 0, 512))
+	if n.said == nil || !bytes.Equal(rest, n.rest) {
 		n.origin.Version++
-		d.Origin = n.origin
-		text = d.Bytes()
+		n.said = append(n.origin.appendLines(make([]byte, 0, 64+len(rest))), rest...)
 	}
-	n.said, n.media = text, sections
-	return text
+	n.rest, n.media = rest, sections
+	return n.said
 }
 
 // number gives codecs their payload numbers: the one that the session uses already, else ours, else the next free dynamic one.

@@ -569,3 +569,20 @@ func FuzzAnswer(f *testing.F) {
 		}
 	})
 }
+
+// One leg's part of setting up a call: read an offer, write the answer.
+func BenchmarkParseAndAnswer(b *testing.B) {
+	offer := []byte(offerText("8 0 9 96", eventMap, "a=fmtp:96 0-16", "a=ptime:20", "a=sendrecv"))
+	c := capabilities()
+	b.ReportAllocs()
+	for b.Loop() {
+		d, err := Parse(offer)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := begin()
+		if _, _, err := n.Answer(d, c, Codec{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -60,9 +60,8 @@ type section struct {
 	Media
 	conn      bool
 	direction bool
-	rtpmap    [128]bool
-	explained [128]Codec
-	fmtp      [128]string
+	rtpmap    []Codec // one for a number at most
+	fmtp      []Codec // the same; only PT and Fmtp
 }
 
 func (p *parser) take(line string) error {

@@ -143,10 +143,11 @@ func (s *section) takeRtpmap(value string) error {
 			return errors.New("a=rtpmap: channels")
 		}
 	}
-	if s.rtpmap[pt] && !s.explained[pt].Same(c) {
+	if known, ok := numbered(s.rtpmap, pt); !ok {
+		s.rtpmap = append(s.rtpmap, c)
+	} else if !known.Same(c) {
 		return errors.New("a=rtpmap: one payload type, two codecs")
 	}
-	s.rtpmap[pt], s.explained[pt] = true, c
 	return nil
 }
 
@@ -164,8 +165,8 @@ func (s *section) takeFmtp(value string) error {
 	if params == "" || len(params) > 512 {
 		return errors.New("a=fmtp: parameters")
 	}
-	if s.fmtp[pt] == "" {
-		s.fmtp[pt] = params
+	if _, ok := numbered(s.fmtp, pt); !ok {
+		s.fmtp = append(s.fmtp, Codec{PT: pt, Fmtp: params})
 	}
 	return nil
 }
@@ -256,11 +257,13 @@ func checkICE(name, value string) error {
 func (s *section) settleCodecs() {
 	for i := range s.Codecs {
 		pt := s.Codecs[i].PT
-		if s.rtpmap[pt] {
-			s.Codecs[i] = s.explained[pt]
+		if c, ok := numbered(s.rtpmap, pt); ok {
+			s.Codecs[i] = c
 		} else if c, ok := Static(pt); ok {
 			s.Codecs[i] = c
 		}
-		s.Codecs[i].Fmtp = s.fmtp[pt]
+		if c, ok := numbered(s.fmtp, pt); ok {
+			s.Codecs[i].Fmtp = c.Fmtp
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package sdp
 
 import (
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -9,79 +8,108 @@ import (
 
 // Bytes writes the description, lines in the order of RFC 8866 §5.
 func (d *Description) Bytes() []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "v=0\r\no=%s %d %d IN %s %s\r\ns=-\r\n",
-		d.Origin.User, d.Origin.Session, d.Origin.Version, family(d.Origin.Host), d.Origin.Host)
+	return d.appendRest(d.Origin.appendLines(make([]byte, 0, 512)))
+}
+
+// appendLines writes v= and o=, all that changes when nothing else does.
+func (o *Origin) appendLines(b []byte) []byte {
+	b = append(append(b, "v=0\r\no="...), o.User...)
+	b = strconv.AppendUint(append(b, ' '), o.Session, 10)
+	b = strconv.AppendUint(append(b, ' '), o.Version, 10)
+	return append(appendAddress(append(b, ' '), o.Host), "\r\n"...)
+}
+
+// appendRest writes everything below o=.
+func (d *Description) appendRest(b []byte) []byte {
+	b = append(b, "s=-\r\n"...)
 	if d.Addr.IsValid() || d.Host != "" {
-		writeConnection(&b, d.Addr, d.Host)
+		b = appendConnection(b, d.Addr, d.Host)
 	}
-	b.WriteString("t=0 0\r\n")
-	writeAttributes(&b, d.Attributes)
+	b = append(b, "t=0 0\r\n"...)
+	b = appendAttributes(b, d.Attributes)
 	for i := range d.Media {
-		d.writeMedia(&b, &d.Media[i])
+		b = d.appendMedia(b, &d.Media[i])
 	}
-	return []byte(b.String())
+	return b
 }
 
-// family guesses IP4 or IP6 for an address or a host name.
-func family(host string) string {
-	if a, err := netip.ParseAddr(host); err == nil && a.Is6() {
-		return "IP6"
+// appendAddress writes "IN IP4 host" for an address or a host name.
+func appendAddress(b []byte, host string) []byte {
+	if strings.Contains(host, ":") {
+		b = append(b, "IN IP6 "...)
+	} else {
+		b = append(b, "IN IP4 "...)
 	}
-	return "IP4"
+	return append(b, host...)
 }
 
-func writeConnection(b *strings.Builder, a netip.Addr, host string) {
+func appendConnection(b []byte, a netip.Addr, host string) []byte {
 	if a.IsValid() {
 		host = a.String()
 	}
-	fmt.Fprintf(b, "c=IN %s %s\r\n", family(host), host)
+	return append(appendAddress(append(b, "c="...), host), "\r\n"...)
 }
 
-func (d *Description) writeMedia(b *strings.Builder, m *Media) {
-	fmt.Fprintf(b, "m=%s %d %s %s\r\n", m.Kind, m.Port, m.Proto, strings.Join(m.Formats, " "))
+// appendNumber writes a line of text, number and more text.
+func appendNumber(b []byte, before string, n int, after ...string) []byte {
+	b = strconv.AppendInt(append(b, before...), int64(n), 10)
+	for _, s := range after {
+		b = append(b, s...)
+	}
+	return append(b, "\r\n"...)
+}
+
+func (d *Description) appendMedia(b []byte, m *Media) []byte {
+	b = append(append(append(b, "m="...), m.Kind...), ' ')
+	b = strconv.AppendUint(b, uint64(m.Port), 10)
+	b = append(append(b, ' '), m.Proto...)
+	for _, f := range m.Formats {
+		b = append(append(b, ' '), f...)
+	}
+	b = append(b, "\r\n"...)
 	if (m.Addr != d.Addr || m.Host != d.Host) && (m.Addr.IsValid() || m.Host != "") {
-		writeConnection(b, m.Addr, m.Host)
+		b = appendConnection(b, m.Addr, m.Host)
 	}
 	for _, c := range m.Codecs {
 		if c.Name != "" {
-			fmt.Fprintf(b, "a=rtpmap:%d %s\r\n", c.PT, c)
+			b = appendNumber(b, "a=rtpmap:", int(c.PT), " ", c.String())
 		}
 		if c.Fmtp != "" {
-			fmt.Fprintf(b, "a=fmtp:%d %s\r\n", c.PT, c.Fmtp)
+			b = appendNumber(b, "a=fmtp:", int(c.PT), " ", c.Fmtp)
 		}
 	}
 	if m.PTime != 0 {
-		fmt.Fprintf(b, "a=ptime:%d\r\n", m.PTime)
+		b = appendNumber(b, "a=ptime:", m.PTime)
 	}
 	if m.MaxPTime != 0 {
-		fmt.Fprintf(b, "a=maxptime:%d\r\n", m.MaxPTime)
+		b = appendNumber(b, "a=maxptime:", m.MaxPTime)
 	}
 	if m.Direction != SendRecv || m.IsRTP() && m.Port != 0 {
-		fmt.Fprintf(b, "a=%s\r\n", m.Direction)
+		b = append(append(append(b, "a="...), m.Direction.String()...), "\r\n"...)
 	}
 	if port := m.RTCP.Port(); port != 0 {
-		b.WriteString("a=rtcp:" + strconv.Itoa(int(port)))
+		b = strconv.AppendUint(append(b, "a=rtcp:"...), uint64(port), 10)
 		if a := m.RTCP.Addr(); a.IsValid() {
-			fmt.Fprintf(b, " IN %s %s", family(a.String()), a)
+			b = appendAddress(append(b, ' '), a.String())
 		}
-		b.WriteString("\r\n")
+		b = append(b, "\r\n"...)
 	}
 	if m.Mux {
-		b.WriteString("a=rtcp-mux\r\n")
+		b = append(b, "a=rtcp-mux\r\n"...)
 	}
 	for _, c := range m.Crypto {
-		b.WriteString("a=crypto:" + c.Value() + "\r\n")
+		b = append(append(append(b, "a=crypto:"...), c.Value()...), "\r\n"...)
 	}
-	writeAttributes(b, m.Attributes)
+	return appendAttributes(b, m.Attributes)
 }
 
-func writeAttributes(b *strings.Builder, list []Attribute) {
+func appendAttributes(b []byte, list []Attribute) []byte {
 	for _, a := range list {
-		b.WriteString("a=" + a.Name)
+		b = append(append(b, "a="...), a.Name...)
 		if !a.Flag {
-			b.WriteString(":" + a.Value)
+			b = append(append(b, ':'), a.Value...)
 		}
-		b.WriteString("\r\n")
+		b = append(b, "\r\n"...)
 	}
+	return b
 }
