@@ -107,7 +107,7 @@ var idsByHash = func() (t [128]HeaderID) {
 // nameHash mixes length, first, last and middle letter of a name, in any case.
 func nameHash(name string) uint8 {
 	n := len(name)
-	return uint8(n*29+int(name[0]|0x20)*3+int(name[n-1]|0x20)*4+int(name[n/2]|0x20)*5) & 127
+	return (uint8(n)*29 + (name[0]|0x20)*3 + (name[n-1]|0x20)*4 + (name[n/2]|0x20)*5) & 127
 }
 
 // Name is the header field's name as we write it; empty for HeaderOther.

@@ -122,20 +122,28 @@ func (m *Message) scanHeaders(at int) {
 	raw := m.raw
 	for at < len(raw) {
 		start := at
-		line, next := cutLine(raw, at)
-		if line == "" {
+		next := lineEnd(raw, at)
+		if raw[at] == '\n' || raw[at] == '\r' && next == at+2 && raw[at+1] == '\n' {
 			m.headersEnd = start
 			m.cutBody(next)
 			return
 		}
 		for next < len(raw) && (raw[next] == ' ' || raw[next] == '\t') { // folding, RFC 3261 §7.3.1
-			_, next = cutLine(raw, next)
+			next = lineEnd(raw, next)
 		}
 		at = next
 		m.addLine(start, next)
 	}
 	m.headersEnd = len(raw)
 	m.setFault("Missing blank line after headers")
+}
+
+// lineEnd is the offset of the line behind the one at offset at.
+func lineEnd(raw string, at int) int {
+	if i := strings.IndexByte(raw[at:], '\n'); i >= 0 {
+		return at + i + 1
+	}
+	return len(raw)
 }
 
 func (m *Message) addLine(start, next int) {
@@ -163,12 +171,13 @@ func (m *Message) addLine(start, next int) {
 		return
 	}
 	id := LookupHeader(raw[start:nameEnd])
-	s := span{id, uint16(start), uint16(nameEnd), uint16(value), uint16(end), uint16(next)}
-	if m.n < len(m.inline) {
-		m.inline[m.n] = s
-	} else {
-		m.more = append(m.more, s)
+	if m.n >= len(m.inline) {
+		m.more = append(m.more, span{})
 	}
+	// Field by field: a span put together elsewhere and copied would wait for its own narrow stores.
+	s := m.at(m.n)
+	s.id, s.name, s.nameEnd = id, uint16(start), uint16(nameEnd)
+	s.value, s.valueEnd, s.end = uint16(value), uint16(end), uint16(next)
 	m.n++
 	if int(id) < len(m.first) && m.first[id] == 0 {
 		m.first[id] = uint8(m.n)
