@@ -67,10 +67,10 @@ const (
 // A Port is one leg's pair of sockets with the streams through them. Its loop alone touches what is below the lock; methods with
 // capital letters may be called from any goroutine but not from the events function, which runs in the loop and must not block.
 type Port struct {
-	relay  *Relay
-	events func(Event)
-	local  netip.AddrPort // RTP; RTCP is one above
-	ssrc   uint32         // of out, for those outside the loop
+	relay   *Relay
+	events  func(Event)
+	local   netip.AddrPort // RTP; RTCP is one above
+	outSSRC uint32         // of out, for those outside the loop
 
 	mu     sync.RWMutex // guards the change of loop: read-locked while a command is under way
 	loop   *Loop
@@ -130,7 +130,7 @@ func (r *Relay) newPort(local netip.AddrPort, events func(Event)) *Port {
 		cname: cname(),
 	}
 	p.out = newOutbound()
-	p.ssrc = p.out.SSRC
+	p.outSSRC = p.out.SSRC
 	return p
 }
 
@@ -148,7 +148,7 @@ func cname() string {
 func (p *Port) Local() netip.AddrPort { return p.local }
 
 // SSRC is the one source that the peer hears from this port, whoever speaks behind it.
-func (p *Port) SSRC() uint32 { return p.ssrc }
+func (p *Port) SSRC() uint32 { return p.outSSRC }
 
 // do runs f in the port's loop, between two packets. f must not call do of any port. It does not run on a closed port.
 func (p *Port) do(f func()) error {
