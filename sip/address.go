@@ -46,8 +46,12 @@ func splitAddress(s string) (a NameAddr, ok bool) {
 			return a, false
 		}
 	case s[0] != '<':
-		// An unquoted display name is tokens and blanks; the ":" of a bare address comes before any "<".
+		// An unquoted display name is tokens and blanks; the ":" of a bare address comes before any "<". UTF-8
+		// belongs in quotes, but many a phone leaves them out, and nobody can take it for anything else.
 		open := skip(s, 0, charToken|charBlank)
+		for open < len(s) && s[open] >= 0x80 {
+			open = skip(s, open+1, charToken|charBlank)
+		}
 		if open == len(s) || s[open] != '<' {
 			return bareAddress(s)
 		}

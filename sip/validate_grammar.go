@@ -56,20 +56,9 @@ func isAbsoluteURI(s string) bool {
 	return skip(s, 0, charURI) == len(s) && s[len(s)-1] != ':'
 }
 
-// isCallID is word ["@" word] (RFC 3261 §25.1).
-func isCallID(s string) bool {
-	at := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case is(c, charWord):
-		case c == '@' && at == 0 && i > 0 && i < len(s)-1:
-			at++
-		default:
-			return false
-		}
-	}
-	return s != ""
-}
+// isCallID admits word ["@" word] (RFC 3261 §25.1) and what phones make of it, such as base64 with its padding:
+// anything without blanks and without what separates it in Replaces.
+func isCallID(s string) bool { return s != "" && skip(s, 0, charWord|charValue) == len(s) }
 
 func isDigits(s string) bool {
 	for i := 0; i < len(s); i++ {
