@@ -40,18 +40,23 @@ func LoadWAV(path string) ([]int16, error) {
 // ReadWAV reads a RIFF WAVE file of 16-bit PCM, A-law or µ-law, mono or stereo (mixed), 8 to 192 kHz, and gives mono samples at 8 kHz. Errors
 // wrap ErrWAV and say what is wrong. A data chunk cut short, as a crashed recorder leaves it, is played as far as it goes.
 func ReadWAV(r io.Reader) ([]int16, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxWAV+1))
+	return readWAV(r, MaxWAV)
+}
+
+func readWAV(r io.Reader, limit int) ([]int16, error) {
+	var head [12]byte // first, so that a film under a wrong name is not read to its end
+	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:4]) != "RIFF" || string(head[8:]) != "WAVE" {
+		return nil, fmt.Errorf("%w: no RIFF WAVE header", ErrWAV)
+	}
+	rest, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWAV, err)
 	}
-	if len(b) > MaxWAV {
-		return nil, fmt.Errorf("%w: larger than %d MB", ErrWAV, MaxWAV>>20)
-	}
-	if len(b) < 12 || string(b[:4]) != "RIFF" || string(b[8:12]) != "WAVE" {
-		return nil, fmt.Errorf("%w: no RIFF WAVE header", ErrWAV)
+	if len(rest) > limit {
+		return nil, fmt.Errorf("%w: larger than %d bytes", ErrWAV, limit)
 	}
 	var form wavFormat
-	for rest := b[12:]; len(rest) >= 8; {
+	for len(rest) >= 8 {
 		name, size := string(rest[:4]), uint64(binary.LittleEndian.Uint32(rest[4:]))
 		rest = rest[8:]
 		body := rest[:min(size, uint64(len(rest)))]

@@ -363,7 +363,7 @@ func TestPacketPathDoesNotAllocate(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
-		if n != 0 {
+		if n != 0 && !(poolLeaks && n <= 2) {
 			t.Errorf("%v allocations to protect and unprotect a packet, want 0", n)
 		}
 	})
