@@ -22,7 +22,8 @@ type wanted struct {
 }
 
 // Prepare reads the certificates and binds the listeners that c adds. A listener whose address stays keeps
-// its socket, whatever else changes about it. On error nothing has changed.
+// its socket, whatever else changes about it. On error nothing has changed. One change at a time: a second
+// Prepare before the first is committed or aborted sees the old listeners.
 func (l *Layer) Prepare(c Config) (*Change, error) {
 	ch := &Change{layer: l, policy: &policy{limits: c.Limits.withDefaults(), config: c, budget: newBudget(c.Strangers)}}
 	if old := l.now.Load(); old != nil && old.config.Strangers == c.Strangers {
@@ -76,9 +77,26 @@ func (l *Layer) prepareListen(cfg Listen, taken map[place]string) (wanted, error
 		w.fresh, err = bindStream(l, w.place)
 	}
 	if err != nil {
-		return wanted{}, bindError(cfg, err)
+		return wanted{}, bindError(cfg, err, l.overlap(w.place, taken))
 	}
 	return w, nil
+}
+
+// overlap is the listener of ours, running or wanted, that has the port of p already; empty: none.
+func (l *Layer) overlap(p place, taken map[place]string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, ln := range l.listeners {
+		if q := ln.at(); q.datagram == p.datagram && q.addr.Port() == p.addr.Port() {
+			return ln.settings().Name
+		}
+	}
+	for q, name := range taken {
+		if q != p && q.datagram == p.datagram && q.addr.Port() == p.addr.Port() {
+			return name
+		}
+	}
+	return ""
 }
 
 func (l *Layer) find(p place) listener {

@@ -144,11 +144,14 @@ func resolvePlace(cfg Listen) (place, error) {
 	return p, nil
 }
 
-// bindError says which listener, and what to do about it.
-func bindError(cfg Listen, err error) error {
+// bindError says which listener, and what to do about it. overlap is a listener of ours with the same port.
+func bindError(cfg Listen, err error, overlap string) error {
 	remedy := ""
 	_, port, _ := net.SplitHostPort(cfg.Address)
 	switch {
+	case errors.Is(err, syscall.EADDRINUSE) && overlap != "":
+		remedy = fmt.Sprintf("it overlaps listen %q; a listener on all addresses takes the port from the others. "+
+			"Where one replaces the other, restart", overlap)
 	case errors.Is(err, syscall.EADDRINUSE):
 		flag := "t"
 		if cfg.Proto == UDP {

@@ -277,6 +277,22 @@ func TestBindErrorsNameListenerAndRemedy(t *testing.T) {
 	}
 }
 
+func TestOverlappingListenersAreNamed(t *testing.T) {
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.LocalAddr().String()
+	free.Close()
+	_, port, _ := net.SplitHostPort(addr)
+	for second, want := range map[string]string{addr: `is taken by listen "a"`, "0.0.0.0:" + port: `overlaps listen "a"`} {
+		cfg := Config{Listen: []Listen{{Name: "a", Proto: UDP, Address: addr}, {Name: "b", Proto: UDP, Address: second}}}
+		if _, err := New(cfg, newEar(), nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 func TestUpdateTouchesOnlyWhatChanged(t *testing.T) {
 	e := newEar()
 	first := Config{Listen: []Listen{{Name: "a", Proto: UDP, Address: "127.0.0.1:0"}, {Name: "b", Proto: UDP, Address: "127.0.0.1:0"}}}
