@@ -56,16 +56,17 @@ func (s *stream) receiveControl() {
 func (s *stream) controlPacket(data []byte, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var err error
+	plain, err := data, error(nil)
 	if s.seal.inRTCP != nil {
-		data, err = s.seal.inRTCP.DecryptRTCP(nil, data, nil)
+		plain, err = s.seal.inRTCP.DecryptRTCP(nil, data, nil)
 	}
 	var packets []rtcp.Packet
 	if err == nil {
-		packets, err = rtcp.Unmarshal(data)
+		packets, err = rtcp.Unmarshal(plain)
 	}
 	if err != nil {
-		s.hearing.rejected++
+		s.hearing.control++
+		s.log.Debug("RTCP rejected", "bytes", len(data), "error", err)
 		return
 	}
 	for _, p := range packets {

@@ -55,18 +55,19 @@ func (s *stream) packet(data []byte, from netip.AddrPort, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.hearing
-	var err error
+	plain, err := data, error(nil)
 	if s.seal.inRTP != nil {
-		data, err = s.seal.inRTP.DecryptRTP(nil, data, nil)
+		plain, err = s.seal.inRTP.DecryptRTP(nil, data, nil)
 	}
 	var p rtp.Packet
 	if err == nil {
-		err = p.Unmarshal(data)
+		err = p.Unmarshal(plain)
 	}
 	codec, audio := s.agreed.codec[p.PayloadType]
 	event := s.agreed.event >= 0 && p.PayloadType == uint8(s.agreed.event)
 	if err != nil || p.Version != 2 || !audio && !event {
 		h.rejected++
+		s.log.Debug("packet rejected", "from", from, "payload", p.PayloadType, "bytes", len(data), "error", err)
 		return
 	}
 	if !slices.Contains(h.sources, from) && len(h.sources) < maxSources {

@@ -76,9 +76,18 @@ func (n *negotiator) offer() []byte {
 	p := n.proposal()
 	p.savp = n.policy == SRTPRequired
 	p.event, p.codec = payloadEvent, map[uint8]uint8{}
+	if n.known { // what is in use keeps its number and comes first
+		p.formats = append(p.formats, n.agreed.payload)
+		p.codec[n.agreed.payload] = n.agreed.codec[n.agreed.payload]
+		if n.agreed.event >= 0 {
+			p.event = n.agreed.event
+		}
+	}
 	for _, c := range n.codecs {
-		p.formats = append(p.formats, c)
-		p.codec[c] = c
+		if len(p.formats) == 0 || p.codec[p.formats[0]] != c {
+			p.formats = append(p.formats, c)
+			p.codec[c] = c
+		}
 	}
 	p.crypto = n.keys
 	if n.known {

@@ -42,6 +42,7 @@ type Report struct {
 	Lost         uint32  `json:"packets_lost"`
 	Late         uint32  `json:"packets_late"`
 	Rejected     int     `json:"packets_rejected"`
+	RejectedRTCP int     `json:"rtcp_rejected"`
 	WhileHeld    int     `json:"packets_while_held"`
 	LossPercent  float64 `json:"loss_percent"`
 	Jitter       float64 `json:"jitter_ms"`
@@ -97,7 +98,7 @@ func (s *stream) report(r *Report) {
 	r.DTMF, r.DTMFSent = string(h.digits.heard), string(s.sending.digits.sent)
 	r.LocalSSRC, r.RemoteSSRC, r.SSRCChanges = s.sending.ssrc, h.ssrc, h.changes
 	r.Sent, r.Received, r.Lost, r.Late = s.sending.packets, h.received(), h.lost(), h.late
-	r.Rejected, r.WhileHeld, r.PeerGoodbyed = h.rejected, h.held, h.goodbye
+	r.Rejected, r.RejectedRTCP, r.WhileHeld, r.PeerGoodbyed = h.rejected, h.control, h.held, h.goodbye
 	r.Jitter, r.LongestGap, r.RTT = milliseconds(h.jitterTime()), milliseconds(h.gap), milliseconds(h.rtt)
 	r.RemoteLoss = math.Round(float64(h.remoteRR.FractionLost)/256*10000) / 100
 	if expected := h.expected(); expected > 0 {

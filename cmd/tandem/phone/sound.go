@@ -100,3 +100,18 @@ func (c *Call) WaitQuiet(ctx context.Context, quiet time.Duration) error {
 func (c *Call) WaitDTMF(ctx context.Context, keys string) error {
 	return c.stream.waitDigits(ctx, strings.ToUpper(keys))
 }
+
+// SoundOf measures a WAV file: its last second that is not silence, or silence.
+func SoundOf(path string) (Sound, error) {
+	pcm, err := readWAV(path)
+	if err != nil {
+		return Sound{}, err
+	}
+	const step = sampleRate / 4
+	for end := len(pcm); end > 0; end -= step {
+		if sound := analyse(pcm[max(0, end-sampleRate):end]); sound.Level > silentDBm0 {
+			return sound, nil
+		}
+	}
+	return Sound{Level: levelDBm0(0)}, nil
+}
