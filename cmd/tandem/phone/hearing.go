@@ -25,6 +25,7 @@ type hearing struct {
 	payload  uint8
 	loudAt   time.Time // when something above silentDBm0 was last heard
 	rejected int       // packets that were no RTP of ours, or did not authenticate
+	control  int       // the same of RTCP: baresip opens SRTP calls with a plain one
 	held     int       // packets that came although the other side had agreed not to send
 	firstAt  time.Time
 	remoteRR rtcp.ReceptionReport // what the other side last said of our packets
