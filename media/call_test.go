@@ -162,8 +162,8 @@ func TestAnswersAreStable(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.s.Rollback()
-	if !a.s.Agreed() || a.s.CodecName() != "PCMA" {
-		t.Error("not agreed any more")
+	if again, err = a.s.CreateAnswer(nil); err != nil || !bytes.Equal(first, again) || !a.s.Agreed() || a.s.CodecName() != "PCMA" {
+		t.Errorf("after Rollback of ours: %v, agreed %v\n%s", err, a.s.Agreed(), again)
 	}
 }
 

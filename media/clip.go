@@ -10,7 +10,7 @@ import (
 	"tandem/media/relay"
 )
 
-// A Clip is sound that is ready to be played, in both G.711 laws. It is prepared once, never changes, and may be played by any number of
+// A Clip is sound that is ready to be played, in both G.711 laws and in G.722. It is prepared once, never changes, and may be played by any number of
 // sessions at once.
 type Clip struct {
 	sound relay.Sound

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tandem/media/relay"
@@ -99,6 +100,9 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 	}
 	caps := s.capabilities(codecs, other.direction)
 	caps.Mux = s.agreed != nil && s.agreed.Mux // phones and carriers that do not know it are many: only to go on with
+	if !s.neg.Pending() {
+		s.answeredBefore = s.answering
+	}
 	s.answering = false
 	return s.neg.Offer(caps), nil
 }
@@ -129,7 +133,10 @@ func (s *Session) Rollback() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offer = nil
-	s.neg.Withdraw()
+	if s.neg.Pending() {
+		s.neg.Withdraw()
+		s.answering = s.answeredBefore
+	}
 }
 
 // A view is what one leg may know of another for a description of its own.
@@ -206,7 +213,7 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	c := s.engine.config()
 	set := relay.Settings{
 		Mux:        a.Mux,
-		Receive:    formats(a.Receive),
+		Receive:    formats(tolerant(a)),
 		Send:       formats(inFront(a.Codec, a.Send)),
 		MaySend:    a.Sends,
 		MayReceive: a.Receives,
@@ -257,6 +264,17 @@ func formats(codecs []sdp.Codec) []relay.Format {
 	out := make([]relay.Format, 0, len(codecs))
 	for _, c := range codecs {
 		out = append(out, relay.Format{PayloadType: c.PT, Name: c.Name, Rate: uint32(c.Rate), Channels: c.Channels})
+	}
+	return out
+}
+
+// tolerant is what the peer may send, and under its own numbers too where they mean nothing else: phones mix the two up.
+func tolerant(a *sdp.Agreed) []sdp.Codec {
+	out := slices.Clone(a.Receive)
+	for _, c := range a.Send {
+		if _, taken := a.Receiving(c.PT); !taken {
+			out = append(out, c)
+		}
 	}
 	return out
 }

@@ -61,13 +61,14 @@ type Session struct {
 	codecs []sdp.Codec    // allowed
 	keys   *keyring       // nil: no SRTP on this leg
 
-	mu        sync.Mutex // for Stats and Close from elsewhere
-	neg       sdp.Negotiation
-	offer     *sdp.Description // the peer's, not answered yet
-	answering bool             // our last description is an answer
-	agreed    *sdp.Agreed
-	theirs    *sdp.Media // the peer's section in the last offer or answer that was agreed
-	closed    bool
+	mu             sync.Mutex // for Stats and Close from elsewhere
+	neg            sdp.Negotiation
+	offer          *sdp.Description // the peer's, not answered yet
+	answering      bool             // our last description is an answer
+	answeredBefore bool             // the same before our pending offer
+	agreed         *sdp.Agreed
+	theirs         *sdp.Media // the peer's section in the last offer or answer that was agreed
+	closed         bool
 }
 
 func (e *Engine) newSession(o Options) (*Session, error) {

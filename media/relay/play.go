@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"tandem/media/codec"
@@ -17,12 +18,12 @@ var (
 	ErrNoKey = errors.New("relay: not a key")
 )
 
-// frameSize is the bytes of one frame of G.711.
+// frameSize is the bytes of one frame of G.711, and of G.722 at 64 kbit/s too.
 const frameSize = codec.SampleRate * int(frame/time.Millisecond) / 1000
 
-// A Sound is ready to be sent: whole frames of 20 ms, in both laws. It is shared and never changed.
+// A Sound is ready to be sent: whole frames of 20 ms in each codec that we can make. It is shared and never changed.
 type Sound struct {
-	ALaw, MuLaw []byte
+	ALaw, MuLaw, G722 []byte
 }
 
 // NewSound encodes samples at 8 kHz; the last frame is filled up with silence.
@@ -30,11 +31,28 @@ func NewSound(samples []int16) Sound {
 	whole := (len(samples) + frameSize - 1) / frameSize * frameSize
 	filled := make([]int16, whole)
 	copy(filled, samples)
-	return Sound{ALaw: codec.ALaw.Encode(nil, filled), MuLaw: codec.MuLaw.Encode(nil, filled)}
+	var wide codec.G722Encoder
+	return Sound{ALaw: codec.ALaw.Encode(nil, filled), MuLaw: codec.MuLaw.Encode(nil, filled), G722: wide.EncodeNarrow(nil, filled)}
 }
 
 // Frames is the length in frames of 20 ms.
 func (s Sound) Frames() int { return len(s.ALaw) / frameSize }
+
+// in gives the bytes for a format, nil if there are none.
+func (s Sound) in(f Format) []byte {
+	if f.Rate != codec.SampleRate || f.Channels > 1 {
+		return nil
+	}
+	switch strings.ToUpper(f.Name) {
+	case "PCMA":
+		return s.ALaw
+	case "PCMU":
+		return s.MuLaw
+	case "G722":
+		return s.G722
+	}
+	return nil
+}
 
 // A playback is where a port is in a sound.
 type playback struct {
@@ -56,14 +74,11 @@ func (p *Port) Play(s Sound, loop bool, mark any) (err error) {
 
 func (p *Port) start(s Sound, loop bool, mark any) error {
 	f, ok := find(p.set.Send, Format.Audio)
-	law, isLaw := f.Law()
-	if !ok || !isLaw || s.Frames() == 0 {
+	bytes := s.in(f)
+	if !ok || len(bytes) == 0 {
 		return ErrNoCodec
 	}
-	p.play = &playback{bytes: s.ALaw, pt: f.PayloadType, loop: loop, mark: mark}
-	if law == codec.MuLaw {
-		p.play.bytes = s.MuLaw
-	}
+	p.play = &playback{bytes: bytes, pt: f.PayloadType, loop: loop, mark: mark}
 	p.loop.clock.beat(p, p.loop.now)
 	return nil
 }

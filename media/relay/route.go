@@ -43,13 +43,12 @@ func (f Format) same(g Format) bool {
 
 // A route is what happens to one payload type that a port receives.
 type route struct {
-	known     bool // negotiated; anything else is dropped
-	event     bool // telephone-event: also read by us
-	forward   bool // the other port can take it, as:
-	pt        uint8
-	translate bool // from law to the other one
-	law       codec.Law
-	rate      uint32
+	known     bool      // negotiated; anything else is dropped
+	event     bool      // telephone-event: also read by us
+	forward   bool      // the other port can take it, as:
+	pt        uint8     //
+	translate bool      // from law to the other one
+	law       codec.Law //
 }
 
 // A routing has a route for each payload type.
@@ -63,7 +62,7 @@ func routes(receive, send []Format) *routing {
 		if f.PayloadType > 127 || t[f.PayloadType].known {
 			continue
 		}
-		r := route{known: true, event: f.Event(), rate: f.Rate}
+		r := route{known: true, event: f.Event()}
 		if g, ok := find(send, f.same); ok {
 			r.forward, r.pt = true, g.PayloadType
 		} else if law, ok := f.Law(); ok {
