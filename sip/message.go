@@ -132,6 +132,11 @@ func (m *Message) scanHeaders(at int) {
 			next = lineEnd(raw, next)
 		}
 		at = next
+		if m.n >= maxHeaders { // no work after a limit: what follows is not looked at
+			m.headersEnd = len(raw)
+			m.setFault("Too many headers")
+			return
+		}
 		m.addLine(start, next)
 	}
 	m.headersEnd = len(raw)
@@ -166,10 +171,6 @@ func (m *Message) addLine(start, next int) {
 		end--
 	}
 	value := skip(raw[:end], colon+1, charBlank)
-	if m.n >= maxHeaders {
-		m.setFault("Too many headers")
-		return
-	}
 	id := LookupHeader(raw[start:nameEnd])
 	if m.n >= len(m.inline) {
 		m.more = append(m.more, span{})

@@ -261,7 +261,16 @@ func (u URI) Equal(v URI) bool {
 		!equalUser(u, v) || !equalEscaped(u.Password, v.Password) {
 		return false
 	}
+	if crowded(u) || crowded(v) { // comparing them all would cost the square of their number
+		return u.Params == v.Params && u.Headers == v.Headers
+	}
 	return paramsAgree(u.Params, v.Params) && paramsAgree(v.Params, u.Params) && sameHeaders(u.Headers, v.Headers)
+}
+
+// crowded tells whether a URI has more parameters or headers than anybody needs.
+func crowded(u URI) bool {
+	const enough = 32
+	return strings.Count(string(u.Params), ";") > enough || strings.Count(u.Headers, "&") > enough
 }
 
 func equalHost(u, v URI) bool {

@@ -43,6 +43,7 @@ func TestParseURI(t *testing.T) {
 
 // The examples of RFC 3261 §19.1.4 in other words, and those of RFC 5954 and RFC 3966.
 func TestURIEqual(t *testing.T) {
+	crowd := strings.Repeat(";a", 1000)
 	tests := []struct {
 		a, b string
 		want bool
@@ -65,6 +66,8 @@ func TestURIEqual(t *testing.T) {
 		{"sip:a@[2001:db8::1]", "sip:a@[2001:db8::2]", false},
 		{"tel:+47-22-33", "tel:+472233", true},
 		{"tel:+472233", "tel:472233", false},
+		{"sip:a" + crowd, "sip:a" + crowd, true},
+		{"sip:a" + crowd + ";b", "sip:a;b" + crowd, false}, // too many to be compared one by one
 	}
 	for _, tc := range tests {
 		a, err1 := ParseURI(tc.a)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestLookupHeader(t *testing.T) {
@@ -200,6 +201,42 @@ func TestCause(t *testing.T) {
 	for status := range statusCause {
 		if back := StatusOf(CauseOf(status)); back < 400 || back > 699 {
 			t.Errorf("%d goes to cause %d and comes back as %d", status, CauseOf(status), back)
+		}
+	}
+}
+
+// Hostile messages of 64 KB must cost about as much as their length: a square of it would take minutes here.
+func TestHostileMessagesAreCheap(t *testing.T) {
+	fill := func(piece string, size int) string { return strings.Repeat(piece, size/len(piece)) }
+	const head = "OPTIONS sip:a SIP/2.0\r\n"
+	for name, text := range map[string]string{
+		"lines":      head + fill("v:\r\n", 65000) + "\r\n",
+		"folds":      head + "v:" + fill("\r\n ", 65000) + "\r\n\r\n",
+		"commas":     head + "Contact: " + fill(",", 65000) + "\r\n\r\n",
+		"quotes":     head + "Contact: " + fill("\",", 65000) + "\r\n\r\n",
+		"angles":     head + "Contact: " + fill("<,", 65000) + "\r\n\r\n",
+		"parameters": head + "Via: SIP/2.0/UDP a" + fill(";a", 65000) + "\r\n\r\n",
+		"open quote": head + "Via: SIP/2.0/UDP a" + fill(";a=\"", 65000) + "\r\n\r\n",
+		"escapes":    head + "To: \"" + fill("\\\"", 65000) + "\" <sip:a>\r\n\r\n",
+		"blanks":     head + "To:" + fill(" ", 65000) + "<sip:a>\r\n\r\n",
+		"URI":        "OPTIONS sip:" + fill("a;", 65000) + " SIP/2.0\r\n\r\n",
+	} {
+		var m Message
+		best := time.Hour
+		for range 3 {
+			start := time.Now()
+			_ = m.Parse(text)
+			_ = Validate(&m, &Limits{HeaderLine: MaxMessage, URI: MaxMessage, Vias: MaxMessage})
+			_, _ = m.TopVia()
+			for range m.Elements(HeaderContact) {
+			}
+			if CanRespond(&m) {
+				AppendResponse(nil, &m, 400, "", "t")
+			}
+			best = min(best, time.Since(start))
+		}
+		if best > 50*time.Millisecond {
+			t.Errorf("%s: %v", name, best)
 		}
 	}
 }
