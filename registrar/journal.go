@@ -1,0 +1,124 @@
+package registrar
+
+import (
+	"iter"
+	"net/netip"
+	"slices"
+	"time"
+
+	"tandem/sip"
+	"tandem/sip/transport"
+)
+
+// Journal is told of every change of the Store, so that a standby can follow. Both methods are called with the AOR's
+// shard held, because the order of changes of one AOR must be kept: they append to memory and return, and they must
+// not block or call the Store.
+type Journal interface {
+	// Put replaces everything that is known of the record's AOR.
+	Put(Record)
+	// Delete forgets an AOR.
+	Delete(aor string)
+}
+
+// Record is all bindings of one AOR as they are journaled and kept in snapshots. It holds no pointers into the
+// process, and its JSON form is what nodes of different versions exchange.
+type Record struct {
+	AOR      string          `json:"aor"`
+	Bindings []BindingRecord `json:"bindings"`
+}
+
+// BindingRecord is a Binding whose flow is described instead of held. Times are UTC.
+type BindingRecord struct {
+	Contact    string         `json:"contact"`
+	Params     string         `json:"params,omitempty"`
+	CallID     string         `json:"call_id"`
+	CSeq       uint32         `json:"cseq"`
+	Instance   string         `json:"instance,omitempty"`
+	RegID      uint32         `json:"reg_id,omitempty"`
+	Q          uint16         `json:"q"`
+	UserAgent  string         `json:"user_agent,omitempty"`
+	Path       []string       `json:"path,omitempty"`
+	NAT        bool           `json:"nat,omitempty"`
+	Source     netip.AddrPort `json:"source"`
+	Expires    time.Time      `json:"expires"`
+	Registered time.Time      `json:"registered"`
+	Flow       *FlowRecord    `json:"flow,omitempty"`
+}
+
+// FlowRecord says what a flow was: enough to find a UDP flow again on a node with the same listener.
+type FlowRecord struct {
+	Proto    transport.Proto `json:"proto"`
+	Listener string          `json:"listener"`
+	Local    netip.AddrPort  `json:"local"`
+	Remote   netip.AddrPort  `json:"remote"`
+}
+
+func recordOf(aor string, list []Binding) Record {
+	r := Record{AOR: aor, Bindings: make([]BindingRecord, len(list))}
+	for i := range list {
+		b := &list[i]
+		r.Bindings[i] = BindingRecord{
+			Contact: b.Contact, Params: string(b.Params), CallID: b.CallID, CSeq: b.CSeq, Instance: b.Instance,
+			RegID: b.RegID, Q: b.Q, UserAgent: b.UserAgent, Path: b.Path, NAT: b.NAT, Source: b.Source,
+			Expires: b.Expires.UTC(), Registered: b.Registered.UTC(),
+		}
+		if f := b.Flow; f.Valid() {
+			r.Bindings[i].Flow = &FlowRecord{f.Proto(), f.Listener(), f.Local(), f.Remote()}
+		}
+	}
+	return r
+}
+
+// Snapshot gives everything, for a standby that begins to follow. Its reader queues what the Journal is told from
+// before the call on, and applies the queue after the snapshot: a Record is whole, so the last one of an AOR is right.
+func (s *Store) Snapshot() iter.Seq[Record] {
+	return func(yield func(Record) bool) {
+		for i := range s.shards {
+			sh := &s.shards[i]
+			sh.mu.Lock()
+			records := make([]Record, 0, len(sh.aors))
+			for aor, list := range sh.aors {
+				records = append(records, recordOf(aor, list))
+			}
+			sh.mu.Unlock()
+			for _, r := range records {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Apply puts a Record in the place of what is known of its AOR; one without bindings deletes. attach finds the flow that a
+// record describes, or the zero Flow: such a binding keeps its place, and is not rung until its phone comes back. The
+// Journal is not told.
+func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport.Flow) {
+	list := make([]Binding, 0, len(r.Bindings))
+	for _, x := range r.Bindings {
+		b := Binding{
+			AOR: r.AOR, Contact: x.Contact, Params: sip.Params(x.Params), CallID: x.CallID, CSeq: x.CSeq,
+			Instance: x.Instance, RegID: x.RegID, Q: x.Q, UserAgent: x.UserAgent, Path: x.Path, NAT: x.NAT,
+			Source: x.Source, Registered: x.Registered,
+			// Counted from here on by the monotonic clock, as all bindings are.
+			Expires: now.Add(x.Expires.Sub(now)),
+		}
+		if x.Flow != nil {
+			b.Flow = attach(*x.Flow)
+		}
+		if !b.expired(now) {
+			list = append(list, b)
+		}
+	}
+	sh := s.shard(r.AOR)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	old := slices.Clone(sh.aors[r.AOR])
+	s.put(sh, r.AOR, list)
+	for i := range old {
+		sh.leave(old[i].Flow, r.AOR, list)
+	}
+	for i := range list {
+		sh.join(&list[i])
+	}
+}
