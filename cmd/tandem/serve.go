@@ -96,7 +96,7 @@ func demoCommand() *cobra.Command {
 		Long: "Run a switch with two extensions, freshly made passwords and numbers that answer, and print what a phone needs.\n" +
 			"Ctrl-C ends it.",
 	}
-	o := configs.DemoOptions{Loopback: true}
+	o := configs.DemoOptions{}
 	f := c.Flags()
 	f.StringVar(&o.Host, "host", "0.0.0.0", "address to bind")
 	f.IntVar(&o.SIP, "sip", 5060, "port of UDP and TCP")
