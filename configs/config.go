@@ -5,6 +5,7 @@ import (
 
 	"tandem/dialplan"
 	"tandem/media"
+	"tandem/registrar"
 	"tandem/sip/digest"
 	"tandem/sip/transport"
 )
@@ -21,7 +22,7 @@ type Config struct {
 	Node        Node
 	Transport   transport.Config
 	Media       media.Config
-	Registrar   Registrar
+	Registrar   registrar.Config
 	Plan        *dialplan.Plan
 	Credentials map[string]digest.Credential // by number of the extension
 	CDR         string                       // absolute path of the file of call records; empty: none is written

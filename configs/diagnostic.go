@@ -92,9 +92,12 @@ func (l *loader) diagnostic(d *hcl.Diagnostic) Diagnostic {
 	if d.Severity == hcl.DiagWarning {
 		x.Severity = "warning"
 	}
-	if m := meant.FindStringSubmatch(d.Detail); m != nil {
+	if why, ok := strings.CutPrefix(x.Detail, `Invalid value for "where" parameter: `); ok {
+		x.Summary, x.Detail = "no secret", capital(why)
+	}
+	if m := meant.FindStringSubmatch(x.Detail); m != nil {
 		x.Suggestion = m[1]
-		x.Detail = strings.TrimSuffix(d.Detail, m[0])
+		x.Detail = strings.TrimSuffix(x.Detail, m[0])
 	}
 	if d.Subject == nil {
 		return x
@@ -105,8 +108,21 @@ func (l *loader) diagnostic(d *hcl.Diagnostic) Diagnostic {
 		return x
 	}
 	x.Line, x.Column, x.EndLine, x.EndColumn = r.Start.Line, r.Start.Column, r.End.Line, r.End.Column
-	x.Source, x.mark = snippet(l.shown[r.Filename], r)
+	x.Source, x.mark = snippet(l.show(r.Filename), r)
 	return x
+}
+
+// show is a file as it may be shown.
+func (l *loader) show(name string) []byte {
+	text, ok := l.shown[name]
+	if !ok {
+		text = concealed(l.files[name])
+		for _, r := range l.hidden[name] {
+			stars(text[min(r.Start.Byte, len(text)):min(r.End.Byte, len(text))])
+		}
+		l.shown[name] = text
+	}
+	return text
 }
 
 // snippet is the first line of a range and the carets under it.
@@ -131,6 +147,13 @@ func snippet(text []byte, r hcl.Range) (line, mark string) {
 	return strings.TrimRight(string(text[first:last]), "\r"), pad + strings.Repeat("^", carets)
 }
 
+func capital(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	return string(s[0]-0x20) + s[1:]
+}
+
 // lower makes the first letter small, unless the word is a name or an abbreviation.
 func lower(s string) string {
 	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'a' && s[1] <= 'z' {
@@ -140,20 +163,27 @@ func lower(s string) string {
 }
 
 var (
-	plainPassword = regexp.MustCompile(`(?m)("?\bpassword"?\s*[=:]\s*)"((?:[^"\\$\n]|\\.)*)"`)
-	storedHash    = regexp.MustCompile(`\b(sha256|md5):([0-9A-Fa-f]+)`)
+	plainPassword = regexp.MustCompile(`(?m)"?\bpassword"?\s*[=:]\s*"((?:[^"\\\n]|\\.)*)"`)
+	barePassword  = regexp.MustCompile(`\bpassword"?\s*[=:]\s*([0-9]+)`)
+	inSecret      = regexp.MustCompile(`\bsecret\(\s*\\?"([^"\n]*)"`)
+	storedHash    = regexp.MustCompile(`\b(?:sha256|md5):([^"\s,\\]+)`)
 )
 
 // concealed is a file as it may be shown: passwords and hashes are stars, of the same length, so that columns hold.
 func concealed(text []byte) []byte {
 	out := bytes.Clone(text)
-	for _, re := range []*regexp.Regexp{plainPassword, storedHash} {
+	for _, re := range []*regexp.Regexp{plainPassword, barePassword, inSecret, storedHash} {
 		for _, m := range re.FindAllSubmatchIndex(text, -1) {
-			stars(out[m[4]:m[5]])
+			if at := text[m[2]:m[3]]; re == storedHash || !pointer.Match(at) {
+				stars(out[m[2]:m[3]])
+			}
 		}
 	}
 	return out
 }
+
+// pointer is what says where a secret is, and not the secret.
+var pointer = regexp.MustCompile(`^(?:env|file|sha256|md5):|^\$\{`)
 
 func stars(b []byte) {
 	for i := range b {

@@ -41,7 +41,7 @@ func (l *loader) listens() {
 			continue
 		}
 		if first, ok := named[b.Labels[0]]; ok {
-			l.diags = append(l.diags, block.Errorf(b.LabelRanges[0], "declared twice", "There is already a listen %q, at %s:%d.", b.Labels[0], first.Filename, first.Start.Line))
+			l.diags = append(l.diags, block.Errorf(b.LabelRanges[0], "declared twice", "The listen %q is there already, at %s:%d.", b.Labels[0], first.Filename, first.Start.Line))
 		}
 		named[b.Labels[0]] = b.LabelRanges[0]
 		if s, ok := l.listen(b); ok {

@@ -36,9 +36,10 @@ func Check(dir string) Diagnostics {
 // loader is one load. It gathers every mistake on the way.
 type loader struct {
 	dir    string
-	names  []string          // of the files, in the order of reading
-	files  map[string][]byte // as read
-	shown  map[string][]byte // as shown in messages: without secrets
+	names  []string               // of the files, in the order of reading
+	files  map[string][]byte      // as read
+	shown  map[string][]byte      // as shown in messages, without secrets; made when there is a message
+	hidden map[string][]hcl.Range // by file: further secrets that stand there
 	diags  hcl.Diagnostics
 	blocks hcl.Blocks
 	ctx    *hcl.EvalContext
@@ -48,13 +49,14 @@ type loader struct {
 	extensions []dialplan.Declared
 	secrets    map[string]secret // by number of the extension
 	sockets    []bound
+	tables     map[string]bool // that have been read
 }
 
 func newLoader(dir string) *loader {
 	l := &loader{
-		dir: dir, files: map[string][]byte{}, shown: map[string][]byte{},
+		dir: dir, files: map[string][]byte{}, shown: map[string][]byte{}, hidden: map[string][]hcl.Range{},
 		config:  &Config{Dir: absolute(dir), Credentials: map[string]digest.Credential{}},
-		secrets: map[string]secret{},
+		secrets: map[string]secret{}, tables: map[string]bool{},
 	}
 	l.ctx = &hcl.EvalContext{
 		Variables: map[string]cty.Value{},
@@ -116,7 +118,7 @@ func (l *loader) readFile(name string, read func() ([]byte, error)) {
 		return
 	}
 	l.names = append(l.names, name)
-	l.files[name], l.shown[name] = text, concealed(text)
+	l.files[name] = text
 }
 
 // reason is an error of the file system without the path, which stands in front already.
@@ -125,8 +127,7 @@ func reason(err error) string {
 	if errors.As(err, &p) {
 		err = p.Err
 	}
-	text := err.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
+	return capital(err.Error())
 }
 
 // topSchema is the blocks of a file. The dialplan reads its own.
@@ -136,8 +137,7 @@ var topSchema = &hcl.BodySchema{Blocks: append(dialplan.Schema(),
 // load goes through the stages. A stage that depends on an earlier one's result is left out when that failed, so that
 // one mistake gives one message.
 func (l *loader) load() (*Config, Diagnostics) {
-	l.parse()
-	if l.diags.HasErrors() {
+	if !l.parse() {
 		return nil, l.diagnostics()
 	}
 	l.node()
@@ -157,8 +157,9 @@ func (l *loader) load() (*Config, Diagnostics) {
 }
 
 // parse reads the syntax of all files. Names of one file stand in another, so nothing further is looked at while a file
-// cannot be parsed.
-func (l *loader) parse() {
+// cannot be read or parsed.
+func (l *loader) parse() bool {
+	ok := !l.diags.HasErrors()
 	for _, name := range l.names {
 		var file *hcl.File
 		var d hcl.Diagnostics
@@ -169,6 +170,7 @@ func (l *loader) parse() {
 		}
 		l.diags = append(l.diags, d...)
 		if d.HasErrors() {
+			ok = false
 			continue
 		}
 		dialplan.Prepare(file.Body)
@@ -176,6 +178,7 @@ func (l *loader) parse() {
 		l.diags = append(l.diags, d...)
 		l.blocks = append(l.blocks, content.Blocks...)
 	}
+	return ok
 }
 
 // single reads a block that may stand once; without one, read is called with nil for the defaults.
@@ -196,7 +199,7 @@ func (l *loader) single(kind string, read func(*hcl.Block)) {
 
 func (l *loader) twice(b, first *hcl.Block) {
 	at := first.DefRange
-	l.diags = append(l.diags, block.Errorf(b.DefRange, "declared twice", "There is already a %s, at %s:%d.", b.Type, at.Filename, at.Start.Line))
+	l.diags = append(l.diags, block.Errorf(b.DefRange, "declared twice", "The block %s is there already, at %s:%d.", b.Type, at.Filename, at.Start.Line))
 }
 
 // plan compiles the dialplan.

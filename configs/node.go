@@ -96,7 +96,9 @@ func isHost(s string) bool {
 func (l *loader) address(r *block.Reader, name, text string) (host string, port int, ok bool) {
 	host, p, err := net.SplitHostPort(text)
 	if err != nil {
-		if isHost(text) {
+		if _, number := strconv.Atoi(text); number == nil {
+			r.Fail(r.Range(name), "no host", "Write the host too, as in \"0.0.0.0:%s\" or \"127.0.0.1:%s\".", text, text)
+		} else if isHost(text) {
 			r.Fail(r.Range(name), "no port", "Write the port too, as in %q.", net.JoinHostPort(strings.Trim(text, "[]"), "5060"))
 		} else {
 			r.Fail(r.Range(name), "not an address", "%q is not host:port. Write one such as \"0.0.0.0:5060\" or \"[::]:5060\".", text)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -30,7 +31,7 @@ func (l *loader) table(b *hcl.Block) {
 		return
 	}
 	path := l.path(name)
-	if _, twice := l.files[path]; twice {
+	if l.tables[path] {
 		r.Fail(r.Range("file"), "declared twice", "This table is read already.")
 		return
 	}
@@ -38,17 +39,21 @@ func (l *loader) table(b *hcl.Block) {
 		r.Fail(r.Range("file"), "too large", "A table has at most %d MiB.", largestFile>>20)
 		return
 	}
+	l.tables[path] = true
 	text, err := os.ReadFile(path)
 	if err != nil {
 		r.Fail(r.Range("file"), "cannot be read", "%s: %s.", path, reason(err))
 		return
 	}
 	class, _ := l.class(r)
+	if !filepath.IsAbs(name) {
+		path = filepath.Join(l.dir, name) // as the other files are shown
+	}
 	t := &table{
-		loader: l, path: path, text: text, shown: concealed(text),
+		loader: l, path: path, text: text,
 		class: class, srtp: r.OneOf("srtp", srtpPolicies[0], srtpPolicies...),
 	}
-	l.files[path], l.shown[path] = t.text, t.shown
+	l.files[path] = t.text
 	if class != "" {
 		t.classAt = r.Range("class")
 	}
@@ -60,7 +65,6 @@ type table struct {
 	*loader
 	path    string
 	text    []byte
-	shown   []byte
 	lines   []int // where each line begins
 	columns []string
 	csv     *csv.Reader
@@ -126,7 +130,7 @@ func (t *table) header() bool {
 			t.fail(t.at(i), "unknown column", "%q is none of %s.%s", c, strings.Join(tableColumns, ", "), hint)
 			ok = false
 		} else if slices.Contains(t.columns[:i], c) {
-			t.fail(t.at(i), "declared twice", "There is a column %q already.", c)
+			t.fail(t.at(i), "declared twice", "The column %q is there already.", c)
 			ok = false
 		}
 		t.columns[i] = c
@@ -213,14 +217,14 @@ func (t *table) password(i int, value string) (secret, bool) {
 	}
 	at := t.at(i)
 	if errors.Is(err, errSecretForm) {
-		stars(t.shown[at.Start.Byte:min(at.End.Byte, len(t.shown))])
 		if value == "" {
 			t.fail(at, "no password", "Extensions prove who they are: %s.", err)
 			return secret{}, false
 		}
+		t.hidden[t.path] = append(t.hidden[t.path], at)
 		t.fail(at, "password in the file", "A password does not stand in a table: %s.", err)
 		return secret{}, false
 	}
-	t.fail(at, "no password", "%s.", strings.ToUpper(err.Error()[:1])+err.Error()[1:])
+	t.fail(at, "no password", "%s.", capital(err.Error()))
 	return secret{}, false
 }

@@ -30,7 +30,7 @@ func (c *compiler) class(b *hcl.Block) {
 	class.MaxCalls = r.Int("max_calls", 0, 1, 100000)
 	for _, w := range r.Words("countries") {
 		if w.Text != "*" && world.code[w.Text] == "" {
-			c.fail(w.At, "unknown country", "%q is no ISO 3166 country code in capitals.%s", w.Text, block.DidYouMean(w.Text, countries()))
+			c.fail(w.At, "unknown country", "%q is no ISO 3166 country code in capitals.%s", w.Text, countryMeant(w.Text))
 			continue
 		}
 		class.Countries = append(class.Countries, w.Text)
@@ -41,6 +41,18 @@ func (c *compiler) class(b *hcl.Block) {
 	}
 }
 
+// countryMeant suggests a code: of two letters nearly all are near each other, so only for the usual slips.
+func countryMeant(text string) string {
+	text = strings.ToUpper(text)
+	if text == "UK" {
+		text = "GB"
+	}
+	if world.code[text] == "" {
+		return ""
+	}
+	return " Did you mean \"" + text + "\"?"
+}
+
 func (c *compiler) numbering() {
 	var first *hcl.Block
 	for _, b := range c.Blocks {
@@ -48,7 +60,7 @@ func (c *compiler) numbering() {
 			continue
 		}
 		if first != nil {
-			c.fail(b.DefRange, "declared twice", "There is already a numbering, at %s.", placeOf(first.DefRange))
+			c.fail(b.DefRange, "declared twice", "The numbering is there already, at %s.", placeOf(first.DefRange))
 			return
 		}
 		first = b
@@ -66,7 +78,7 @@ func (c *compiler) readNumbering(b *hcl.Block) {
 	}
 	n, complete, ok := newNumbering(iso)
 	if !ok {
-		c.fail(r.Range("country"), "unknown country", "%q is no ISO 3166 country code in capitals.%s", iso, block.DidYouMean(iso, countries()))
+		c.fail(r.Range("country"), "unknown country", "%q is no ISO 3166 country code in capitals.%s", iso, countryMeant(iso))
 		return
 	}
 	if !complete && (!r.Has("international") || !r.Has("national")) {

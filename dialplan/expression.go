@@ -177,7 +177,7 @@ func (c *compiler) expression(expr hcl.Expression, want cty.Type, what string) *
 		return nil
 	}
 	if got := v.Type(); !got.Equals(want) {
-		c.fail(tree.Range(), "wrong type", "%s must be %s, and this is %s.", what, want.FriendlyName(), got.FriendlyName())
+		c.fail(tree.Range(), "wrong type", "%s must be %s, and this is %s.", what, block.TypeName(want), block.TypeName(got))
 		return nil
 	}
 	if v.IsKnown() && !v.IsNull() && len(tree.Variables()) == 0 {

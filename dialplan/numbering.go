@@ -1,7 +1,6 @@
 package dialplan
 
 import (
-	"sort"
 	"strings"
 )
 
@@ -67,16 +66,6 @@ func countryCode(iso string) string {
 		return code[:3]
 	}
 	return code
-}
-
-// countries is every known ISO code, sorted.
-func countries() []string {
-	var all []string
-	for iso := range world.code {
-		all = append(all, iso)
-	}
-	sort.Strings(all)
-	return all
 }
 
 // newNumbering is the numbering of a country, as far as it is known: an unknown country gives false, one whose way of

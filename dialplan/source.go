@@ -135,7 +135,7 @@ func (c *compiler) declare() {
 func (c *compiler) declared(kind, name string, at hcl.Range) bool {
 	key := kind + "\x00" + name
 	if before, ok := c.first[key]; ok {
-		c.fail(at, "declared twice", "There is already a %s %q, at %s.", kind, name, placeOf(before))
+		c.fail(at, "declared twice", "The %s %q is there already, at %s.", kind, name, placeOf(before))
 		return false
 	}
 	c.first[key] = at

@@ -53,10 +53,20 @@ func (c *compiler) steps(r *block.Reader, owner hcl.Range) []Step {
 			ended = b.Type
 		}
 	}
-	if len(steps) == 0 && ended == "" {
+	if len(steps) == 0 && ended == "" && !misspelt(r) {
 		c.fail(owner, "no step", "Say what happens to the call: dial, ring, play, echo, tone, reject or redirect.")
 	}
 	return values(steps)
+}
+
+// misspelt tells whether a step is there under a name that was reported.
+func misspelt(r *block.Reader) bool {
+	for _, b := range stepsSchema.Blocks {
+		if r.Meant(b.Type) {
+			return true
+		}
+	}
+	return false
 }
 
 // values turns the steps that on blocks were attached to into the values that a Plan gives out.

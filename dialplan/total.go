@@ -7,6 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"tandem/dialplan/block"
 )
 
 // total refuses what has the right type at load and could still fail, or never hold, during a call: HCL turns texts
@@ -45,7 +47,7 @@ func (c *compiler) totalBinary(n *hclsyntax.BinaryOpExpr, typeOf func(hclsyntax.
 	switch n.Op {
 	case hclsyntax.OpEqual, hclsyntax.OpNotEqual:
 		if !left.Equals(right) {
-			c.fail(n.Range(), "never equal", "The left is %s and the right is %s, so they are never equal.", left.FriendlyName(), right.FriendlyName())
+			c.fail(n.Range(), "never equal", "The left is %s and the right is %s, so they are never equal.", block.TypeName(left), block.TypeName(right))
 		}
 	case hclsyntax.OpLogicalAnd, hclsyntax.OpLogicalOr:
 		c.mustBe(n.LHS, left, cty.Bool)
@@ -64,7 +66,7 @@ func (c *compiler) totalBinary(n *hclsyntax.BinaryOpExpr, typeOf func(hclsyntax.
 
 func (c *compiler) mustBe(e hclsyntax.Expression, got, want cty.Type) {
 	if !got.Equals(want) {
-		c.fail(e.Range(), "wrong type", "This is %s, and %s is needed.", got.FriendlyName(), want.FriendlyName())
+		c.fail(e.Range(), "wrong type", "This is %s, and %s is needed.", block.TypeName(got), block.TypeName(want))
 	}
 }
 

@@ -26,6 +26,7 @@ type Reader struct {
 
 	ctx   *hcl.EvalContext
 	diags *hcl.Diagnostics
+	meant map[string]bool // known words that unknown ones were near to: they are there, misspelt
 }
 
 // Schema names the attributes of a block and the types of its inner blocks. An entry of blocks is a type followed by
@@ -47,11 +48,21 @@ func Schema(attributes string, blocks ...string) *hcl.BodySchema {
 func Open(body hcl.Body, schema *hcl.BodySchema, ctx *hcl.EvalContext, diags *hcl.Diagnostics) *Reader {
 	content, d := body.Content(schema)
 	*diags = append(*diags, d...)
-	return &Reader{
+	r := &Reader{
 		Attributes: content.Attributes, Blocks: content.Blocks, Missing: content.MissingItemRange,
-		ctx: ctx, diags: diags,
+		ctx: ctx, diags: diags, meant: map[string]bool{},
 	}
+	for _, diag := range d {
+		if _, after, ok := strings.Cut(diag.Detail, "Did you mean \""); ok {
+			word, _, _ := strings.Cut(after, "\"")
+			r.meant[word] = true
+		}
+	}
+	return r
 }
+
+// Meant tells whether a word of the schema is there, misspelt: that has been reported, so its absence need not be.
+func (r *Reader) Meant(word string) bool { return r.meant[word] }
 
 // Fail reports an error at a place.
 func (r *Reader) Fail(at hcl.Range, summary, format string, args ...any) {
@@ -92,7 +103,7 @@ func (r *Reader) Range(name string) hcl.Range {
 // Require reports each of the named attributes that is absent.
 func (r *Reader) Require(names ...string) {
 	for _, name := range names {
-		if !r.Has(name) {
+		if !r.Has(name) && !r.meant[name] {
 			r.Fail(r.Missing, "missing "+name, "The attribute %q is required here.", name)
 		}
 	}
@@ -119,12 +130,12 @@ func (r *Reader) eval(name string, expr hcl.Expression, want cty.Type) (cty.Valu
 	}
 	// A number is not silently a text nor the other way about: 0044 written bare would lose its zeros.
 	if got := v.Type(); !got.Equals(want) && (got.IsPrimitiveType() || want.IsPrimitiveType()) {
-		r.Fail(expr.Range(), "wrong type", "%q must be %s, and this is %s.%s", name, typeName(want), typeName(got), quoteHint(got, want))
+		r.Fail(expr.Range(), "wrong type", "%q must be %s, and this is %s.%s", name, TypeName(want), TypeName(got), quoteHint(got, want))
 		return cty.NilVal, false
 	}
 	v, err := convert.Convert(v, want)
 	if err != nil || !v.IsWhollyKnown() {
-		r.Fail(expr.Range(), "wrong type", "%q must be %s.", name, typeName(want))
+		r.Fail(expr.Range(), "wrong type", "%q must be %s.", name, TypeName(want))
 		return cty.NilVal, false
 	}
 	return v, true
@@ -132,7 +143,7 @@ func (r *Reader) eval(name string, expr hcl.Expression, want cty.Type) (cty.Valu
 
 func quoteHint(got, want cty.Type) string {
 	if got == cty.Number && want == cty.String {
-		return " Put it in quotes: a number would lose its leading zeros."
+		return " Put it in quotes."
 	}
 	if got == cty.String && want != cty.String {
 		return " Leave the quotes away."
@@ -140,7 +151,8 @@ func quoteHint(got, want cty.Type) string {
 	return ""
 }
 
-func typeName(t cty.Type) string {
+// TypeName is a type for people.
+func TypeName(t cty.Type) string {
 	switch {
 	case t == cty.String:
 		return "a text in quotes"
