@@ -93,3 +93,27 @@ func cpu() time.Duration {
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &r)
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
+
+// BenchmarkTCPEcho is the same over one TCP connection, with a window.
+func BenchmarkTCPEcho(b *testing.B) {
+	l := run(b, tcpConfig(), &echo{})
+	c := tcpClient(b, l.testAddr(0))
+	raw := []byte(options("TCP", "h", "1", "call", 1))
+	buf := make([]byte, 64<<10)
+	b.ReportAllocs()
+	before := cpu()
+	total := b.N * len(raw)
+	for sent, got := 0, 0; got < total; {
+		for ; sent < b.N && sent*len(raw) < got+32*len(raw); sent++ {
+			if _, err := c.Write(raw); err != nil {
+				b.Fatal(err)
+			}
+		}
+		n, err := c.Read(buf)
+		if err != nil {
+			b.Fatal(err)
+		}
+		got += n
+	}
+	b.ReportMetric(float64((cpu()-before).Nanoseconds())/float64(b.N)/1000, "µs-CPU/op")
+}

@@ -319,10 +319,11 @@ func TestConnectTLSNeverSharesAcrossNames(t *testing.T) {
 }
 
 func TestSilentTLSClientBlocksNobody(t *testing.T) {
+	t.Parallel()
 	a := newAuthority(t)
 	e := newEar()
 	cfg := a.config(TLS)
-	cfg.Limits.FirstMessage = 500 * time.Millisecond
+	cfg.Limits.FirstMessage = 2 * time.Second
 	l := run(t, cfg, e)
 	silent := tcpClient(t, l.testAddr(0))
 	c, err := a.dial(l, nil)

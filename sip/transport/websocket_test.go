@@ -46,11 +46,21 @@ func wsFrame(op ws.OpCode, final bool, payload string) []byte {
 	return ws.MustCompileFrame(ws.MaskFrame(ws.NewFrame(op, final, []byte(payload))))
 }
 
+func readFrame(r io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil || h.Length > maxMessage {
+		return ws.Frame{}, errors.Join(err, errors.New("no frame"))
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
+}
+
 // wantClose reads frames until a Close frame and checks its status.
 func wantClose(t *testing.T, c net.Conn, code ws.StatusCode) {
 	t.Helper()
 	for {
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		if err != nil {
 			t.Fatalf("no Close frame: %v", err)
 		}
@@ -117,7 +127,7 @@ func TestWebSocketFragmentsWithControlFramesBetween(t *testing.T) {
 	if h := e.next(t); h.msg.Raw() != text {
 		t.Errorf("heard %d octets, want %d", len(h.msg.Raw()), len(text))
 	}
-	f, err := ws.ReadFrame(c)
+	f, err := readFrame(c)
 	if err != nil || f.Header.OpCode != ws.OpPong || string(f.Payload) != "are you there" {
 		t.Errorf("pong %v %q %v", f.Header, f.Payload, err)
 	}
@@ -152,16 +162,17 @@ func TestWebSocketKeepalives(t *testing.T) {
 }
 
 func TestWebSocketPingsAndGivesUp(t *testing.T) {
+	t.Parallel()
 	e := newEar()
 	l, err := New(wsConfig(), e, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.tempo.webPing, l.tempo.pong = 30*time.Millisecond, 30*time.Millisecond
+	l.tempo.webPing, l.tempo.pong = 30*time.Millisecond, 2*time.Second
 	runLayer(t, l)
 	c := wsDial(t, l)
 	for range 3 {
-		f, err := ws.ReadFrame(c)
+		f, err := readFrame(c)
 		if err != nil || f.Header.OpCode != ws.OpPing {
 			t.Fatalf("%v %v", f.Header, err)
 		}
@@ -304,9 +315,10 @@ func TestWebSocketEarlyFrame(t *testing.T) {
 }
 
 func TestSilentWebSocketClientsBlockNobody(t *testing.T) {
+	t.Parallel()
 	e := newEar()
 	cfg := wsConfig()
-	cfg.Limits.FirstMessage = 500 * time.Millisecond
+	cfg.Limits.FirstMessage = 2 * time.Second
 	l := run(t, cfg, e)
 	silent, slow := tcpClient(t, l.testAddr(0)), tcpClient(t, l.testAddr(0))
 	write(t, slow, "GET / HTTP/1.1\r\nHo")
