@@ -121,6 +121,16 @@ func udpClient(t testing.TB, remote netip.AddrPort) *net.UDPConn {
 	return c
 }
 
+// hasIPv6 tells whether the machine has ::1, which a container may lack.
+func hasIPv6() bool {
+	c, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
 func localPort(c net.Conn) netip.AddrPort {
 	return netip.MustParseAddrPort(c.LocalAddr().String())
 }

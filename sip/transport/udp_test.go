@@ -37,6 +37,9 @@ func write(t testing.TB, c net.Conn, text string) {
 
 func TestUDPReceiveAndAnswer(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0", ":0"} {
+		if addr[0] == '[' && !hasIPv6() {
+			continue
+		}
 		t.Run(addr, func(t *testing.T) {
 			e := newEar()
 			l := run(t, udpConfig(addr), e)
@@ -332,10 +335,10 @@ func TestUpdateTouchesOnlyWhatChanged(t *testing.T) {
 
 func TestConnectUDP(t *testing.T) {
 	e := newEar()
-	cfg := Config{Listen: []Listen{
-		{Name: "six", Proto: UDP, Address: "[::1]:0"},
-		{Name: "any", Proto: UDP, Address: "0.0.0.0:0"},
-	}}
+	cfg := udpConfig("0.0.0.0:0")
+	if hasIPv6() {
+		cfg.Listen = append(cfg.Listen, Listen{Name: "six", Proto: UDP, Address: "[::1]:0"})
+	}
 	l := run(t, cfg, e)
 	peer, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -347,7 +350,7 @@ func TestConnectUDP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Listener() != "any" || f.Local() != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), l.testAddr(1).Port()) {
+	if f.Listener() != "phones" || f.Local() != netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), l.testAddr(0).Port()) {
 		t.Errorf("flow over %q from %v", f.Listener(), f.Local())
 	}
 	if err := f.Send([]byte("hello")); err != nil {
@@ -359,7 +362,7 @@ func TestConnectUDP(t *testing.T) {
 		t.Errorf("peer got %q from %v: %v", buf[:n], from, err)
 	}
 	f, err = l.Connect(context.Background(), Hop{Proto: UDP, Addr: netip.MustParseAddrPort("[::1]:5060")})
-	if err != nil || f.Listener() != "six" {
+	if hasIPv6() && (err != nil || f.Listener() != "six") {
 		t.Errorf("IPv6: %v", err)
 	}
 	for _, hop := range []Hop{{Proto: WS, Addr: to}, {Proto: TCP, Addr: to}} {
