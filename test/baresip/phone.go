@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-// An Event is one that baresip tells of: REGISTER_OK, REGISTER_FAIL, CALL_INCOMING, CALL_RINGING, CALL_PROGRESS,
+// An Event is one that baresip tells of: CALL_INCOMING, CALL_RINGING, CALL_PROGRESS,
 // CALL_ESTABLISHED, CALL_CLOSED, CALL_DTMF_START and others. Text is its parameter: the key, the reason, the peer.
 type Event struct {
 	Type  string `json:"type"`
@@ -87,7 +87,7 @@ func Installed() bool {
 }
 
 // Start runs a phone and returns when its control port answers. When Server is set it registers by itself; use
-// WaitEvent("REGISTER_OK") or Registered.
+// Registered to wait for that.
 func Start(ctx context.Context, c Config) (*Phone, error) {
 	for field, fallback := range map[*string]string{&c.Domain: "127.0.0.1", &c.Transport: "udp", &c.Answer: "manual", &c.Binary: "baresip"} {
 		if *field == "" {
@@ -282,33 +282,39 @@ func (p *Phone) WaitEvent(ctx context.Context, kind string, after int) (Event, e
 	}
 }
 
-// Registered waits for the first REGISTER to be accepted, or fails on the first that is not.
+// Registered waits until the REGISTER that baresip sent by itself is accepted, or returns why it was not. It asks for the
+// state, because the event may have come before the control port was open.
+//
+// This release gives up ("Function not implemented") when any challenge of a 401 names another algorithm than MD5, even
+// beside one with MD5.
 func (p *Phone) Registered(ctx context.Context) error {
-	for after := 0; ; {
-		events := p.Events()
-		for _, e := range events[after:] {
-			switch e.Type {
-			case "REGISTER_OK":
-				return nil
-			case "REGISTER_FAIL":
-				return fmt.Errorf("baresip was not registered: %s", e.Text)
-			}
-		}
-		after = len(events)
-		p.mu.Lock()
-		changed, more := p.changed, len(p.events) > after
-		p.mu.Unlock()
-		if more {
-			continue
+	tick := time.NewTicker(30 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		state, err := p.Command(ctx, "reginfo", "")
+		switch {
+		case err != nil:
+			return fmt.Errorf("%w; it printed:\n%s", err, p.Output())
+		case strings.Contains(state, "OK "):
+			return nil
+		case strings.Contains(state, "ERR"):
+			return fmt.Errorf("baresip is not registered: %s", p.lastLine("reg: "))
 		}
 		select {
-		case <-changed:
-		case <-p.done:
-			return errors.New("baresip ended before it registered")
+		case <-tick.C:
 		case <-ctx.Done():
 			return fmt.Errorf("baresip did not register: %w; it printed:\n%s", ctx.Err(), p.Output())
 		}
 	}
+}
+
+// lastLine is the last printed line with the mark in it, from there on.
+func (p *Phone) lastLine(mark string) string {
+	text := p.Output()
+	if i := strings.LastIndex(text, mark); i >= 0 {
+		text, _, _ = strings.Cut(text[i:], "\n")
+	}
+	return text
 }
 
 // Dial calls a number, user@host or SIP URI; it does not wait for the answer (WaitEvent "CALL_ESTABLISHED").
