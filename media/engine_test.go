@@ -237,7 +237,7 @@ func TestClips(t *testing.T) {
 
 func TestSilenceEvent(t *testing.T) {
 	c := local
-	c.Silence, c.HeldSilence = 200*time.Millisecond, time.Hour
+	c.Silence, c.HeldSilence = 500*time.Millisecond, time.Hour
 	e := run(t, c)
 	a, b := call(t, e, Options{}, "PCMA"), call(t, e, Options{}, "PCMA")
 	connect(a, b)
@@ -252,7 +252,7 @@ func TestSilenceEvent(t *testing.T) {
 	select {
 	case ev := <-a.events:
 		t.Errorf("event %+v of a held leg", ev)
-	case <-time.After(500 * time.Millisecond):
+	case <-time.After(800 * time.Millisecond):
 	}
 }
 
@@ -319,5 +319,43 @@ func TestEngineErrors(t *testing.T) {
 	}
 	if _, ok := e.Stats().Drops["source"]; !ok || rtp.MaxPacket != 1500 {
 		t.Error("reasons are missing")
+	}
+}
+
+// An extension cannot aim the switch at itself: not at its loopback, not at an address of the machine, unless that is configured.
+func TestOwnAddressInOffer(t *testing.T) {
+	e := run(t, Config{})
+	for _, to := range []netip.Addr{loopback, ownAddress(t)} {
+		a := call(t, e, Options{SignallingSource: netip.MustParseAddr("10.0.0.9")}, "PCMA")
+		a.caps.RTP = netip.AddrPortFrom(to, 5060)
+		if err := a.s.SetOffer(a.neg.Offer(a.caps)); !errors.Is(err, ErrNotAcceptable) {
+			t.Errorf("c=%v: %v", to, err)
+		}
+	}
+}
+
+// A storm of re-INVITEs that moves the peer's port every time: media follows each, and nothing is left behind.
+func TestReofferStorm(t *testing.T) {
+	e := run(t, local)
+	a, b := call(t, e, Options{}, "PCMA"), call(t, e, Options{}, "PCMA")
+	connect(a, b)
+	shown := a.s.Local()
+	for range 50 {
+		a.udp.Close()
+		var err error
+		if a.udp, err = net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		a.caps.RTP = a.addr()
+		a.offers(SendRecv)
+		a.isAnswered(b.s)
+		b.say(8, voice)
+		a.hear()
+		a.say(8, voice)
+		b.hear()
+	}
+	a.udp.Close()
+	if got := e.Stats(); got.PortsInUse != 2 || a.s.Local() != shown || a.got.RTP != shown {
+		t.Errorf("%+v, shown %v, then %v", got, shown, a.got.RTP)
 	}
 }

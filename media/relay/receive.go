@@ -72,6 +72,12 @@ func (p *Port) receiveRTP(b []byte, from netip.AddrPort) {
 	case latched:
 		p.latch()
 	}
+	p.take(pkt)
+}
+
+// take counts a packet of the peer's, listens to it and gives it to the other leg.
+func (p *Port) take(pkt rtp.Packet) {
+	now := p.loop.now
 	switch p.in.Receive(pkt, now) {
 	case rtp.Duplicate:
 		p.drop(DropDuplicate)
