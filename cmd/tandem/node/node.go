@@ -167,13 +167,13 @@ func (r *running) end() error {
 	return <-r.done
 }
 
-// registrarConfig is what the registrar takes from a configuration.
+// registrarConfig is what the registrar takes from a configuration: the public address is ours too.
 func registrarConfig(cfg *configs.Config) registrar.Config {
-	r := cfg.Registrar
-	return registrar.Config{
-		Domains: append([]string{cfg.Node.PublicAddress}, cfg.Node.Domains...), MinExpires: r.MinExpires, MaxExpires: r.MaxExpires,
-		DefaultExpires: r.DefaultExpires, MaxContacts: r.MaxContacts,
+	c := cfg.Registrar
+	if cfg.Node.PublicAddress != "" {
+		c.Domains = append(c.Domains[:len(c.Domains):len(c.Domains)], cfg.Node.PublicAddress)
 	}
+	return c
 }
 
 // accounts are the extensions of the configuration in force.
