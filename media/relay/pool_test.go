@@ -91,13 +91,13 @@ func TestPoolRanges(t *testing.T) {
 
 // A pair that somebody else sits on, with either half, is passed over and never handed out by mistake.
 func TestOpenPassesOverForeignPorts(t *testing.T) {
-	odd := newPeer(t, "127.0.0.1:24003", 1)
-	even := newPeer(t, "127.0.0.1:24004", 1)
+	odd := newPeer(t, "127.77.0.3:24003", 1)
+	even := newPeer(t, "127.77.0.3:24004", 1)
 	_, _ = odd, even
 	r := start(t, Config{First: 24000, Last: 24007})
 	var open []*Port
 	for {
-		p, err := r.Open(loopback, nil, nil)
+		p, err := r.Open(netip.MustParseAddr("127.77.0.3"), nil, nil)
 		if errors.Is(err, ErrNoPorts) {
 			break
 		}
@@ -142,13 +142,14 @@ func TestPortsAfterManySessions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	alone := netip.MustParseAddr("127.77.0.2") // where no other test takes a port
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	for range 20 {
 		var open []*Port
 		for range 50 {
-			a, err := r.Open(loopback, nil, nil)
+			a, err := r.Open(alone, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,7 +176,7 @@ func TestPortsAfterManySessions(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if _, err := r.Open(loopback, nil, nil); err == nil {
+	if _, err := r.Open(alone, nil, nil); err == nil {
 		t.Log("portable build: ports may still be opened after Run")
 	}
 }
