@@ -89,9 +89,6 @@ func (l *loader) failFile(name, summary, format string, args ...any) {
 	l.diags = append(l.diags, block.Errorf(hcl.Range{Filename: name}, summary, format, args...))
 }
 
-// largestFile bounds one file of a configuration: a table of a million phones is a tenth of it.
-const largestFile = 512 << 20
-
 // readFolder reads every *.hcl and *.hcl.json, in the order of their names, which means nothing.
 func (l *loader) readFolder() {
 	entries, err := os.ReadDir(l.dir)
@@ -101,7 +98,7 @@ func (l *loader) readFolder() {
 	}
 	for _, e := range entries {
 		name := e.Name()
-		if e.IsDir() || strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".hcl.json") {
+		if !e.Type().IsRegular() && e.Type()&fs.ModeSymlink == 0 || strings.HasPrefix(name, ".") || !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".hcl.json") {
 			continue
 		}
 		l.readFile(filepath.Join(l.dir, name), func() ([]byte, error) { return os.ReadFile(filepath.Join(l.dir, name)) })
@@ -235,8 +232,8 @@ func (l *loader) sound(name string) (string, error) {
 	switch {
 	case err != nil:
 		return "", fmt.Errorf("%s: %s", path, reason(err))
-	case info.IsDir():
-		return "", fmt.Errorf("%s is a folder", path)
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is no plain file", path)
 	}
 	return path, nil
 }

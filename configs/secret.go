@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"reflect"
 	"strings"
@@ -63,7 +64,7 @@ func (l *loader) secret(where string) (secret, error) {
 		return notEmpty(text, "the variable "+rest)
 	case "file":
 		path := l.path(rest)
-		text, err := os.ReadFile(path)
+		text, err := readSecret(path)
 		if err != nil {
 			return secret{}, fmt.Errorf("%s: %s", path, reason(err))
 		}
@@ -72,6 +73,22 @@ func (l *loader) secret(where string) (secret, error) {
 		return hashes(where)
 	}
 	return secret{}, errSecretForm
+}
+
+// longestSecret bounds the file of a secret: what is longer is another file.
+const longestSecret = 64 << 10
+
+func readSecret(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, longestSecret+1))
+	if err == nil && len(text) > longestSecret {
+		err = errors.New("it is too long for a secret")
+	}
+	return text, err
 }
 
 func notEmpty(password, where string) (secret, error) {

@@ -22,6 +22,9 @@ var tableColumns = []string{"extension", "name", "password", "class", "did", "sr
 // mostTableErrors bounds the messages about one table: the first fifty say what is wrong with the rest.
 const mostTableErrors = 50
 
+// largestTable bounds a table, in bytes: one of a million phones is a fifth of it.
+const largestTable = 512 << 20
+
 // table reads extensions { file = "phones.csv" }: comma-separated values (RFC 4180) with a header row.
 func (l *loader) table(b *hcl.Block) {
 	r := l.open(b.Body, tableSchema)
@@ -35,8 +38,8 @@ func (l *loader) table(b *hcl.Block) {
 		r.Fail(r.Range("file"), "declared twice", "This table is read already.")
 		return
 	}
-	if info, err := os.Stat(path); err == nil && info.Size() > largestFile {
-		r.Fail(r.Range("file"), "too large", "A table has at most %d MiB.", largestFile>>20)
+	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > largestTable) {
+		r.Fail(r.Range("file"), "not a table", "A table is a plain file of at most %d MiB.", largestTable>>20)
 		return
 	}
 	l.tables[path] = true

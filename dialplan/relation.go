@@ -16,7 +16,7 @@ const (
 
 // maxSets bounds the sets of positions that are looked at to decide one inclusion. A plan for people needs dozens; only
 // patterns that repeat around a digit in the middle, such as x{0,30}5x{0,30}, come near it.
-const maxSets = 1 << 16
+const maxSets = 1 << 14
 
 // publicNumber is what a number with a plus must be to be one at all (E.164: 15 digits at most; the shortest in use have
 // 7 with the country code). Route refuses others, so they play no part in how patterns lie to each other: +44... lies

@@ -41,9 +41,15 @@ func (p *Plan) identify(e *env, d *Decision) bool {
 	return true
 }
 
+// longestNumber bounds what is looked at of a dialled number, in bytes: strangers send megabytes.
+const longestNumber = 256
+
 // number brings what was dialled into the form of patterns. An extension's number means the extension, whatever the
 // country.
 func (p *Plan) number(e *env, d *Decision) bool {
+	if len(e.facts.To) > longestNumber {
+		return refuse(e, d, 404, "numbering", "it is longer than any number")
+	}
 	dialled := withoutSeparators(e.facts.To)
 	e.number = dialled
 	if p.extensions[dialled] == nil {
