@@ -83,7 +83,7 @@ func TestAllocations(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 	bare := message(t, homeAddr, "Contact: <sip:1001@192.0.2.100>")
-	if n := testing.AllocsPerRun(1000, func() { buf = r.AppendReceive(buf[:0], start, p.flow, bare) }); n > 0 {
+	if n := testing.AllocsPerRun(1000, func() { buf = r.AppendReceive(buf[:0], start, p.flow, bare) }); n > 1 { // one under the race detector
 		t.Errorf("a challenge: %v allocations", n)
 	}
 }

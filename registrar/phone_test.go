@@ -52,10 +52,12 @@ func (l *link) Send(_, remote netip.AddrPort, raw []byte) error {
 	return nil
 }
 
-func (l *link) count() int {
+func (l *link) count() int { return len(l.all()) }
+
+func (l *link) all() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.sent)
+	return l.sent[:len(l.sent):len(l.sent)]
 }
 
 func (l *link) flow(remote netip.AddrPort) transport.Flow {

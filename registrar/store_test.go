@@ -292,7 +292,7 @@ func TestRun(t *testing.T) {
 			time.Sleep(time.Second / 5)
 			synctest.Wait()
 			to := map[string]int{}
-			for _, s := range l.sent[:n] {
+			for _, s := range l.all()[:n] {
 				remote, text, _ := strings.Cut(s, " ")
 				to[remote]++
 				if options != strings.HasPrefix(text, "OPTIONS sip:"+remote+" SIP/2.0\r\nVia: SIP/2.0/UDP pbx.example.net:5060;branch=z9hG4bK") ||
@@ -367,9 +367,10 @@ func TestMemoryOfABinding(t *testing.T) {
 			if i%2 == 0 {
 				l = newLinkWith(transport.WSS, uint64(1_000_000+i))
 			}
-			m := message(t, remote, fmt.Sprintf("To: <sip:%d@example.com>", i), fmt.Sprintf("CSeq: %d REGISTER", round),
-				fmt.Sprintf("Call-ID: 7f8e9d0c-1234-5678-9abc-%012d", i), "User-Agent: Some Phone T46S 66.86.0.15", "Supported: path, outbound",
-				fmt.Sprintf(`Contact: <sip:%d@10.1.2.3:51234;transport=ws;ob>;reg-id=1;+sip.instance="<urn:uuid:f81d4fae-7dec-11d0-a765-%012d>";methods="INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE"`, i, i))
+			m := parse(t, remote, fmt.Sprintf("REGISTER sip:example.com SIP/2.0\r\nVia: SIP/2.0/WSS h.invalid;branch=z9hG4bK1\r\nTo: <sip:%d@example.com>\r\n"+
+				"From: <sip:%[1]d@example.com>;tag=1\r\nCSeq: %d REGISTER\r\nCall-ID: 7f8e9d0c-1234-5678-9abc-%012[1]d\r\nUser-Agent: Some Phone T46S 66.86.0.15\r\n"+
+				"Supported: path, outbound\r\nContact: <sip:%[1]d@10.1.2.3:51234;transport=ws;ob>;reg-id=1;+sip.instance=\"<urn:uuid:f81d4fae-7dec-11d0-a765-%012[1]d>\""+
+				";methods=\"INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, MESSAGE, UPDATE\"\r\n\r\n", i, round))
 			if buf = r.AppendRegister(buf[:0], start, l.flow(remote), m, ""); string(buf[:11]) != "SIP/2.0 200" {
 				t.Fatalf("%s", buf)
 			}

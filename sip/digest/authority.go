@@ -31,7 +31,9 @@ type Config struct {
 	QOP string
 	// MD5Agents are beginnings of User-Agent values that are offered MD5 alone, where MD5 is offered at all:
 	// phones that give up when they see an algorithm that they do not know, instead of passing over it. It
-	// weakens nothing for an account that has no MD5. Default: libre before 2.0, that is baresip before 2.
+	// weakens nothing for an account that has no MD5: whoever answers chooses among what is offered anyway.
+	// Default: baresip 0 and 1 (libre 1 fails at any challenge of another algorithm) and SIPp (3.6 reads the
+	// first challenge alone).
 	MD5Agents []string
 	// AnySource takes a nonce back from another address than it was given to: for an upstream that sends a
 	// challenge back by one of its addresses and the answer by another. Failures can then be forged.
@@ -86,7 +88,7 @@ func New(cfg Config) *Authority {
 		cfg.QOP = qopAuth + "," + qopAuthInt
 	}
 	if cfg.MD5Agents == nil {
-		cfg.MD5Agents = []string{"baresip v0.", "baresip v1."}
+		cfg.MD5Agents = []string{"baresip v0.", "baresip v1.", "SIPp"}
 	}
 	if cfg.Counts <= 0 {
 		cfg.Counts = 1 << 20
