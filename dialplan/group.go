@@ -51,3 +51,11 @@ func (s Strategy) order(group string, members []string, state *State) []string {
 	}
 	return members
 }
+
+// others is the members without the caller. The list that is passed in is not touched.
+func others(members []string, caller *Extension) []string {
+	if caller == nil || !slices.Contains(members, caller.Number) {
+		return members
+	}
+	return slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == caller.Number })
+}

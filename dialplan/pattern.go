@@ -210,21 +210,6 @@ func repeat(s string) (least, most int, rest string, err error) {
 	return least, most, rest, nil
 }
 
-// literal is the one number that the pattern matches, where it is such a pattern.
-func (p *Pattern) literal() (string, bool) {
-	if p.loop || p.optional != 0 {
-		return "", false
-	}
-	number := make([]byte, len(p.mask))
-	for i, m := range p.mask {
-		if m&(m-1) != 0 {
-			return "", false
-		}
-		number[i] = alphabet[bits.TrailingZeros16(m)]
-	}
-	return string(number), true
-}
-
 // Matches tells whether the whole number is in the pattern.
 func (p *Pattern) Matches(number string) bool {
 	if len(p.mask) == 0 && !p.loop {

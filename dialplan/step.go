@@ -1,7 +1,6 @@
 package dialplan
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -35,7 +34,8 @@ type Dial struct {
 	extension *expression // whom to call, where that depends on the call
 }
 
-// Ring calls the members of a ring group, in the order in which they stand here.
+// Ring calls the members of a ring group, in the order in which they stand here. The caller is not among them: nobody
+// rings at his own desk.
 type Ring struct {
 	Group    string
 	Strategy Strategy
@@ -107,14 +107,12 @@ func (s Dial) moving() bool {
 }
 
 func (s Ring) resolve(e *env, to []Step) []Step {
-	s.Members = s.Strategy.order(s.Group, s.Members, &e.facts.State)
+	s.Members = others(s.Strategy.order(s.Group, s.Members, &e.facts.State), e.caller)
 	s.On = resolveHandlers(e, s.On)
 	return append(to, s)
 }
 
-func (s Ring) moving() bool {
-	return s.Strategy == RoundRobin || s.Strategy == LongestIdle || movingHandlers(s.On)
-}
+func (s Ring) moving() bool { return true }
 
 func (s Redirect) resolve(e *env, to []Step) []Step {
 	s.Contact, s.to = s.to.text(e), nil
@@ -249,63 +247,4 @@ func DescribeSteps(steps []Step) string {
 		s.describe(&b)
 	}
 	return b.String()
-}
-
-// MarshalJSON writes {"step": "dial", …}; times are in seconds.
-func (s Dial) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Step    string    `json:"step"`
-		Targets []Target  `json:"targets"`
-		Timeout float64   `json:"timeout"`
-		On      []Handler `json:"on,omitempty"`
-	}{"dial", s.Targets, s.Timeout.Seconds(), s.On})
-}
-
-// MarshalJSON writes {"step": "ring", …}; times are in seconds.
-func (s Ring) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Step     string    `json:"step"`
-		Group    string    `json:"group"`
-		Strategy Strategy  `json:"strategy"`
-		Members  []string  `json:"members"`
-		Timeout  float64   `json:"timeout"`
-		Each     float64   `json:"each,omitempty"`
-		On       []Handler `json:"on,omitempty"`
-	}{"ring", s.Group, s.Strategy, s.Members, s.Timeout.Seconds(), s.Each.Seconds(), s.On})
-}
-
-// MarshalJSON writes {"step": "play", …}.
-func (s Play) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Step   string `json:"step"`
-		File   string `json:"file"`
-		Answer bool   `json:"answer"`
-	}{"play", s.File, s.Answer})
-}
-
-// MarshalJSON writes {"step": "echo"}.
-func (s Echo) MarshalJSON() ([]byte, error) { return []byte(`{"step":"echo"}`), nil }
-
-// MarshalJSON writes {"step": "tone", "hz": …}.
-func (s Tone) MarshalJSON() ([]byte, error) {
-	return fmt.Appendf(nil, `{"step":"tone","hz":%d}`, s.Hz), nil
-}
-
-// MarshalJSON writes {"step": "reject", …}.
-func (s Reject) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Step   string `json:"step"`
-		Status int    `json:"status"`
-		Reason string `json:"reason"`
-		Cause  int    `json:"cause,omitempty"`
-	}{"reject", s.Status, s.Reason, s.Cause})
-}
-
-// MarshalJSON writes {"step": "redirect", …}.
-func (s Redirect) MarshalJSON() ([]byte, error) {
-	return json.Marshal(struct {
-		Step    string `json:"step"`
-		Status  int    `json:"status"`
-		Contact string `json:"contact"`
-	}{"redirect", s.Status, s.Contact})
 }
