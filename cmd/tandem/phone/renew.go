@@ -38,6 +38,9 @@ func (c *Call) Update(ctx context.Context, change Change) error {
 }
 
 func (c *Call) renegotiate(ctx context.Context, change Change, once func(context.Context, Change) error) error {
+	if err := c.WaitAnswered(ctx); err != nil {
+		return err
+	}
 	c.renewing.Lock()
 	defer c.renewing.Unlock()
 	if change.Direction == "" {
