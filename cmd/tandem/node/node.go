@@ -70,10 +70,10 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 		return nil, fmt.Errorf("media: %w", err)
 	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
-	n.resolver = transport.NewResolver(transport.ResolverConfig{})
+	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen)})
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: n.registrar, Locator: n.bindings,
-		Authority: n.authority, Router: router{n}, Ledger: n.ledger,
+		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n},
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
