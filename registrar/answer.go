@@ -19,7 +19,7 @@ func (r *Registrar) begin200(dst []byte, now time.Time, m *sip.Message, c *chang
 	if c.outbound { // RFC 5626 §6
 		dst = append(dst, "Require: outbound\r\n"...)
 		if c.direct {
-			dst = append(dst, r.flowTimer...)
+			dst = append(dst, r.policy().flowTimer...)
 		}
 	}
 	return dst
@@ -72,7 +72,7 @@ func (r *Registrar) challenge(dst []byte, now time.Time, m *sip.Message, stale b
 // operator who reads a trace what is going on.
 func (r *Registrar) slow(dst []byte, m *sip.Message, wait time.Duration) []byte {
 	r.count.slowed.Add(1)
-	if r.cfg.DropSlowed {
+	if r.policy().DropSlowed {
 		return dst
 	}
 	return r.finish(r.respond(dst, m, 403, ""), "Retry-After: "+strconv.Itoa(seconds(wait)))

@@ -105,12 +105,12 @@ func (r *Registrar) contact(text string, m *sip.Message) (c contact, refused *si
 			c.regID = uint32(n)
 		}
 	}
-	if c.expires > 0 && c.expires < r.cfg.MinExpires {
+	if c.expires > 0 && c.expires < r.policy().MinExpires {
 		e := sip.Errorf(423, "")
-		e.Header = r.minExpires
+		e.Header = r.policy().minExpires
 		return c, e
 	}
-	c.expires = min(c.expires, r.cfg.MaxExpires)
+	c.expires = min(c.expires, r.policy().MaxExpires)
 	return c, nil
 }
 
@@ -121,12 +121,12 @@ func (r *Registrar) expires(p sip.Params, m *sip.Message) time.Duration {
 		if n, ok := sip.ParseSeconds(text); ok {
 			return time.Duration(n) * time.Second
 		}
-		return r.cfg.DefaultExpires
+		return r.policy().DefaultExpires
 	}
 	if n, ok := m.Seconds(sip.HeaderExpires); ok {
 		return time.Duration(n) * time.Second
 	}
-	return r.cfg.DefaultExpires
+	return r.policy().DefaultExpires
 }
 
 // quality reads q in thousandths; none means 1. False for what is not 0 to 1 with three decimals at most

@@ -267,3 +267,22 @@ func TestAnswerIsAppended(t *testing.T) {
 		t.Fatalf("%q", out)
 	}
 }
+
+// A reload's limits hold for the next REGISTER.
+func TestUpdate(t *testing.T) {
+	r := newTestRegistrar(Config{})
+	p := newPhone(t, r, "1001", udpFlow(homeAddr))
+	if resp := p.register(start, "Contact: <sip:1001@192.0.2.100>;expires=60"); resp.Status() != 200 {
+		t.Fatalf("before: %d %s", resp.Status(), resp.Reason())
+	}
+	cfg := r.policy().Config
+	cfg.MinExpires = 2 * time.Minute
+	r.Update(cfg)
+	resp := p.register(start.Add(time.Second), "Contact: <sip:1001@192.0.2.100>;expires=60")
+	if resp.Status() != 423 || resp.Header(sip.HeaderMinExpires) != "120" {
+		t.Fatalf("after: %d %s, Min-Expires %q", resp.Status(), resp.Reason(), resp.Header(sip.HeaderMinExpires))
+	}
+	if _, n := r.Store().Count(); n != 1 {
+		t.Fatalf("%d bindings, want the one from before", n)
+	}
+}

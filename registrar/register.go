@@ -42,7 +42,7 @@ func (r *Registrar) register(dst []byte, now time.Time, f transport.Flow, m *sip
 	dst = r.begin200(dst, now, m, &c)
 	sh := r.store.shard(aor)
 	sh.mu.Lock()
-	refused = r.store.apply(sh, now, &c, contacts, r.cfg.MaxContacts)
+	refused = r.store.apply(sh, now, &c, contacts, r.policy().MaxContacts)
 	if refused == nil {
 		dst = appendContacts(dst, sh.aors[aor], now)
 	}

@@ -18,14 +18,12 @@ import (
 
 // Registrar answers REGISTER. It may be used from any goroutine.
 type Registrar struct {
-	cfg        Config
+	inForce    atomic.Pointer[policy]
 	store      *Store
 	authority  *digest.Authority
 	accounts   Accounts
 	credential func(string) (digest.Credential, bool)
 	log        *slog.Logger
-	minExpires string // header line of a 423
-	flowTimer  string // header line of an outbound 200; empty: none
 	tagKey     [32]byte
 	count      counters
 }
@@ -49,17 +47,35 @@ type Stats struct {
 }
 
 func newRegistrar(cfg Config, store *Store, authority *digest.Authority, accounts Accounts, log *slog.Logger) *Registrar {
-	r := &Registrar{cfg: cfg, store: store, authority: authority, accounts: accounts, credential: accounts.Credential, log: log}
-	r.minExpires = "Min-Expires: " + strconv.Itoa(seconds(cfg.MinExpires))
-	if cfg.FlowTimer > 0 {
-		r.flowTimer = "Flow-Timer: " + strconv.Itoa(seconds(cfg.FlowTimer)) + "\r\n"
-	}
+	r := &Registrar{store: store, authority: authority, accounts: accounts, credential: accounts.Credential, log: log}
+	r.Update(cfg)
 	if len(cfg.Key) == 0 {
 		_, _ = rand.Read(r.tagKey[:]) // never fails: it ends the process instead
 	} else {
 		r.tagKey = sha256.Sum256(append([]byte("tandem to-tag 1\x00"), cfg.Key...))
 	}
 	return r
+}
+
+// policy is the part of a Config that a reload may change, with the header lines that it makes.
+type policy struct {
+	Config
+	minExpires string // header line of a 423
+	flowTimer  string // header line of an outbound 200; empty: none
+}
+
+// policy is the one in force.
+func (r *Registrar) policy() *policy { return r.inForce.Load() }
+
+// Update puts another Config in force for the requests from now on; bindings stay as they are. The Key of To-tags
+// and the interval of keepalives stay those of the start.
+func (r *Registrar) Update(cfg Config) {
+	p := &policy{Config: cfg.withDefaults()}
+	p.minExpires = "Min-Expires: " + strconv.Itoa(seconds(p.MinExpires))
+	if p.FlowTimer > 0 {
+		p.flowTimer = "Flow-Timer: " + strconv.Itoa(seconds(p.FlowTimer)) + "\r\n"
+	}
+	r.inForce.Store(p)
 }
 
 // Store is where the bindings are.
@@ -190,7 +206,7 @@ func unsupported(m *sip.Message) *sip.StatusError {
 
 // local tells whether a URI's host is ours.
 func (r *Registrar) local(u *sip.URI, f transport.Flow) bool {
-	for _, d := range r.cfg.Domains {
+	for _, d := range r.policy().Domains {
 		if sip.EqualFold(d, u.Host) {
 			return true
 		}
@@ -205,7 +221,7 @@ func (r *Registrar) local(u *sip.URI, f transport.Flow) bool {
 // trustedPath tells whether Path is taken from a source.
 func (r *Registrar) trustedPath(source netip.Addr) bool {
 	source = source.Unmap()
-	return slices.ContainsFunc(r.cfg.TrustedPath, func(p netip.Prefix) bool { return p.Contains(source) })
+	return slices.ContainsFunc(r.policy().TrustedPath, func(p netip.Prefix) bool { return p.Contains(source) })
 }
 
 // tag is the To-tag of every answer to a request and its retransmissions: 64 bits of a keyed hash (RFC 3261

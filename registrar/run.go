@@ -12,14 +12,14 @@ import (
 // Run lets bindings expire and pings those that need it, until ctx ends. It looks at one shard of the Store at a
 // time, so that a round of all of them takes one keepalive interval and both kinds of work are spread evenly over it.
 func (r *Registrar) Run(ctx context.Context) error {
-	round := r.cfg.Keepalive.Interval
+	round := r.policy().Keepalive.Interval
 	if round <= 0 {
 		round = 25 * time.Second
 	}
 	step := round / storeShards
 	tick := time.NewTicker(step)
 	defer tick.Stop()
-	p := pinger{r: r, most: max(int(int64(r.cfg.Keepalive.Rate)*int64(step)/int64(time.Second)), 1)}
+	p := pinger{r: r, most: max(int(int64(r.policy().Keepalive.Rate)*int64(step)/int64(time.Second)), 1)}
 	for {
 		select {
 		case <-ctx.Done():
@@ -50,7 +50,7 @@ func (p *pinger) step(now time.Time) {
 	}()
 	if len(p.flows) == 0 {
 		want := p.r.wantsPing
-		if p.r.cfg.Keepalive.Interval < 0 {
+		if p.r.policy().Keepalive.Interval < 0 {
 			want = nil
 		}
 		p.flows = p.r.store.sweep(p.next, now, p.flows[:0], want)
@@ -68,12 +68,12 @@ func (p *pinger) step(now time.Time) {
 
 // wantsPing picks the bindings whose NAT mapping depends on us.
 func (r *Registrar) wantsPing(b *Binding) bool {
-	return b.Flow.Valid() && b.Flow.Proto() == transport.UDP && len(b.Path) == 0 && (b.NAT || r.cfg.Keepalive.All)
+	return b.Flow.Valid() && b.Flow.Proto() == transport.UDP && len(b.Path) == 0 && (b.NAT || r.policy().Keepalive.All)
 }
 
 // ping is what is sent. The answer to an OPTIONS belongs to no transaction and is dropped.
 func (p *pinger) ping(f transport.Flow) []byte {
-	if !p.r.cfg.Keepalive.Options {
+	if !p.r.policy().Keepalive.Options {
 		return append(p.buf[:0], "\r\n\r\n"...)
 	}
 	uri := "sip:" + f.Remote().String()

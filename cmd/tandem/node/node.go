@@ -153,7 +153,10 @@ func (n *Node) background(name string, run func(context.Context) error) *running
 			}
 		}()
 		err := run(ctx)
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case errors.Is(err, context.Canceled):
+			err = nil
+		case err != nil:
 			n.log.Error("room stopped", "name", name, "err", err)
 		}
 		r.done <- err

@@ -58,6 +58,7 @@ func (n *Node) Reload() (console.Change, error) {
 		return console.Change{}, fmt.Errorf("media: %w", err)
 	}
 	sockets.Commit()
+	n.registrar.Update(registrarConfig(cfg))
 	n.config.Store(cfg)
 	n.board.Update(settings)
 	n.ledger.Reopen()
