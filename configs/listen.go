@@ -17,7 +17,7 @@ import (
 
 var (
 	listenSchema = block.Schema("transport address advertise certificate key client_ca origins")
-	limitsSchema = block.Schema("connections connections_per_source write_queue first_message idle write message udp_readers")
+	limitsSchema = block.Schema("connections connections_per_source strangers_rate strangers_burst strangers_total write_queue first_message idle write message udp_readers")
 )
 
 var protos = map[string]transport.Proto{
@@ -168,11 +168,20 @@ func sameHost(a, b string) bool {
 	return any(x, y) || any(y, x)
 }
 
+// strangers is what addresses from which nobody proved himself may send, where the configuration does not say: room for
+// a phone that comes back and a house of them behind one address, and not for a flood.
+var strangers = transport.Budget{Rate: 50, Burst: 400, Total: 5000}
+
 func (l *loader) limits(b *hcl.Block) {
+	l.config.Transport.Strangers = strangers
 	if b == nil {
 		return
 	}
 	r := l.open(b.Body, limitsSchema)
+	budget := &l.config.Transport.Strangers
+	budget.Rate = float64(r.Int("strangers_rate", int(strangers.Rate), 1, 1_000_000))
+	budget.Burst = r.Int("strangers_burst", strangers.Burst, 1, 1_000_000)
+	budget.Total = float64(r.Int("strangers_total", int(strangers.Total), 1, 10_000_000))
 	set := &l.config.Transport.Limits
 	set.Connections = r.Int("connections", 0, 1, 10_000_000)
 	set.ConnectionsPerSource = r.Int("connections_per_source", 0, 1, 10_000_000)

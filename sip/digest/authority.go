@@ -59,6 +59,7 @@ type Authority struct {
 	tails    []tail
 	counts   counts
 	limiter  *Limiter
+	sources  sources
 	dummy    [SHA256 + 1]string // HA1 of nobody, by algorithm
 	printer  maphash.Seed
 	start    time.Time
@@ -94,6 +95,7 @@ func New(cfg Config) *Authority {
 		cfg.Counts = 1 << 20
 	}
 	a := &Authority{cfg: cfg, limiter: NewLimiter(cfg.Limits), printer: maphash.MakeSeed(), start: time.Now()}
+	a.sources.seed = maphash.MakeSeed()
 	a.startMS = a.start.UnixMilli()
 	a.counts.limit = max(cfg.Counts/2/countShards, 1)
 	a.counts.period = (cfg.Lifetime + clockSkew).Milliseconds()

@@ -89,6 +89,7 @@ func (a *Authority) verify(now time.Time, id sip.HeaderID, m *sip.Message, looku
 		return res
 	}
 	a.limiter.Succeeded(now, source, res.Username)
+	a.sources.note(source, now.Sub(a.start))
 	nc, _ := parseNC(p.value[fNC])
 	res.Verdict, res.Repeated = a.count(now, &seed, max(nc, 1), m)
 	return res

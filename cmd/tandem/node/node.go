@@ -78,7 +78,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
 	n.board.Use(n.table)
-	if n.layer, err = transport.New(cfg.Transport, n.table, opts.Log.With("room", "transport")); err != nil {
+	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return nil, err
 	}
 	n.console, err = console.New(console.Config{Socket: cfg.Node.AdminSocket, HTTP: cfg.Node.HTTP},
@@ -168,6 +168,13 @@ func (n *Node) background(name string, run func(context.Context) error) *running
 func (r *running) end() error {
 	r.cancel()
 	return <-r.done
+}
+
+// transport is what the transports take from a configuration: sources from which somebody proved himself cost no budget.
+func (n *Node) transport(cfg *configs.Config) transport.Config {
+	c := cfg.Transport
+	c.Known = n.authority.Known
+	return c
 }
 
 // registrarConfig is what the registrar takes from a configuration: the public address is ours too.

@@ -49,7 +49,7 @@ func (n *Node) Reload() (console.Change, error) {
 	if err != nil {
 		return console.Change{}, err
 	}
-	sockets, err := n.layer.Prepare(cfg.Transport)
+	sockets, err := n.layer.Prepare(n.transport(cfg))
 	if err != nil {
 		return console.Change{}, err
 	}
