@@ -25,7 +25,6 @@ type invitation struct {
 
 	req         *sip.Request // of the last attempt
 	credentials []Header
-	provisional chan struct{}
 	cancelled   chan struct{}
 }
 

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"io"
 	"net"
 	"regexp"
 	"strconv"
@@ -254,15 +255,19 @@ func serveWebSocket(conn net.Conn, s *textServer, pongs chan<- string) {
 	}
 	in := bufio.NewReader(conn)
 	for {
-		frame, err := ws.ReadFrame(in)
-		if err != nil {
+		frame, err := ws.ReadHeader(in)
+		if err != nil || frame.Length > maxWebSocketMessage {
 			return
 		}
-		payload := ws.UnmaskFrame(frame).Payload
+		payload := make([]byte, frame.Length)
+		if _, err := io.ReadFull(in, payload); err != nil {
+			return
+		}
+		ws.Cipher(payload, frame.Mask, 0)
 		switch {
-		case frame.Header.OpCode == ws.OpPong:
+		case frame.OpCode == ws.OpPong:
 			pongs <- string(payload)
-		case frame.Header.OpCode == ws.OpClose:
+		case frame.OpCode == ws.OpClose:
 			return
 		case string(payload) == "\r\n\r\n":
 			_ = ws.WriteFrame(conn, ws.NewTextFrame([]byte("\r\n")))
