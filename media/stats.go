@@ -7,31 +7,32 @@ import (
 	"tandem/media/relay"
 )
 
-// Stats is what one leg's media was.
+// Stats is what one leg's media was, as it stands in a call record.
 type Stats struct {
-	Codec  string         // what we sent with; empty: never agreed
-	Suite  string         // SRTP suite; empty: plain RTP
-	Local  netip.AddrPort // where we listened
-	Remote netip.AddrPort // where packets went; invalid: nowhere
-	Heard  bool           // the peer was heard
+	Codec  string         `json:"codec"`          // what we sent with; empty: never agreed
+	Suite  string         `json:"suite,omitempty"` // SRTP suite; empty: plain RTP
+	Local  netip.AddrPort `json:"local"`          // where we listened
+	Remote netip.AddrPort `json:"remote"`         // where packets went; invalid: nowhere
+	Heard  bool           `json:"heard"`          // the peer was heard
 
-	In  Stream
-	Out Stream
+	In  Stream `json:"in"`
+	Out Stream `json:"out"`
 
-	RTT         time.Duration // 0: unknown
-	SSRCChanges uint64        // of the peer
-	ReportsIn   uint64        // RTCP taken
-	ReportsOut  uint64
-	Drops       map[string]uint64 // packets that went no further, by reason; only reasons that occurred
+	RTTMS       float64           `json:"rtt_ms,omitempty"` // 0: unknown
+	SSRCChanges uint64            `json:"ssrc_changes"`     // of the peer
+	ReportsIn   uint64            `json:"reports_in"`       // RTCP taken
+	ReportsOut  uint64            `json:"reports_out"`
+	Drops       map[string]uint64 `json:"drops,omitempty"` // packets that went no further, by reason; only reasons that occurred
 }
 
 // A Stream is one stream as its receiver heard it: In by us, Out by the peer, who tells in its reports.
 type Stream struct {
-	Packets, Bytes uint64 // Bytes: payload
-	Lost           uint64
-	LossPercent    float64
-	JitterMS       float64
-	MOS            float64 // listening quality, 1 to 4.5; 0: unknown
+	Packets     uint64  `json:"packets"`
+	Bytes       uint64  `json:"bytes"` // payload
+	Lost        uint64  `json:"lost"`
+	LossPercent float64 `json:"loss_percent"`
+	JitterMS    float64 `json:"jitter_ms"`
+	MOS         float64 `json:"mos,omitempty"` // listening quality, 1 to 4.5; 0: unknown
 }
 
 // Stats is a copy of the counters, also after Close.
@@ -40,7 +41,7 @@ func (s *Session) Stats() Stats {
 	out := Stats{
 		Local: p.Local, Remote: p.Remote, Heard: p.Latched,
 		In: streamOf(p.In), Out: streamOf(p.Out),
-		RTT: p.RTT, SSRCChanges: p.SSRCChanges, ReportsIn: p.ReportsIn, ReportsOut: p.ReportsOut,
+		RTTMS: milliseconds(p.RTT), SSRCChanges: p.SSRCChanges, ReportsIn: p.ReportsIn, ReportsOut: p.ReportsOut,
 		Drops: dropsByName(&p.Drops, false),
 	}
 	s.mu.Lock()
@@ -57,10 +58,12 @@ func (s *Session) Stats() Stats {
 func streamOf(d relay.Direction) Stream {
 	out := Stream{
 		Packets: d.Packets, Bytes: d.Octets, Lost: d.Lost,
-		JitterMS: float64(d.Jitter) / float64(time.Millisecond), MOS: d.MOS.LQ,
+		JitterMS: milliseconds(d.Jitter), MOS: d.MOS.LQ,
 	}
 	if n := d.Packets + d.Lost; n > 0 {
 		out.LossPercent = 100 * float64(d.Lost) / float64(n)
 	}
 	return out
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -55,6 +55,10 @@ func (p *Port) stats() Stats {
 	if p.remote.SSRC != 0 {
 		s.Out.Lost = uint64(max(0, p.remote.Lost))
 		s.Out.Jitter = time.Duration(p.remote.Jitter) * time.Second / time.Duration(max(1, p.out.Rate))
+		if s.Out.Packets > 0 {
+			loss := min(1, float64(s.Out.Lost)/float64(s.Out.Packets))
+			s.Out.MOS = rtp.Rate(heard, loss, 1, s.Out.Jitter, p.rtt)
+		}
 	}
 	return s
 }

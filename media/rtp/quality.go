@@ -38,11 +38,17 @@ func (r *Receiver) MOS(codec Impairment) MOS {
 		return MOS{}
 	}
 	loss := r.LossRatio()
-	ieEff := effectiveIe(codec, 100*loss, r.burstRatio(loss))
+	return Rate(codec, loss, r.burstRatio(loss), r.Jitter(), r.RTT)
+}
+
+// Rate is the E-model's estimate for a stream of which this much was lost (0 to 1), in gaps this many times as long as
+// those of random loss (1: random), with this jitter; roundTrip 0: unknown.
+func Rate(codec Impairment, loss, burst float64, jitter, roundTrip time.Duration) MOS {
+	ieEff := effectiveIe(codec, 100*loss, burst)
 	m := MOS{LQ: mosOf(93.2 - ieEff)}
-	if r.RTT > 0 {
+	if roundTrip > 0 {
 		// One way of the path, and a playout buffer of twice the jitter.
-		delay := r.RTT/2 + 2*r.Jitter()
+		delay := roundTrip/2 + 2*jitter
 		m.CQ = mosOf(93.2 - delayImpairment(delay) - ieEff)
 	}
 	return m
