@@ -9,11 +9,11 @@ import (
 
 // Stats is what one leg's media was, as it stands in a call record.
 type Stats struct {
-	Codec  string         `json:"codec"`          // what we sent with; empty: never agreed
+	Codec  string         `json:"codec"`           // what we sent with; empty: never agreed
 	Suite  string         `json:"suite,omitempty"` // SRTP suite; empty: plain RTP
-	Local  netip.AddrPort `json:"local"`          // where we listened
-	Remote netip.AddrPort `json:"remote"`         // where packets went; invalid: nowhere
-	Heard  bool           `json:"heard"`          // the peer was heard
+	Local  netip.AddrPort `json:"local"`           // where we listened
+	Remote netip.AddrPort `json:"remote"`          // where packets went; invalid: nowhere
+	Heard  bool           `json:"heard"`           // the peer was heard
 
 	In  Stream `json:"in"`
 	Out Stream `json:"out"`
