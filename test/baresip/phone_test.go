@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"tandem/cmd/tandem/phone"
+	"tandem/test/binary"
 )
 
 func within(t *testing.T) context.Context {
@@ -28,9 +29,6 @@ func within(t *testing.T) context.Context {
 
 func startPhone(t *testing.T, c Config) *Phone {
 	t.Helper()
-	if !Installed() {
-		t.Fatal("baresip is not installed (apt-get install baresip-core)")
-	}
 	c.Dir = t.TempDir()
 	p, err := Start(within(t), c)
 	if err != nil {
@@ -76,6 +74,7 @@ func certificate(t *testing.T) (string, *tls.Certificate) {
 // Two phones that share no code, without a switch between them: each calls the other, over every transport that
 // baresip has, plain and with SRTP.
 func TestAgainstTandemPhone(t *testing.T) {
+	binary.Need(t, "baresip", "baresip")
 	path, pair := certificate(t)
 	for _, c := range []struct {
 		name, transport, srtp string
@@ -183,6 +182,7 @@ func heard(t *testing.T, other *Phone, hz float64) {
 
 // A phone that rings, is answered by hand, and one that refuses; and the process is gone after Close.
 func TestManualAnswerAndEnd(t *testing.T) {
+	binary.Need(t, "baresip", "baresip")
 	other := startPhone(t, Config{User: "bob"})
 	p, err := phone.New(phone.Config{User: "alice", Local: "127.0.0.1"})
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"tandem/test/binary"
 )
 
 // registrar answers REGISTER: first with the challenges given, then, when there is an Authorization, with accept.
@@ -64,6 +66,7 @@ const (
 
 // What this release makes of a challenge decides what a switch may send it.
 func TestRegisterState(t *testing.T) {
+	binary.Need(t, "baresip", "baresip")
 	for _, c := range []struct {
 		name, challenges, accept string
 		registered               bool
