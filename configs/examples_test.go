@@ -10,7 +10,7 @@ import (
 	"tandem/dialplan"
 )
 
-// Every example folder loads, without so much as a warning.
+// Every example folder loads, without so much as a warning; its tests pass, and they reach every route.
 func TestExamplesLoad(t *testing.T) {
 	folders, err := os.ReadDir("examples")
 	if err != nil || len(folders) == 0 {
@@ -21,6 +21,9 @@ func TestExamplesLoad(t *testing.T) {
 			c, d := Load(filepath.Join("examples", f.Name()))
 			if c == nil || len(d) != 0 {
 				t.Fatal(d)
+			}
+			if proof := c.Plan.Test(); proof.Failed > 0 || len(proof.Unreached) > 0 || len(proof.Tests) == 0 {
+				t.Error(proof.String())
 			}
 			for _, s := range c.Plan.Sounds() {
 				text, err := os.ReadFile(s)

@@ -59,8 +59,9 @@ type Switch interface {
 	Calls() []call.Snapshot
 	Registrations(limit int) []Registration
 	HangUp(call string) bool
-	// Reload reads the configuration anew; on an error nothing has changed. The error's text is for people.
-	Reload() (Change, error)
+	// Reload reads the configuration anew; on an error nothing has changed. The error's text is for people. A test of
+	// the configuration that fails is an error, unless force is set.
+	Reload(force bool) (Change, error)
 	Drain(on bool)
 	// Ready is nil when calls are taken.
 	Ready() error
@@ -89,8 +90,8 @@ func admin(s Switch) http.Handler {
 		}
 		reply(w, map[string]string{"call": id})
 	})
-	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, _ *http.Request) {
-		change, err := s.Reload()
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		change, err := s.Reload(r.FormValue("force") != "")
 		if err != nil {
 			refuse(w, http.StatusUnprocessableEntity, err)
 			return

@@ -50,9 +50,13 @@ func (c *Client) HangUp(id string) error {
 	return c.ask(http.MethodPost, "/v1/hangup?call="+url.QueryEscape(id), nil)
 }
 
-// Reload has the configuration read anew.
-func (c *Client) Reload() (ch Change, err error) {
-	return ch, c.ask(http.MethodPost, "/v1/reload", &ch)
+// Reload has the configuration read anew; force: even if its tests fail.
+func (c *Client) Reload(force bool) (ch Change, err error) {
+	path := "/v1/reload"
+	if force {
+		path += "?force=1"
+	}
+	return ch, c.ask(http.MethodPost, path, &ch)
 }
 
 // Drain refuses new calls, or takes them again.

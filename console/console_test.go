@@ -35,7 +35,10 @@ func (f *fakeSwitch) Registrations(limit int) []Registration {
 	return []Registration{{Extension: "1001", Contact: "sip:1001@192.0.2.1"}}[:min(limit, 1)]
 }
 func (f *fakeSwitch) HangUp(id string) bool { f.hungUp = id; return id == "c1" }
-func (f *fakeSwitch) Reload() (Change, error) {
+func (f *fakeSwitch) Reload(force bool) (Change, error) {
+	if force {
+		return Change{Plan: "p3"}, nil
+	}
 	return Change{Plan: "p2", Changes: []string{"route a added"}}, f.reload
 }
 func (f *fakeSwitch) Drain(on bool) { f.draining = on }
@@ -95,12 +98,15 @@ func TestAdminSocket(t *testing.T) {
 	if err := c.HangUp("a&b=c"); err == nil || !strings.Contains(err.Error(), `"a&b=c"`) {
 		t.Fatalf("hang up of no call: %v", err)
 	}
-	if ch, err := c.Reload(); err != nil || ch.Plan != "p2" {
+	if ch, err := c.Reload(false); err != nil || ch.Plan != "p2" {
 		t.Fatalf("reload %+v %v", ch, err)
 	}
 	f.reload = errors.New("a.hcl:1:2: error")
-	if _, err := c.Reload(); err == nil || err.Error() != "a.hcl:1:2: error" {
+	if _, err := c.Reload(false); err == nil || err.Error() != "a.hcl:1:2: error" {
 		t.Fatalf("broken reload: %v", err)
+	}
+	if ch, err := c.Reload(true); err != nil || ch.Plan != "p3" {
+		t.Fatalf("forced reload %+v %v", ch, err)
 	}
 	if s, err := c.Drain(true); err != nil || !s.Draining {
 		t.Fatalf("drain %+v %v", s, err)

@@ -55,6 +55,7 @@ type env struct {
 	class   *Class     // nil: none
 	number  string
 	reasons []Reason
+	asked   bool // a condition was asked
 }
 
 func (e *env) reason(r Reason) { e.reasons = append(e.reasons, r) }

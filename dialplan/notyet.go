@@ -6,7 +6,6 @@ import "github.com/hashicorp/hcl/v2"
 // the matter and not "did you mean something else"; to ignore them would be to lose calls in silence.
 
 var notYetBlocks = map[string]string{
-	"test":       "Calls can be tried by hand with \"tandem route\".",
 	"flow":       "Write its steps in the route.",
 	"menu":       "Route the call to a person, or play a notice.",
 	"voicemail":  "Route the call to a person, or play a notice.",

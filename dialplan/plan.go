@@ -26,6 +26,7 @@ type Plan struct {
 	matcher    *matcher
 	rungOf     []int32 // by pattern of the matcher
 	rungs      []rung
+	tests      []*Case // by file and line
 }
 
 // rung is the routes on one pattern, in the order in which they are tried: guarded ones by line, then the others.

@@ -8,13 +8,19 @@ import (
 // Route decides where a call goes. It is a pure function of the plan and the facts: it may be called from any
 // goroutine, and the same facts give the same decision.
 func (p *Plan) Route(f Facts) Decision {
+	d, _ := p.decide(&f)
+	return d
+}
+
+// decide goes through the pipeline, a step a function.
+func (p *Plan) decide(f *Facts) (Decision, env) {
 	d := Decision{Plan: p.version}
-	e := env{plan: p, facts: &f}
+	e := env{plan: p, facts: f}
 	if p.identify(&e, &d) && p.number(&e, &d) && p.permit(&e, &d) {
 		p.choose(&e, &d)
 	}
 	d.Reasons = e.reasons
-	return d
+	return d, e
 }
 
 // identify finds who is calling: an extension and its class, or a trunk.
@@ -132,6 +138,7 @@ func (r *route) guard(e *env) string {
 	if r.when == nil {
 		return ""
 	}
+	e.asked = true
 	ok, err := r.when.holds(e)
 	switch {
 	case err != nil:

@@ -28,7 +28,7 @@ type Declared struct {
 
 // Schema is the headers of the blocks that this package reads, those that it refuses included.
 func Schema() []hcl.BlockHeaderSchema {
-	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "route name")
+	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "route name", "test name")
 	for name := range notYetBlocks {
 		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name})
 	}
@@ -88,6 +88,7 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c.each("trunk", c.trunk)
 	c.each("emergency", c.emergency)
 	c.each("route", c.route)
+	c.each("test", c.test)
 	c.order()
 	if c.diags.HasErrors() {
 		return nil, c.diags

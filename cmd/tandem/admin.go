@@ -22,8 +22,7 @@ func adminCommands() []*cobra.Command {
 		ask("status", "Show the state of the switch", (*console.Client).Status, printStatus),
 		ask("calls", "List the calls in progress", (*console.Client).Calls, printCalls),
 		ask("registrations", "List who is registered, and from where", (*console.Client).Registrations, printRegistrations),
-		ask("reload", "Read the configuration anew; on any error nothing changes", (*console.Client).Reload, printChange),
-		drainCommand(), hangupCommand(),
+		reloadCommand(), drainCommand(), hangupCommand(),
 	}
 	return commands
 }
@@ -130,6 +129,26 @@ func printChange(w io.Writer, c console.Change) {
 	for _, line := range c.Changes {
 		fmt.Fprintln(w, line)
 	}
+}
+
+func reloadCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "reload", Short: "Read the configuration anew; on any error, or when one of its tests fails, nothing changes", Args: cobra.NoArgs,
+	}
+	at, asJSON := socketFlags(c)
+	force := c.Flags().Bool("force", false, "put it in force even if its tests fail")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
+		change, err := client.Reload(*force)
+		if err != nil {
+			return err
+		}
+		return output(c.OutOrStdout(), *asJSON, change, printChange)
+	}
+	return c
 }
 
 func drainCommand() *cobra.Command {

@@ -78,7 +78,7 @@ func serve(cfg *configs.Config, log *slog.Logger, load func() (*configs.Config, 
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:
-				if _, err := n.Reload(); err != nil {
+				if _, err := n.Reload(false); err != nil {
 					log.Error("configuration not reloaded: nothing has changed", "err", err)
 				}
 			case drain.Err() == nil:

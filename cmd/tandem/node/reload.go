@@ -30,8 +30,9 @@ func settingsOf(cfg *configs.Config) (*call.Settings, error) {
 }
 
 // Reload reads the configuration and puts it in force, whole or not at all: every room is prepared before the first
-// one changes. Calls in progress keep the plan that they began with.
-func (n *Node) Reload() (console.Change, error) {
+// one changes. Calls in progress keep the plan that they began with. A configuration whose own tests fail is refused,
+// unless force is set.
+func (n *Node) Reload(force bool) (console.Change, error) {
 	n.reloading.Lock()
 	defer n.reloading.Unlock()
 	if n.opts.Load == nil {
@@ -41,6 +42,10 @@ func (n *Node) Reload() (console.Change, error) {
 	cfg, err := n.opts.Load()
 	if err != nil {
 		return console.Change{}, err
+	}
+	if proof := cfg.Plan.Test(); proof.Failed > 0 && !force {
+		return console.Change{}, fmt.Errorf("%d of %d tests of the configuration fail (reload --force does it all the same):\n%s",
+			proof.Failed, len(proof.Tests), proof.Failures())
 	}
 	if err := restartNeeded(old, cfg); err != nil {
 		return console.Change{}, err

@@ -82,7 +82,7 @@ func (n *Node) registrations() int {
 func (v view) HangUp(id string) bool { return v.n.board.HangUp(id) }
 
 // Reload reads the configuration anew.
-func (v view) Reload() (console.Change, error) { return v.n.Reload() }
+func (v view) Reload(force bool) (console.Change, error) { return v.n.Reload(force) }
 
 // Drain refuses new calls, or takes them again.
 func (v view) Drain(on bool) { v.n.board.Drain(on) }

@@ -1,0 +1,272 @@
+package dialplan
+
+import (
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Outcome is what a target answers, in a trial.
+type Outcome struct {
+	Status      int  `json:"status"` // final status; 200: it answers
+	Silent      bool `json:"silent,omitempty"`
+	Unreachable bool `json:"unreachable,omitempty"`
+}
+
+// outcomeWords are the outcomes that have a name; the others are a status.
+var outcomeWords = map[string]Outcome{
+	"answer":      {Status: 200},
+	"busy":        {Status: 486},
+	"no_answer":   {Status: 408},
+	"declined":    {Status: 603},
+	"unreachable": {Status: 480, Unreachable: true},
+	"timeout":     {Status: 408, Silent: true},
+}
+
+// Outcomes is what each target answers, by its label ("1001", "trunk.a"). A target that is not in it answers.
+type Outcomes map[string]Outcome
+
+func (o Outcomes) of(label string) Outcome {
+	if out, ok := o[label]; ok {
+		return out
+	}
+	return outcomeWords["answer"]
+}
+
+// Label is the target as tests name it: 1001, trunk.a.
+func (t Target) Label() string {
+	if t.Trunk != "" {
+		return "trunk." + t.Trunk
+	}
+	return t.Extension
+}
+
+// Trial is a call that was routed and then played through with what its targets would answer: what a call would do,
+// without a phone. It follows the rules of the room of the calls: a step that fails goes to its handler, a 6xx speaks
+// for everybody, and a trunk that fails hands over to the next where the failure allows it.
+type Trial struct {
+	Decision Decision `json:"decision"`
+	Tried    []string `json:"tried"`              // labels of the targets, in order
+	Answered string   `json:"answered,omitempty"` // label of the target that took the call, or "switch"
+	Status   int      `json:"status"`             // what the caller gets
+	Steps    []string `json:"steps"`              // names of the steps that were begun
+	Plays    []string `json:"plays,omitempty"`    // absolute paths of the files that were played
+
+	asked bool // some condition was asked, so the moment matters
+}
+
+// Try routes a call and plays its steps through.
+func (p *Plan) Try(f Facts, o Outcomes) Trial {
+	d, e := p.decide(&f)
+	t := Trial{Decision: d, asked: e.asked, Tried: []string{}, Steps: []string{}}
+	if d.Reject.Status != 0 {
+		t.Status = d.Reject.Status
+		return t
+	}
+	t.run(d.Steps, o)
+	return t
+}
+
+// run plays steps until one of them decides the call.
+func (t *Trial) run(steps []Step, o Outcomes) {
+	answered := false
+	var last *Outcome
+	for len(steps) > 0 {
+		step := steps[0]
+		steps = steps[1:]
+		t.Steps = append(t.Steps, stepName(step))
+		var on []Handler
+		switch s := step.(type) {
+		case Dial:
+			last, on = t.dial(s, o), s.On
+		case Ring:
+			last, on = t.ring(s, o), s.On
+		case Play:
+			t.Plays = append(t.Plays, s.File)
+			answered = answered || s.Answer
+			continue
+		case Reject:
+			t.Status = s.Status
+			return
+		case Redirect:
+			t.Status = s.Status
+			return
+		default: // the switch itself answers, and stays
+			t.Answered, t.Status = "switch", 200
+			return
+		}
+		if last.Status < 300 {
+			t.Status = 200
+			return
+		}
+		if h := HandlerFor(on, last.Status, last.Silent); h != nil {
+			steps = h.Steps
+		}
+	}
+	switch {
+	case answered:
+		t.Answered, t.Status = "switch", 200
+	case last != nil:
+		t.Status = callerStatus(last.Status)
+	default:
+		t.Status = 480
+	}
+}
+
+// dial tries extensions together and trunks one after the other.
+func (t *Trial) dial(s Dial, o Outcomes) *Outcome {
+	var best *Outcome
+	trunks := false
+	for _, target := range s.Targets {
+		if target.Trunk == "" {
+			continue
+		}
+		trunks = true
+		t.Tried = append(t.Tried, target.Label())
+		out := o.of(target.Label())
+		best = &out
+		if out.Status < 300 {
+			t.Answered = target.Label()
+			return best
+		}
+		if !s.movesOn(out) {
+			return best
+		}
+	}
+	if trunks {
+		return best
+	}
+	labels := make([]string, len(s.Targets))
+	for i, target := range s.Targets {
+		labels[i] = target.Label()
+	}
+	return t.together(labels, o)
+}
+
+func (t *Trial) ring(s Ring, o Outcomes) *Outcome {
+	if s.Strategy == RingAll || len(s.Members) == 0 {
+		return t.together(s.Members, o)
+	}
+	var best *Outcome
+	for _, m := range s.Members {
+		best = better(best, t.together([]string{m}, o))
+		if best.Status < 300 || best.Status >= 600 {
+			break
+		}
+	}
+	return best
+}
+
+// together rings all at once: the first of those that answer takes the call.
+func (t *Trial) together(labels []string, o Outcomes) *Outcome {
+	best := &Outcome{Status: 480, Unreachable: true} // nobody to ring
+	for i, label := range labels {
+		t.Tried = append(t.Tried, label)
+		out := o.of(label)
+		if i == 0 {
+			best = &out
+		} else {
+			best = better(best, &out)
+		}
+		if out.Status < 300 && t.Answered == "" {
+			t.Answered = label
+		}
+	}
+	if t.Answered != "" {
+		return &Outcome{Status: 200}
+	}
+	return best
+}
+
+// better is the one of two failures that the caller is told: a 6xx speaks for everybody (RFC 3261 §16.7), then a busy
+// phone tells more than an absent one.
+func better(a, b *Outcome) *Outcome {
+	if a == nil || b.rank() < a.rank() {
+		return b
+	}
+	return a
+}
+
+func (o *Outcome) rank() int {
+	switch {
+	case o.Status < 300:
+		return -1
+	case o.Status >= 600:
+		return 0
+	case o.Status == 486:
+		return 1
+	case o.Unreachable:
+		return 7
+	case o.Silent:
+		return 6
+	case o.Status == 408:
+		return 3
+	case o.Status >= 500:
+		return 5
+	case o.Status == 480:
+		return 4
+	}
+	return 2
+}
+
+// callerStatus is what a caller is told of a failure of the last step: nothing that its phone would take for a word
+// about its own credentials or registration.
+func callerStatus(status int) int {
+	switch status {
+	case 401, 407, 408, 420, 430, 481, 482, 483, 503:
+		return 480
+	}
+	return status
+}
+
+// stepName is the word that stands for a step in the configuration.
+func stepName(s Step) string {
+	switch s.(type) {
+	case Dial:
+		return "dial"
+	case Ring:
+		return "ring"
+	case Play:
+		return "play"
+	case Echo:
+		return "echo"
+	case Tone:
+		return "tone"
+	case Reject:
+		return "reject"
+	case Redirect:
+		return "redirect"
+	}
+	return "step"
+}
+
+// said is what a trial did, as the text that a test's expectation of that name is compared with.
+func (t *Trial) said(what string) string {
+	switch what {
+	case "route":
+		return t.Decision.Route
+	case "number":
+		return t.Decision.Number
+	case "caller_id":
+		return t.Decision.CallerID.Number
+	case "caller_name":
+		return t.Decision.CallerID.Name
+	case "status":
+		return strconv.Itoa(t.Status)
+	case "answered":
+		return t.Answered
+	case "tried":
+		return strings.Join(t.Tried, ", ")
+	case "steps":
+		return strings.Join(t.Steps, ", ")
+	}
+	return ""
+}
+
+// played tells whether the files that were played are those of a list of paths, absolute or as they were written.
+func (t *Trial) played(files []string) bool {
+	return slices.EqualFunc(t.Plays, files, func(path, want string) bool {
+		return path == want || strings.HasSuffix(path, string(filepath.Separator)+filepath.Clean(want))
+	})
+}
