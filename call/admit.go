@@ -1,7 +1,6 @@
 package call
 
 import (
-	"hash/maphash"
 	"strconv"
 	"strings"
 	"time"
@@ -9,19 +8,22 @@ import (
 	"tandem/dialplan"
 	"tandem/sip"
 	"tandem/sip/digest"
-	"tandem/sip/transaction"
 	"tandem/sip/transport"
 )
-
-// allow is what we answer in Allow.
-const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER, MESSAGE"
 
 // supported are the option tags that a request for a call may require of us.
 var supported = []string{"timer"}
 
-// preliminary checks what can be said of a request outside a dialog without a transaction: extensions demanded,
-// and whether it carries credentials at all.
-func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusError {
+// preliminary checks what can be said of a request outside a dialog without a transaction: methods that live in
+// dialogs only, extensions demanded, and whether it carries credentials at all.
+func (s *Switchboard) preliminary(m *sip.Message) *sip.StatusError {
+	switch m.Method() {
+	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.NOTIFY:
+		return &sip.StatusError{Code: 481}
+	}
+	if !sip.KnownMethod(m.Method()) {
+		return &sip.StatusError{Code: 501, Header: "Allow: " + s.allowOutside()}
+	}
 	if fail := sip.CheckRequire(m, supported...); fail != nil {
 		return fail
 	}
@@ -29,9 +31,6 @@ func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusE
 		if fail := sip.CheckAccept(m); fail != nil {
 			return fail
 		}
-	}
-	if m.Method() == sip.ACK {
-		return nil
 	}
 	if !m.Has(sip.HeaderAuthorization) {
 		return s.challenge(m, false)
@@ -55,13 +54,21 @@ func (s *Switchboard) challenge(m *sip.Message, stale bool) *sip.StatusError {
 // its From must name.
 func (s *Switchboard) admit(f transport.Flow, m *sip.Message) (user string, fail *sip.StatusError) {
 	settings := s.settings.Load()
+	if user, fail = s.prove(settings, f, m); fail != nil {
+		return "", fail
+	}
+	return user, s.mayCall(settings, f, m, user)
+}
+
+// prove is the extension whose credentials a request carries, or the answer to a request that proves nothing.
+func (s *Switchboard) prove(settings *Settings, f transport.Flow, m *sip.Message) (user string, fail *sip.StatusError) {
 	result := s.authority.Verify(time.Now(), m, func(username string) (digest.Credential, bool) {
 		c, ok := settings.Credentials[username]
 		return c, ok
 	})
 	switch result.Verdict {
 	case digest.OK:
-		return result.Username, s.mayCall(settings, f, m, result.Username)
+		return result.Username, nil
 	case digest.Malformed:
 		return "", &sip.StatusError{Code: 400, Reason: result.Reason}
 	case digest.Slowed:
@@ -69,7 +76,7 @@ func (s *Switchboard) admit(f transport.Flow, m *sip.Message) (user string, fail
 		return "", &sip.StatusError{Code: 403, Header: "Retry-After: " + strconv.Itoa(1+int(result.Wait/time.Second))}
 	case digest.Wrong:
 		s.stats.AuthFailures.Add(1)
-		s.log.Info("credentials refused", "method", m.Method(), "user", result.Username, "peer", f.Remote())
+		s.log.Info("credentials refused", "method", m.Method(), "user", printable(result.Username), "peer", f.Remote())
 		return "", s.challenge(m, false)
 	}
 	return "", s.challenge(m, result.Verdict == digest.Stale)
@@ -116,72 +123,28 @@ func factsOf(m *sip.Message, user string, now time.Time) dialplan.Facts {
 	return f
 }
 
-// maxCalls is the class's limit of calls at once; 0: none.
-func maxCalls(plan *dialplan.Plan, extension string) int {
-	x, _ := plan.Extension(extension)
-	class, _ := plan.Class(x.Class)
-	return class.MaxCalls
-}
-
-// options answers the ping of a peer, and what we can do.
-func (s *Switchboard) options(f transport.Flow, m *sip.Message) {
-	if fail := sip.CheckRequire(m, supported...); fail != nil {
-		s.answer(f, m, fail)
-		return
-	}
-	w := sip.NewWriter(make([]byte, 0, 512))
-	w.Respond(m, 200, "", s.statelessTag(m))
-	w.Add("Allow", allow)
-	w.Add("Accept", "application/sdp")
-	w.Add("Supported", "timer, outbound, path")
-	w.Add("Server", s.cfg.Product)
-	w.Finish("", nil)
-	raw, _ := w.Bytes()
-	_ = transport.Reply(f, m).Send(raw)
-}
-
-// answer sends a failure without a transaction. ACK is never answered.
-func (s *Switchboard) answer(f transport.Flow, m *sip.Message, fail *sip.StatusError) {
-	if m.Method() != sip.ACK {
-		_ = transport.Reply(f, m).Send(s.failure(m, fail, s.statelessTag(m)))
-	}
-}
-
-// refuse answers a transaction with a failure.
-func (s *Switchboard) refuse(tx *transaction.Server, m *sip.Message, fail *sip.StatusError) {
-	if err := tx.Respond(s.failure(m, fail, s.statelessTag(m))); err != nil {
-		s.log.Debug("refusal not sent", "method", m.Method(), "err", err)
-	}
-}
-
-// failure writes a failure response.
-func (s *Switchboard) failure(m *sip.Message, fail *sip.StatusError, tag string) []byte {
-	w := sip.NewWriter(make([]byte, 0, 768))
-	w.Respond(m, fail.Code, fail.Reason, tag)
-	if fail.Header != "" {
-		for line := range strings.SplitSeq(fail.Header, "\r\n") {
-			name, value, _ := strings.Cut(line, ": ")
-			w.Add(name, value)
+// local tells whether a URI's host is one that we answer for: a domain, the public address, or the address of
+// ours that the peer talks to.
+func (s *Switchboard) local(settings *Settings, f transport.Flow, u sip.URI) bool {
+	for _, d := range settings.Domains {
+		if strings.EqualFold(d, u.Host) {
+			return true
 		}
 	}
-	if cause := fail.Cause; cause != 0 {
-		w.Set(sip.HeaderReason, cause.ReasonHeader(""))
+	if a, ok := u.Addr(); ok {
+		return a.Unmap() == f.Local().Addr().Unmap() || a.String() == settings.PublicAddress
 	}
-	w.Add("Server", s.cfg.Product)
-	w.Finish("", nil)
-	raw, _ := w.Bytes()
-	return raw
+	sentBy, _, _ := strings.Cut(f.SentBy(), ":")
+	return strings.EqualFold(sentBy, u.Host)
 }
 
-// statelessTag is the same for the same request, so that a retransmission gets the same answer
-// (RFC 3261 §8.2.7).
-func (s *Switchboard) statelessTag(m *sip.Message) string {
-	var h maphash.Hash
-	h.SetSeed(s.seed)
-	v, _ := m.TopVia()
-	for _, part := range []string{m.CallID(), m.FromTag(), v.Branch(), m.Header(sip.HeaderCSeq)} {
-		_, _ = h.WriteString(part)
-		_ = h.WriteByte(0)
+// instanceOf is the phone behind a flow (RFC 5626 +sip.instance), if the extension registered over it; it finds the
+// phone again when its connection is gone.
+func (s *Switchboard) instanceOf(extension string, f transport.Flow, now time.Time) string {
+	for _, b := range s.locator.Lookup(extension, now) {
+		if b.Flow == f {
+			return b.Instance
+		}
 	}
-	return strconv.FormatUint(h.Sum64(), 36)
+	return ""
 }

@@ -19,7 +19,10 @@ type Config struct {
 	RingTimeout time.Duration // longest ringing where the plan names none (RFC 3261 §16.6 Timer C); default 3 min
 	MaxDuration time.Duration // longest call; default 24 h
 	T1, T2      time.Duration // retransmission of our 2xx (RFC 3261 §13.3.1.4); default 0.5 s and 4 s
-	Product     string        // User-Agent and Server
+	// SessionInterval is the session timer that we ask callees for (RFC 4028); default 30 min, negative: none.
+	SessionInterval time.Duration
+	StopWait        time.Duration // how long Run waits for the answers to its last BYEs; default 4 s
+	Product         string        // User-Agent and Server
 }
 
 func (c Config) withDefaults() Config {
@@ -38,6 +41,8 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxDuration, 24*time.Hour)
 	def(&c.T1, 500*time.Millisecond)
 	def(&c.T2, 4*time.Second)
+	def(&c.SessionInterval, 30*time.Minute)
+	def(&c.StopWait, 4*time.Second)
 	if c.Product == "" {
 		c.Product = "Tandem"
 	}

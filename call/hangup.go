@@ -4,25 +4,51 @@ import (
 	"time"
 
 	"tandem/sip"
-	"tandem/sip/dialog"
-	"tandem/sip/transport"
+	"tandem/sip/transaction"
 )
 
-// cancelled ends a call that the caller gave up before an answer. When the answer was faster, the CANCEL changes
-// nothing (RFC 3261 §9.2).
-func (c *Call) cancelled(m *sip.Message) {
-	if c.a.state >= legUp || c.phase == phaseEnding {
+// cancelled takes the CANCEL of an INVITE: the caller gave up before an answer, or one side its re-INVITE. When the
+// answer was faster, the CANCEL changes nothing (RFC 3261 §9.2).
+func (c *Call) cancelled(l *Leg, tx *transaction.Server, m *sip.Message) {
+	switch {
+	case tx == l.asked:
+		c.endAsked(l)
+		if o := c.other(l); o != nil {
+			c.cancelAsking(o)
+		}
+	case tx == c.a.invite:
+		c.callerGaveUp(m.Cause(), passReason(m))
+	}
+}
+
+// callerGaveUp ends a call that was not answered yet.
+func (c *Call) callerGaveUp(cause sip.Cause, reason string) {
+	if c.a.state >= legUp {
 		return
 	}
-	c.record.cancelledBy(m.Cause(), time.Now())
-	c.phase = phaseEnding
-	c.stepEnds = time.Time{}
-	c.cancelBranches(oneLine(m.Header(sip.HeaderReason)))
-	tx := c.a.invite
-	if err := tx.Respond(c.board.failure(tx.Request(), &sip.StatusError{Code: 487}, c.a.tag)); err != nil {
-		c.log.Debug("487 not sent", "err", err)
+	if cause == 0 {
+		cause = sip.CauseNormal
 	}
-	c.a.release()
+	if c.finish("caller", 487, cause, reason) {
+		c.answerInvite(&sip.StatusError{Code: 487})
+		c.a.release()
+	}
+}
+
+// callerGone is the end of the caller's connection. While it rings there is nobody to answer (RFC 5626 §5.3); once
+// answered, media goes on and the phone may register again over a new one (see refind).
+func (c *Call) callerGone() {
+	if !c.a.flow.Alive() {
+		c.callerGaveUp(sip.CauseOutOfOrder, "")
+	}
+}
+
+// operatorHungUp ends the call on somebody's word who is no party to it.
+func (c *Call) operatorHungUp(e hangupEvent) {
+	if e.stopping {
+		c.leaveAt = time.Now().Add(c.board.cfg.StopWait)
+	}
+	c.hangUp(e.by, e.cause, e.text)
 }
 
 // hangUp ends the call from the switch's side, or because of the leg named in by: BYE to every leg that is up,
@@ -32,14 +58,14 @@ func (c *Call) hangUp(by string, cause sip.Cause, text string) {
 		return
 	}
 	if c.a.state < legUp {
-		c.refuseCaller(&sip.StatusError{Code: statusFor(cause), Cause: cause, Reason: ""})
+		c.refuseCaller(by, &sip.StatusError{Code: statusFor(cause), Cause: cause})
 		return
 	}
-	c.phase = phaseEnding
-	c.stepEnds = time.Time{}
-	c.record.end(by, 0, cause, time.Now())
-	c.log.Info("call ended", "by", by, "cause", cause, "why", text)
-	c.cancelBranches("")
+	if cause == 0 {
+		cause = sip.CauseNormal
+	}
+	c.finish(by, 0, cause, "")
+	c.log.Debug("hanging up", "by", by, "cause", cause, "why", text)
 	for _, l := range c.activeLegs() {
 		c.endLeg(l, cause, text)
 	}
@@ -52,23 +78,27 @@ func statusFor(cause sip.Cause) int {
 	return sip.StatusOf(cause)
 }
 
-// endLeg sends the BYE of a leg that is up and frees what it holds. A 2xx that was never acknowledged still gets
-// its BYE: the dialog exists (RFC 3261 §15).
+// endLeg sends the BYE of a leg that is up and frees what it holds. A caller that has not acknowledged the answer
+// must not get it yet (RFC 3261 §15): its BYE waits for the ACK, or for the time when that will not come any more.
 func (c *Call) endLeg(l *Leg, cause sip.Cause, text string) {
-	if l.state != legUp {
+	if l.state != legUp || l.farewell != nil {
 		return
 	}
 	c.endAsked(l)
+	c.cancelAsking(l)
+	if l.unacked != nil && l.unacked.initial {
+		l.farewell = &farewell{cause, text}
+		l.closeMedia()
+		return
+	}
 	c.bye(l, cause, text)
 	l.release()
 }
 
-// endAsked answers a re-INVITE or UPDATE that still waits on a leg which ends.
-func (c *Call) endAsked(l *Leg) {
-	if l.asked != nil {
-		c.board.refuse(l.asked, l.asked.Request(), &sip.StatusError{Code: 487})
-		l.asked = nil
-	}
+// leave sends the BYE that had to wait.
+func (c *Call) leave(l *Leg) {
+	c.bye(l, l.farewell.cause, l.farewell.text)
+	l.release()
 }
 
 // bye sends a BYE; the call waits for its answer or timeout before it is over.
@@ -86,136 +116,18 @@ func (c *Call) peerHungUp(l *Leg, m *sip.Message) {
 	if cause == 0 {
 		cause = sip.CauseNormal
 	}
-	l.unacked = nil
-	c.endAsked(l)
-	if l.state == legUp {
-		l.release()
-	}
-	if l.role == roleUAC && l != c.b { // a branch that ends its early dialog; its INVITE ends by itself
+	switch {
+	case l == c.a && l.state < legUp: // it may end an early dialog so (RFC 3261 §15); its INVITE still waits
+		c.callerGaveUp(cause, "")
+		return
+	case l != c.a && l != c.b: // a callee must not, and its INVITE decides
 		return
 	}
-	if c.phase != phaseEnding {
-		c.phase = phaseEnding
-		c.stepEnds = time.Time{}
-		c.record.end(l.name, 0, cause, time.Now())
-		c.log.Info("call ended", "by", l.name, "cause", cause)
-		c.cancelBranches("")
-	}
+	c.endAsked(l)
+	c.cancelAsking(l)
+	c.finish(l.name, 0, cause, "")
+	l.release()
 	if o := c.other(l); o != nil {
 		c.endLeg(o, cause, "")
-	}
-}
-
-// legSilent is the watchdog's word that a peer which should be heard is not. When both sides are silent the call
-// is over (the `silence` of the configuration); one side alone may have muted, so it is asked whether it lives.
-func (c *Call) legSilent(l *Leg) {
-	if l.state != legUp || c.phase != phaseUp {
-		return
-	}
-	l.silent, l.heard = true, l.media.Stats().In.Packets
-	o := c.other(l)
-	if o != nil && o.stillSilent() {
-		c.hangUp("switch", sip.CauseOutOfOrder, "No media from either side")
-		return
-	}
-	if l.probing || l.asking != nil {
-		return
-	}
-	l.probing = true
-	w := sip.NewWriter(nil)
-	l.request(w, sip.OPTIONS, l.dialog.Next())
-	w.Finish("", nil)
-	raw, _ := w.Bytes()
-	c.send(&outgoing{call: c, leg: l, purpose: forProbe, method: sip.OPTIONS}, raw)
-}
-
-// probeAnswered judges the answer of a silent peer: nothing, or a dialog unknown to it, means that it is gone
-// (RFC 3261 §12.2.1.2).
-func (c *Call) probeAnswered(l *Leg, status int) {
-	if status < 200 {
-		return
-	}
-	l.probing = false
-	switch status {
-	case 408, 481, 503:
-		c.hangUp(l.name, sip.CauseOutOfOrder, "Peer is gone")
-	}
-}
-
-// flowClosed takes the end of a connection. Media goes on and the phone may register again over a new one
-// (see refind); ringing over it cannot go on.
-func (c *Call) flowClosed(f transport.Flow) {
-	for _, l := range c.ringing {
-		if l.flow == f {
-			c.branchFailed(l, &failure{status: 430, unreachable: true})
-		}
-	}
-	if c.a.flow == f && c.a.state < legUp && c.phase == phaseRouting {
-		c.record.cancelledBy(sip.CauseOutOfOrder, time.Now())
-		c.phase = phaseEnding
-		c.cancelBranches("")
-		c.board.refuse(c.a.invite, c.a.invite.Request(), &sip.StatusError{Code: 487})
-		c.a.release()
-	}
-}
-
-// refind gives a leg whose connection is gone the flow over which its phone has registered again: by the same
-// extension, and the same contact where there is more than one.
-func (c *Call) refind(l *Leg) {
-	bindings := c.board.locator.Lookup(l.party, time.Now())
-	for _, b := range bindings {
-		if b.Flow.Alive() && (len(bindings) == 1 || b.RequestURI() == l.dialog.Target) {
-			l.flow = b.Flow
-			l.contact = "<" + b.Flow.Contact("") + ">"
-			return
-		}
-	}
-}
-
-// refresh keeps the session alive by an UPDATE where the peer takes it, else by a re-INVITE with what is agreed
-// already (RFC 4028 §7.4).
-func (c *Call) refresh(l *Leg) {
-	method, body := sip.UPDATE, []byte(nil)
-	if !lists(l.allows, sip.UPDATE) {
-		method = sip.INVITE
-		var err error
-		if body, err = l.media.CreateOffer(c.sessionOf(c.other(l))); err != nil {
-			c.log.Warn("session not refreshed", "leg", l.name, "err", err)
-			l.timer.Due = time.Now()
-			return
-		}
-	}
-	c.ask(l, forRefresh, method, body, nil)
-}
-
-func (c *Call) refreshAnswered(o *outgoing, m *sip.Message) {
-	l := o.leg
-	if m.Status() < 200 {
-		return
-	}
-	l.asking = nil
-	if m.Status() < 300 {
-		l.dialog.Refresh(m)
-		if o.method == sip.INVITE {
-			l.acknowledge(o.seq, nil)
-			if m.Body() != "" && l.media != nil {
-				_ = l.media.SetAnswer([]byte(m.Body()))
-			}
-		}
-		if t := dialog.AgreedBy(time.Now(), m); t.Interval > 0 {
-			l.timer = t
-		} else {
-			l.timer.Due = time.Now()
-		}
-		return
-	}
-	if l.media != nil {
-		l.media.Rollback()
-	}
-	switch m.Status() {
-	case 408, 481:
-		c.hangUp(l.name, sip.CauseTimerExpired, "Session refresh failed")
-	default: // 491 and the like: once more after half the interval; the expiry stays where it is
-		l.timer.Interval, l.timer.Due = l.timer.Interval/2, time.Now()
 	}
 }

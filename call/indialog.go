@@ -1,25 +1,25 @@
 package call
 
 import (
-	"strings"
 	"time"
 
 	"tandem/media/codec"
 	"tandem/sip"
 	"tandem/sip/transaction"
+	"tandem/sip/transport"
 )
 
 // receive takes a request inside a dialog.
 func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
-	if l.role == roleUAS && l.dialog.LocalTag == "" || m.FromTag() != l.dialog.RemoteTag || l.state == legGone {
-		c.board.refuse(tx, m, &sip.StatusError{Code: 481})
+	if fail := c.belongs(l, tx.Flow(), m); fail != nil {
+		c.board.refuse(tx, m, fail)
 		return
 	}
 	if fail := l.dialog.Receive(m); fail != nil {
 		c.board.refuse(tx, m, fail)
 		return
 	}
-	l.flow = tx.Flow() // the peer speaks from here now: a new connection, or a NAT that forgot
+	l.move(tx.Flow()) // the peer speaks from here now: a new connection, or a NAT that forgot
 	switch m.Method() {
 	case sip.BYE:
 		c.ok(l, tx, m, nil)
@@ -32,13 +32,54 @@ func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.ok(l, tx, m, nil)
 	case sip.MESSAGE:
 		c.relay(l, tx, m)
-	default:
-		c.board.refuse(tx, m, &sip.StatusError{Code: 405, Header: "Allow: " + allow})
 	}
+}
+
+// belongs tells whether a request is one of the leg's peer that the dialog admits in its state.
+func (c *Call) belongs(l *Leg, f transport.Flow, m *sip.Message) *sip.StatusError {
+	switch {
+	case l.dialog.LocalTag == "", l.state == legGone, l.role == roleUAC && l.state == legTrying,
+		m.FromTag() != l.dialog.RemoteTag, l.farewell != nil && m.Method() != sip.BYE:
+		return &sip.StatusError{Code: 481}
+	case !sip.KnownMethod(m.Method()):
+		return &sip.StatusError{Code: 501, Header: "Allow: " + allow}
+	case m.Method() == sip.PRACK: // we send nothing reliably that it could be for (RFC 3262 §3)
+		return &sip.StatusError{Code: 481}
+	case !lists(allow, m.Method()):
+		return &sip.StatusError{Code: 405, Header: "Allow: " + allow}
+	}
+	if fail := sip.CheckRequire(m, supported...); fail != nil {
+		return fail
+	}
+	return c.mayMove(l, f, m)
+}
+
+// mayMove tells whether a leg's peer may speak from this flow: the address that it spoke from before, or one that its
+// extension is registered from; from elsewhere it must prove who it is. The tags are secret, but those who can listen
+// to UDP know them.
+func (c *Call) mayMove(l *Leg, f transport.Flow, m *sip.Message) *sip.StatusError {
+	addr := f.Remote().Addr().Unmap()
+	if f == l.flow || addr == l.flow.Remote().Addr().Unmap() {
+		return nil
+	}
+	for _, b := range c.board.locator.Lookup(l.party, time.Now()) {
+		if b.Flow == f || b.Source.Addr().Unmap() == addr {
+			return nil
+		}
+	}
+	user, fail := c.board.prove(c.board.Settings(), f, m)
+	if fail == nil && user != l.party {
+		fail = sip.Errorf(403, "Not your call")
+	}
+	return fail
 }
 
 // ok answers a request inside a dialog with 200; with a Contact where it refreshes the target.
 func (c *Call) ok(l *Leg, tx *transaction.Server, m *sip.Message, body []byte) []byte {
+	return c.okWith(l, tx, m, "application/sdp", body)
+}
+
+func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentType string, body []byte) []byte {
 	w := sip.NewWriter(make([]byte, 0, 768+len(body)))
 	w.Respond(m, 200, "", "")
 	if method := m.Method(); method == sip.INVITE || method == sip.UPDATE {
@@ -48,7 +89,7 @@ func (c *Call) ok(l *Leg, tx *transaction.Server, m *sip.Message, body []byte) [
 	}
 	w.Add("Allow", allow)
 	w.Add("Server", c.board.cfg.Product)
-	w.Finish("application/sdp", body)
+	w.Finish(contentType, body)
 	raw, err := w.Bytes()
 	if err == nil {
 		err = tx.Respond(raw)
@@ -63,7 +104,8 @@ func (c *Call) ok(l *Leg, tx *transaction.Server, m *sip.Message, body []byte) [
 // of phones and well above the 40 ms that receivers need).
 const dtmfLength = 160 * time.Millisecond
 
-// info turns DTMF in INFO into telephone-events for the other leg; anything else is passed on as it is.
+// info turns DTMF in INFO into telephone-events for the other leg; where that leg has none, and with any other body,
+// the INFO is passed on as it is.
 func (c *Call) info(l *Leg, tx *transaction.Server, m *sip.Message) {
 	if !isType(m, "application/dtmf-relay") && !isType(m, "application/dtmf") {
 		c.relay(l, tx, m)
@@ -81,24 +123,35 @@ func (c *Call) info(l *Leg, tx *transaction.Server, m *sip.Message) {
 	}
 	if o := c.other(l); o != nil && o.media != nil {
 		if err := o.media.SendDTMF(string(rune(digit)), length); err != nil {
-			c.log.Info("digit not sent", "leg", o.name, "err", err)
-			c.board.refuse(tx, m, &sip.StatusError{Code: 488})
+			c.log.Debug("digit not sent as an event", "leg", o.name, "err", err)
+			c.relay(l, tx, m)
 			return
 		}
 	}
 	c.ok(l, tx, m, nil)
 }
 
+// maxPending bounds our unanswered requests of one call: a phone that floods its dialog must not make us flood the
+// other side.
+const maxPending = 64
+
 // relay passes a request with its body to the other leg and the answer back.
 func (c *Call) relay(l *Leg, tx *transaction.Server, m *sip.Message) {
 	o := c.other(l)
-	if o == nil || o.state != legUp {
+	hops, counted := m.MaxForwards()
+	switch {
+	case o == nil || o.state != legUp:
 		c.ok(l, tx, m, nil) // the switch is the other side, and has no use for it
+		return
+	case counted && hops == 0:
+		c.board.refuse(tx, m, &sip.StatusError{Code: 483})
+		return
+	case len(c.pending) >= maxPending:
+		c.board.refuse(tx, m, &sip.StatusError{Code: 500, Header: "Retry-After: 5"})
 		return
 	}
 	w := sip.NewWriter(make([]byte, 0, 768+len(m.Body())))
-	seq := o.dialog.Next()
-	o.request(w, m.Method(), seq)
+	seq := c.beginRequest(o, w, m.Method(), hopsAfter(m))
 	for _, name := range []string{"Info-Package", "Content-Disposition"} {
 		if value, ok := m.Named(name); ok {
 			w.Add(name, oneLine(value))
@@ -113,33 +166,32 @@ func (c *Call) relay(l *Leg, tx *transaction.Server, m *sip.Message) {
 	c.send(&outgoing{call: c, leg: o, purpose: forRelay, method: m.Method(), seq: seq, relay: tx}, raw)
 }
 
+// relayAnswered passes the answer back. That a dialog is unknown over there ends the call (RFC 5057 §5.1); who
+// challenges us learns nothing and the asker is not made to answer for us.
 func (c *Call) relayAnswered(o *outgoing, m *sip.Message) {
 	req := o.relay.Request()
 	switch status := m.Status(); {
 	case status < 200:
 	case status < 300:
 		if l := c.other(o.leg); l != nil {
-			c.ok(l, o.relay, req, nil)
+			c.okWith(l, o.relay, req, oneLine(m.Header(sip.HeaderContentType)), []byte(m.Body()))
 		}
 	default:
-		c.board.refuse(o.relay, req, &sip.StatusError{Code: status})
-	}
-}
-
-// oneLine puts a folded value on one line.
-func oneLine(s string) string {
-	if strings.IndexByte(s, '\n') < 0 {
-		return s
-	}
-	return strings.Join(strings.Fields(s), " ")
-}
-
-// lists tells whether a token stands in the text of a list header.
-func lists(value, token string) bool {
-	for e := range sip.List(value) {
-		if sip.EqualFold(e, token) {
-			return true
+		c.board.refuse(o.relay, req, &sip.StatusError{Code: passStatus(status)})
+		if status == 481 {
+			c.hangUp(o.leg.name, sip.CauseOutOfOrder, "Dialog is gone")
 		}
 	}
-	return false
+}
+
+// passStatus is a failure inside the other dialog as this side is told it: what would make a phone act on its own
+// credentials, routes or server is no business of its own.
+func passStatus(status int) int {
+	switch {
+	case status < 400, status == 401, status == 407:
+		return 488
+	case status == 408, status == 503:
+		return 500
+	}
+	return status
 }

@@ -1,7 +1,6 @@
 package call
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,18 +79,15 @@ func (f *FileLedger) Run(ctx context.Context) error {
 	}
 }
 
-// put writes one record, and opens the file where it is not open. What cannot be written goes to the log.
+// put writes one record, and opens the file where it is not open. What cannot be written goes to the log, and the
+// file is opened anew for the next one.
 func (f *FileLedger) put(file *os.File, r Record) *os.File {
-	var err error
+	err := error(nil)
 	if file == nil {
-		if file, err = os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640); err != nil {
-			f.toLog(r, err)
-			return nil
-		}
+		file, err = os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	}
-	w := bufio.NewWriterSize(file, 8192)
-	if err = json.NewEncoder(w).Encode(r); err == nil {
-		err = w.Flush()
+	if err == nil {
+		err = appendLine(file, r)
 	}
 	if err != nil {
 		f.toLog(r, err)
@@ -100,6 +96,21 @@ func (f *FileLedger) put(file *os.File, r Record) *os.File {
 	}
 	f.written.Add(1)
 	return file
+}
+
+// appendLine writes a record as one line, whole or not at all: half a line of a full disk would spoil the next one.
+func appendLine(file *os.File, r Record) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	n, err := file.Write(append(line, '\n'))
+	if err != nil && n > 0 {
+		if info, statErr := file.Stat(); statErr == nil {
+			_ = file.Truncate(info.Size() - int64(n))
+		}
+	}
+	return err
 }
 
 func (f *FileLedger) toLog(r Record, err error) {

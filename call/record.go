@@ -23,11 +23,9 @@ type Record struct {
 	Plan     string     `json:"plan"` // version of the plan that decided
 	Status   int        `json:"status"`
 	Cause    sip.Cause  `json:"cause"`    // Q.850
-	EndedBy  string     `json:"ended_by"` // a leg's name, caller (before an answer), switch, operator
+	EndedBy  string     `json:"ended_by"` // a leg's name, caller or callee (before an answer), switch, operator
 	Attempts []Attempt  `json:"attempts,omitempty"`
 	Legs     []LegEntry `json:"legs"`
-
-	legs []*Leg // every leg of the call, in the order of their births
 }
 
 // Attempt is one contact that was rung.
@@ -52,17 +50,17 @@ type LegEntry struct {
 }
 
 // begin notes what is known when the INVITE comes.
-func (r *Record) begin(c *Call, m *sip.Message) {
-	r.Call, r.Started, r.From, r.Dialled = c.id, c.started.UTC(), c.facts.From, c.facts.To
+func (r *Record) begin(c *Call) {
+	r.Call, r.Started, r.From, r.Dialled = c.id, c.started.UTC(), c.facts.From, printable(c.facts.To)
 }
 
 func (r *Record) decide(d dialplan.Decision) {
-	r.Number, r.Route, r.Plan, r.CallerID = d.Number, d.Route, d.Plan, d.CallerID.Number
+	r.Number, r.Route, r.Plan, r.CallerID = printable(d.Number), d.Route, d.Plan, d.CallerID.Number
 }
 
 // attempt opens the entry of one contact and returns its index.
 func (r *Record) attempt(extension, contact string, now time.Time) int {
-	r.Attempts = append(r.Attempts, Attempt{Extension: extension, Contact: contact, Started: now.UTC()})
+	r.Attempts = append(r.Attempts, Attempt{Extension: extension, Contact: printable(contact), Started: now.UTC()})
 	return len(r.Attempts) - 1
 }
 
@@ -113,31 +111,19 @@ func (r *Record) cancelledBy(cause sip.Cause, now time.Time) {
 // finishRecord writes the record when everything has been released.
 func (c *Call) finishRecord() {
 	r := &c.record
-	now := time.Now()
-	r.end("switch", 500, sip.CauseTemporary, now)
+	r.end("switch", 500, sip.CauseTemporary, time.Now())
 	if !c.answered.IsZero() {
 		answered := c.answered.UTC()
 		r.Answered, r.Status = &answered, 200
-		r.Duration = r.Ended.Sub(answered).Seconds()
+		r.Duration = max(r.Ended.Sub(answered).Seconds(), 0) // by the monotonic clock: a set clock does not matter
 	}
-	for _, l := range r.legs {
+	for _, l := range c.legs {
 		r.Legs = append(r.Legs, LegEntry{
-			Leg: l.name, Party: l.party, Peer: l.flow.Remote().String(), Transport: l.transport(),
+			Leg: l.name, Party: l.party, Peer: l.peer(), Transport: l.transport(),
 			CallID: printable(l.callID), Media: l.stats,
 		})
 	}
-	c.board.ended(r)
-	c.log.Info("call gone", "from", r.From, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
+	c.log.Info("call ended", "from", r.From, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
 		"seconds", r.Duration)
-}
-
-// printable masks control characters: what a peer wrote must not look like something of ours.
-func printable(s string) string {
-	b := []byte(s)
-	for i, c := range b {
-		if c < 0x20 || c == 0x7f {
-			b[i] = '?'
-		}
-	}
-	return string(b)
+	c.board.ended(r)
 }

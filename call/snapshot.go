@@ -2,10 +2,9 @@ package call
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"tandem/dialplan"
+	"tandem/sip/transport"
 )
 
 // Snapshot is what an operator sees of a call in progress.
@@ -31,43 +30,44 @@ type LegSnapshot struct {
 	Transport string `json:"transport"`
 }
 
-// snapshotBox holds the last snapshot that the call's goroutine published.
+// snapshotBox holds what the call's goroutine last published. Texts are made when somebody looks.
 type snapshotBox struct {
-	mu sync.Mutex
-	s  Snapshot
+	mu   sync.Mutex
+	s    Snapshot
+	up   time.Time
+	legs []legView
+}
+
+type legView struct {
+	name, party string
+	state       legState
+	flow        transport.Flow
 }
 
 var legStates = [...]string{legTrying: "trying", legEarly: "ringing", legUp: "up", legGone: "gone"}
 
-// publish makes the call's state visible to others. It runs after every event, so it only reads.
+// publish makes the call's state visible to others. It runs after every event, so it does not allocate.
 func (c *Call) publish() {
-	s := Snapshot{
-		Call: c.id, State: c.stateName(), Started: c.started, From: c.facts.From, Dialled: c.facts.To,
-		Number: c.decision.Number, Route: c.decision.Route, Plan: c.decision.Plan,
+	b := &c.snapshot
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.s = Snapshot{
+		Call: c.id, State: c.stateName(), Started: c.started, From: c.facts.From, Dialled: c.record.Dialled,
+		Number: c.record.Number, Route: c.decision.Route, Plan: c.decision.Plan,
 	}
-	if !c.answered.IsZero() {
-		answered := c.answered
-		s.Answered = &answered
-	}
-	for _, l := range c.record.legs {
-		if l.state == legGone {
-			continue
+	b.up, b.legs = c.answered, b.legs[:0]
+	for _, l := range c.legs {
+		if l.state != legGone {
+			b.legs = append(b.legs, legView{l.name, l.party, l.state, l.flow})
 		}
-		s.Legs = append(s.Legs, LegSnapshot{
-			Leg: l.name, Party: l.party, State: legStates[l.state],
-			Peer: l.flow.Remote().String(), Transport: l.transport(),
-		})
 	}
-	c.snapshot.mu.Lock()
-	c.snapshot.s = s
-	c.snapshot.mu.Unlock()
 }
 
 func (c *Call) stateName() string {
 	switch {
 	case c.phase == phaseEnding:
 		return "ending"
-	case c.phase == phaseUp:
+	case c.a.state == legUp:
 		return "up"
 	case len(c.ringing) > 0:
 		return "ringing"
@@ -77,66 +77,20 @@ func (c *Call) stateName() string {
 
 // Snapshot is the call as its goroutine last published it.
 func (c *Call) Snapshot() Snapshot {
-	c.snapshot.mu.Lock()
-	defer c.snapshot.mu.Unlock()
-	return c.snapshot.s
-}
-
-// Stats count what the switchboard has done since the start.
-type Stats struct {
-	Started      atomic.Uint64 // INVITEs admitted
-	Answered     atomic.Uint64
-	Refused      atomic.Uint64 // 503 while draining or full, 403 by a class's limit
-	AuthFailures atomic.Uint64
-	Throttled    atomic.Uint64 // requests of sources that failed too often
-	InboxFull    atomic.Uint64
-	Panics       atomic.Uint64
-	ByCause      [128]atomic.Uint64 // calls ended, by Q.850 cause
-}
-
-// Stats gives the counters; they may be read at any time.
-func (s *Switchboard) Stats() *Stats { return &s.stats }
-
-// Dialogs is the number of dialogs that exist, early ones among them.
-func (s *Switchboard) Dialogs() int { return s.legs.count() }
-
-// groupState is what the plan must know of the moment (see dialplan.State). It is bounded by the groups and
-// extensions of the configuration.
-type groupState struct {
-	mu    sync.RWMutex
-	state dialplan.State
-}
-
-// route asks the plan.
-func (s *Switchboard) route(plan *dialplan.Plan, facts dialplan.Facts) dialplan.Decision {
-	s.groups.mu.RLock()
-	defer s.groups.mu.RUnlock()
-	facts.State = s.groups.state
-	return plan.Route(facts)
-}
-
-// turn counts a call of a ring group.
-func (s *Switchboard) turn(group string) {
-	s.groups.mu.Lock()
-	defer s.groups.mu.Unlock()
-	if s.groups.state.Turns == nil {
-		s.groups.state.Turns = map[string]uint64{}
+	b := &c.snapshot
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.s
+	if !b.up.IsZero() {
+		answered := b.up
+		s.Answered = &answered
 	}
-	s.groups.state.Turns[group]++
-}
-
-// ended takes the record of a call that is over.
-func (s *Switchboard) ended(r *Record) {
-	s.stats.ByCause[r.Cause&127].Add(1)
-	s.groups.mu.Lock()
-	if s.groups.state.IdleSince == nil {
-		s.groups.state.IdleSince = map[string]time.Time{}
-	}
-	for _, a := range r.Attempts {
-		if a.Status == 200 {
-			s.groups.state.IdleSince[a.Extension] = r.Ended
+	for _, l := range b.legs {
+		v := LegSnapshot{Leg: l.name, Party: l.party, State: legStates[l.state]}
+		if l.flow.Valid() {
+			v.Peer, v.Transport = l.flow.Remote().String(), l.flow.Proto().String()
 		}
+		s.Legs = append(s.Legs, v)
 	}
-	s.groups.mu.Unlock()
-	s.ledger.Write(*r)
+	return s
 }

@@ -8,58 +8,20 @@ import (
 	"tandem/sip"
 )
 
-// failure is why a branch, or a whole step, ended without a call.
-type failure struct {
-	status      int
-	reason      string
-	cause       sip.Cause
-	timeout     bool // not one reply came: the status is our own
-	unreachable bool // nothing was sent, or the connection failed
-}
-
-// better is the one of two failures that the caller is told: a 6xx speaks for everybody (RFC 3261 §16.7), then a
-// busy phone tells more than an absent one, then what a person decided, then the rest in order.
-func better(a, b *failure) *failure {
-	if a == nil || rank(b) < rank(a) {
-		return b
-	}
-	return a
-}
-
-func rank(f *failure) int {
-	switch {
-	case f == nil:
-		return 9
-	case f.status >= 600:
-		return 0
-	case f.status == 486:
-		return 1
-	case f.unreachable:
-		return 7
-	case f.timeout:
-		return 6
-	case f.status == 408:
-		return 3
-	case f.status >= 500:
-		return 5
-	case f.status == 480:
-		return 4
-	}
-	return 2
-}
-
 // nextStep runs the next step of the plan, or ends the call when there is none.
 func (c *Call) nextStep() {
 	if c.phase == phaseEnding {
 		return
 	}
 	c.stepEnds, c.members, c.current = time.Time{}, nil, nil
+	if c.best != nil {
+		c.last, c.best = c.best, nil
+	}
 	if len(c.steps) == 0 {
 		c.outOfSteps()
 		return
 	}
 	c.current, c.steps = c.steps[0], c.steps[1:]
-	c.best = nil
 	switch s := c.current.(type) {
 	case dialplan.Dial:
 		c.dial(s)
@@ -72,11 +34,11 @@ func (c *Call) nextStep() {
 	case dialplan.Tone:
 		c.local(func() error { return c.a.media.Play(media.Tone(float64(s.Hz), toneLevel, time.Second), true) })
 	case dialplan.Reject:
-		c.refuseCaller(&sip.StatusError{Code: s.Status, Reason: s.Reason, Cause: sip.Cause(s.Cause)})
+		c.refuseCaller("switch", &sip.StatusError{Code: s.Status, Reason: s.Reason, Cause: sip.Cause(s.Cause)})
 	case dialplan.Redirect:
 		c.redirect(s)
 	default:
-		c.refuseCaller(&sip.StatusError{Code: 500, Reason: "Step not available"})
+		c.refuseCaller("switch", &sip.StatusError{Code: 500, Reason: "Step not available"})
 	}
 }
 
@@ -89,28 +51,11 @@ func (c *Call) outOfSteps() {
 	switch {
 	case c.a.state == legUp:
 		c.hangUp("switch", sip.CauseNormal, "")
-	case c.best != nil:
-		c.refuseCaller(c.best.status480())
+	case c.last != nil:
+		c.refuseCaller(c.last.by(), c.last.status480())
 	default:
-		c.refuseCaller(&sip.StatusError{Code: 480, Cause: sip.CauseNormal})
+		c.refuseCaller("switch", &sip.StatusError{Code: 480, Cause: sip.CauseNormal})
 	}
-}
-
-// status480 is what the caller is told of a failure: nothing of our insides, and no status that would make its
-// phone do something to its own registration or credentials.
-func (f *failure) status480() *sip.StatusError {
-	status, cause := f.status, f.cause
-	if cause == 0 {
-		cause = sip.CauseOf(status)
-	}
-	switch {
-	case status == 408 && !f.timeout:
-		status, cause = 480, sip.CauseNoAnswer
-	case status == 401 || status == 407 || status == 430 || status == 408 || status < 400 ||
-		status == 503 || status == 481 || status == 482 || status == 483 || status == 420:
-		status = 480
-	}
-	return &sip.StatusError{Code: status, Cause: cause}
 }
 
 func (c *Call) dial(s dialplan.Dial) {
@@ -129,7 +74,10 @@ func (c *Call) ringFor(timeout time.Duration, extensions []string) {
 		timeout = c.board.cfg.RingTimeout
 	}
 	c.stepEnds = time.Now().Add(min(timeout, c.board.cfg.RingTimeout))
-	if c.ring(extensions) == 0 || len(c.ringing) == 0 {
+	c.starting = true
+	c.ring(extensions)
+	c.starting = false
+	if len(c.ringing) == 0 {
 		c.branchesFailed()
 	}
 }
@@ -162,7 +110,8 @@ func (c *Call) nextMember(s dialplan.Ring) {
 	c.ringFor(each, []string{member})
 }
 
-// branchFailed takes one branch off, and ends the step when it was the last one. A 6xx ends the others too.
+// branchFailed takes one branch off, and ends the step when it was the last one. A 6xx ends the others too
+// (RFC 3261 §16.7).
 func (c *Call) branchFailed(l *Leg, f *failure) {
 	if l.state == legGone {
 		return
@@ -177,15 +126,18 @@ func (c *Call) branchFailed(l *Leg, f *failure) {
 	if f.status >= 600 {
 		c.cancelBranches("")
 	}
-	if len(c.ringing) == 0 {
+	if len(c.ringing) == 0 && !c.starting {
 		c.branchesFailed()
 	}
 }
 
-// dropBranch releases a branch's media. Its dialog is kept in the table while its INVITE runs out.
+// dropBranch releases a branch: its media, and its dialog for all but the answers to its INVITE.
 func (c *Call) dropBranch(l *Leg) {
 	if c.early == l {
 		c.early = nil
+		if c.a.media != nil {
+			_ = c.a.media.Part()
+		}
 	}
 	l.release()
 	if l.party != c.a.party {
@@ -195,7 +147,7 @@ func (c *Call) dropBranch(l *Leg) {
 
 // letGoIfIdle takes the call off an extension's count when none of its legs is left.
 func (c *Call) letGoIfIdle(party string) {
-	for _, l := range c.record.legs {
+	for _, l := range c.legs {
 		if l.party == party && l.state != legGone {
 			return
 		}
@@ -216,16 +168,6 @@ func (c *Call) branchesFailed() {
 	}
 	if h := dialplan.HandlerFor(handlers(c.current), c.best.status, c.best.timeout); h != nil {
 		c.steps = h.Steps
-		best := c.best
-		c.nextStep()
-		if c.best == nil {
-			c.best = best
-		}
-		return
-	}
-	if len(c.steps) == 0 {
-		c.outOfSteps()
-		return
 	}
 	c.nextStep()
 }
@@ -280,7 +222,7 @@ func (c *Call) local(begin func() error) {
 	}
 	body, late, err := c.answerFor(nil)
 	if err != nil {
-		c.refuseCaller(mediaStatus(err))
+		c.refuseCaller("switch", mediaStatus(err))
 		return
 	}
 	c.answerCaller(body, late)
@@ -307,9 +249,9 @@ func (c *Call) play(s dialplan.Play) {
 		c.nextStep()
 		return
 	}
-	body, err := c.a.media.CreateAnswer(nil)
+	body, _, err := c.answerFor(nil)
 	if err != nil {
-		c.refuseCaller(mediaStatus(err))
+		c.refuseCaller("switch", mediaStatus(err))
 		return
 	}
 	c.provisional(183, body)
@@ -331,16 +273,16 @@ func (c *Call) redirect(s dialplan.Redirect) {
 	if _, err := sip.ParseURI(contact); err != nil {
 		contact = "sip:" + sip.EscapeUser(contact) + "@" + c.domain(c.a.flow)
 	}
-	c.refuseCaller(&sip.StatusError{Code: s.Status, Header: "Contact: <" + contact + ">"})
+	c.refuseCaller("switch", &sip.StatusError{Code: s.Status, Header: "Contact: <" + contact + ">"})
 }
 
-// refuseCaller ends the call with a final failure for the caller.
-func (c *Call) refuseCaller(fail *sip.StatusError) {
+// refuseCaller ends the call with a final failure for the caller; one that was answered already gets a BYE.
+func (c *Call) refuseCaller(by string, fail *sip.StatusError) {
 	if c.phase == phaseEnding {
 		return
 	}
 	if c.a.state == legUp {
-		c.hangUp("switch", fail.Cause, fail.Reason)
+		c.hangUp(by, fail.Cause, fail.Reason)
 		return
 	}
 	if fail.Cause == 0 && fail.Code >= 400 {
@@ -349,13 +291,7 @@ func (c *Call) refuseCaller(fail *sip.StatusError) {
 	if fail.Err != nil {
 		c.log.Info("call refused", "status", fail.Code, "err", fail.Err)
 	}
-	c.phase = phaseEnding
-	c.stepEnds = time.Time{}
-	c.record.end("switch", fail.Code, fail.Cause, time.Now())
-	c.cancelBranches("")
-	tx := c.a.invite
-	if err := tx.Respond(c.board.failure(tx.Request(), fail, c.a.tag)); err != nil {
-		c.log.Debug("refusal not sent", "err", err)
-	}
+	c.finish(by, fail.Code, fail.Cause, "")
+	c.answerInvite(fail)
 	c.a.release()
 }

@@ -5,8 +5,6 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"runtime/debug"
-	"sort"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +23,7 @@ type Rooms struct {
 	Authority *digest.Authority
 	Router    Router
 	Ledger    Ledger
-	Proxy     Proxy // takes authenticated requests that are not calls; nil: they get 405
+	Proxy     Proxy // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
 // Proxy forwards a request that is not a call (RFC 3261 §16).
@@ -55,13 +53,14 @@ type Switchboard struct {
 	stats    Stats
 	draining atomic.Bool
 	buffers  sync.Pool       // *[]byte for stateless answers
-	ctx      context.Context // ends when calls must end at once
+	ctx      context.Context // ends when the switch stops: look-ups end with it
 	stop     context.CancelFunc
 	wg       sync.WaitGroup
 
-	mu      sync.Mutex // guards calls and busy
+	mu      sync.Mutex // guards what follows, and Call.held
 	calls   map[string]*Call
-	busy    map[string]int // calls in progress by extension
+	callers map[uint64]map[*Call]struct{} // calls by their caller's connection, by Flow.ID; not for UDP
+	busy    map[string]int                // calls in progress by extension
 	stopped bool
 }
 
@@ -71,7 +70,7 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		cfg: cfg.withDefaults(), log: log, seed: maphash.MakeSeed(),
 		media: rooms.Media, registrar: rooms.Registrar, locator: rooms.Locator, authority: rooms.Authority,
 		router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy,
-		legs: newLegTable(), calls: map[string]*Call{}, busy: map[string]int{},
+		legs: newLegTable(), calls: map[string]*Call{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 2048); return &b }
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -94,18 +93,18 @@ func (s *Switchboard) Drain(on bool) { s.draining.Store(on) }
 func (s *Switchboard) Draining() bool { return s.draining.Load() }
 
 // Run lives as long as the switch. When ctx ends it refuses new calls, hangs up those in progress, and returns
-// when the last one has gone.
+// when the last one has gone: after Config.StopWait at the latest, for a dead phone does not answer a BYE.
 func (s *Switchboard) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.Drain(true)
+	s.stop()
 	s.mu.Lock()
 	s.stopped = true
 	for _, c := range s.calls {
-		c.post(hangupEvent{sip.CauseTemporary, "Switch is stopping", "switch"})
+		c.postOnce(hangupEvent{sip.CauseTemporary, "Switch is stopping", "switch", true})
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
-	s.stop()
 	return nil
 }
 
@@ -127,11 +126,7 @@ func (s *Switchboard) Stateless(f transport.Flow, m *sip.Message) bool {
 		s.options(f, m)
 		return true
 	}
-	if !sip.KnownMethod(m.Method()) {
-		s.answer(f, m, &sip.StatusError{Code: 501, Header: "Allow: " + allow})
-		return true
-	}
-	if fail := s.preliminary(f, m); fail != nil {
+	if fail := s.preliminary(m); fail != nil {
 		s.answer(f, m, fail)
 		return true
 	}
@@ -152,13 +147,7 @@ func (s *Switchboard) register(f transport.Flow, m *sip.Message) {
 // the proxy.
 func (s *Switchboard) Request(tx *transaction.Server, m *sip.Message) {
 	if tag := m.ToTag(); tag != "" {
-		l := s.legs.find(tag, m.CallID())
-		switch {
-		case l == nil:
-			s.refuse(tx, m, &sip.StatusError{Code: 481})
-		case !l.call.post(requestEvent{l, tx, keep(m)}):
-			s.refuse(tx, m, &sip.StatusError{Code: 500, Header: "Retry-After: 2"})
-		}
+		s.requestInside(tag, tx, m)
 		return
 	}
 	user, fail := s.admit(tx.Flow(), m)
@@ -166,13 +155,27 @@ func (s *Switchboard) Request(tx *transaction.Server, m *sip.Message) {
 	case fail != nil:
 		s.refuse(tx, m, fail)
 	case m.Method() == sip.INVITE:
-		if fail := s.startCall(tx, keep(m), user); fail != nil {
+		if fail := s.startCall(tx, m, user); fail != nil {
 			s.refuse(tx, m, fail)
 		}
-	case s.proxy != nil && (m.Method() == sip.MESSAGE || m.Method() == sip.INFO || m.Method() == sip.NOTIFY):
-		s.proxy.Forward(tx, keep(m))
+	case s.proxy != nil && m.Method() == sip.MESSAGE:
+		s.proxy.Forward(tx, m)
 	default:
-		s.refuse(tx, m, &sip.StatusError{Code: 405, Header: "Allow: " + allow})
+		s.refuse(tx, m, &sip.StatusError{Code: 405, Header: "Allow: " + s.allowOutside()})
+	}
+}
+
+func (s *Switchboard) requestInside(tag string, tx *transaction.Server, m *sip.Message) {
+	l := s.legs.find(tag, m.CallID())
+	if l == nil {
+		s.refuse(tx, m, &sip.StatusError{Code: 481})
+		return
+	}
+	switch l.call.post(requestEvent{l, tx, m}) {
+	case gone:
+		s.refuse(tx, m, &sip.StatusError{Code: 481})
+	case full:
+		s.refuse(tx, m, &sip.StatusError{Code: 500, Header: "Retry-After: 2"})
 	}
 }
 
@@ -185,8 +188,12 @@ func (s *Switchboard) Ack(_ transport.Flow, m *sip.Message) {
 
 // Cancel takes a CANCEL for an INVITE; the table has answered it.
 func (s *Switchboard) Cancel(tx *transaction.Server, m *sip.Message) {
-	if l := s.legs.ofInvite(tx); l != nil {
-		l.call.post(cancelEvent{keep(m)})
+	l := s.legs.ofInvite(tx)
+	if tag := tx.Request().ToTag(); tag != "" { // of a re-INVITE
+		l = s.legs.find(tag, m.CallID())
+	}
+	if l != nil {
+		l.call.postOnce(cancelEvent{l, tx, keep(m)})
 	}
 }
 
@@ -196,20 +203,21 @@ func (s *Switchboard) Stray(_ transport.Flow, m *sip.Message) {
 		return
 	}
 	if l := s.legs.find(m.FromTag(), m.CallID()); l != nil && l.role == roleUAC {
-		l.call.post(responseEvent{l.initial, keep(m)})
+		l.call.post(strayEvent{l, keep(m)})
 	}
 }
 
 // Terminated takes INVITE transactions whose failure response was never acknowledged: no call depends on it.
 func (s *Switchboard) Terminated(*transaction.Server, transaction.Failure) {}
 
-// Closed takes the end of a connection.
+// Closed takes the end of a connection. Calls that ring over it hear of it from their transactions, and established
+// ones live on; only a caller who still waits for an answer is told here.
 func (s *Switchboard) Closed(f transport.Flow) {
 	s.registrar.Closed(f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.calls {
-		c.post(closedEvent{f})
+	for c := range s.callers[f.ID()] {
+		c.postOnce(closedEvent{})
 	}
 }
 
@@ -219,123 +227,9 @@ func keep(m *sip.Message) *sip.Message {
 	return &k
 }
 
-// startCall begins a call for an admitted INVITE; the error is its answer.
-func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, user string) *sip.StatusError {
-	settings := s.settings.Load()
-	now := time.Now()
-	id := sip.NewCallID()[:16]
-	c := &Call{
-		board: s, settings: settings, id: id, log: s.log.With("call", id),
-		inbox: make(chan any, inboxSize), pending: map[*outgoing]struct{}{}, held: map[string]bool{},
-		started: now, endsAt: now.Add(s.cfg.MaxDuration),
-	}
-	c.a = &Leg{
-		call: c, name: "a", party: user, role: roleUAS, flow: tx.Flow(), invite: tx,
-		tag: sip.NewTag(), callID: m.CallID(),
-	}
-	c.a.contact = "<" + c.a.flow.Contact("") + ">"
-	c.facts = factsOf(m, user, now)
-	c.record.begin(c, m)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped || s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls {
-		s.stats.Refused.Add(1)
-		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
-	}
-	if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit {
-		s.stats.Refused.Add(1)
-		return &sip.StatusError{Code: 403, Reason: "Too many calls at once", Cause: sip.CauseNoCircuit}
-	}
-	s.busy[user]++
-	c.held[user] = true
-	s.calls[id] = c
-	s.legs.add(c.a)
-	s.stats.Started.Add(1)
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
-		c.run()
-	}()
-	return nil
-}
-
-// hold counts the call against an extension's limit, if one more may be; once for each call.
-func (s *Switchboard) hold(c *Call, extension string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c.held[extension] {
-		return true
-	}
-	if limit := maxCalls(c.settings.Plan, extension); limit > 0 && s.busy[extension] >= limit {
-		return false
-	}
-	s.busy[extension]++
-	c.held[extension] = true
-	return true
-}
-
-// letGo takes the call off an extension's count.
-func (s *Switchboard) letGo(c *Call, extension string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.release(c, extension)
-}
-
-func (s *Switchboard) release(c *Call, extension string) {
-	if !c.held[extension] {
-		return
-	}
-	delete(c.held, extension)
-	if s.busy[extension]--; s.busy[extension] <= 0 {
-		delete(s.busy, extension)
-	}
-}
-
-// forget is the last that happens to a call.
-func (s *Switchboard) forget(c *Call) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.calls, c.id)
-	for extension := range c.held {
-		s.release(c, extension)
-	}
-}
-
-// HangUp ends one call by its id on an operator's word. It is false when there is no such call.
-func (s *Switchboard) HangUp(id string) bool {
-	s.mu.Lock()
-	c := s.calls[id]
-	s.mu.Unlock()
-	return c != nil && c.post(hangupEvent{sip.CauseNormal, "Ended by the operator", "operator"})
-}
-
-// Calls are snapshots of the calls in progress, oldest first.
-func (s *Switchboard) Calls() []Snapshot {
-	s.mu.Lock()
-	all := make([]*Call, 0, len(s.calls))
-	for _, c := range s.calls {
-		all = append(all, c)
-	}
-	s.mu.Unlock()
-	out := make([]Snapshot, 0, len(all))
-	for _, c := range all {
-		out = append(out, c.Snapshot())
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Started.Before(out[j].Started) })
-	return out
-}
-
-// Live is the number of calls in progress.
-func (s *Switchboard) Live() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.calls)
-}
-
 // spawn runs blocking work of a call, such as a look-up, in a goroutine that Run waits for. A panic in it is
-// logged and counted.
-func (s *Switchboard) spawn(work func(context.Context)) {
+// logged and counted, and failed is called.
+func (s *Switchboard) spawn(work func(context.Context), failed func()) {
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
@@ -343,6 +237,7 @@ func (s *Switchboard) spawn(work func(context.Context)) {
 			if p := recover(); p != nil {
 				s.stats.Panics.Add(1)
 				s.log.Error("look-up panicked", "panic", p, "stack", string(debug.Stack()))
+				failed()
 			}
 		}()
 		ctx, cancel := context.WithTimeout(s.ctx, 8*time.Second)
@@ -353,19 +248,3 @@ func (s *Switchboard) spawn(work func(context.Context)) {
 
 // dropLeg takes a leg out of the table of dialogs.
 func (s *Switchboard) dropLeg(l *Leg) { s.legs.remove(l) }
-
-// local tells whether a URI's host is one that we answer for: a domain, the public address, or the address of
-// ours that the peer talks to.
-func (s *Switchboard) local(settings *Settings, f transport.Flow, u sip.URI) bool {
-	host := strings.ToLower(u.Host)
-	for _, d := range settings.Domains {
-		if strings.ToLower(d) == host {
-			return true
-		}
-	}
-	if a, ok := u.Addr(); ok {
-		return a.Unmap() == f.Local().Addr().Unmap() || a.String() == settings.PublicAddress
-	}
-	sentBy, _, _ := strings.Cut(f.SentBy(), ":")
-	return strings.EqualFold(sentBy, host)
-}

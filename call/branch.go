@@ -1,0 +1,203 @@
+package call
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"tandem/registrar"
+	"tandem/sip"
+	"tandem/sip/dialog"
+	"tandem/sip/transport"
+)
+
+// maxUDP is what a request may measure before a path's MTU is asked for (RFC 3261 §18.1.1).
+const maxUDP = 1300
+
+// errPanic is what a look-up that panicked has found.
+var errPanic = errors.New("call: look-up failed")
+
+// ring sends one INVITE to each contact of the extensions.
+func (c *Call) ring(extensions []string) {
+	now := time.Now()
+	for _, ext := range extensions {
+		bindings := c.board.locator.Lookup(ext, now)
+		switch {
+		case len(bindings) == 0:
+			c.noBranch(ext, &failure{status: 480, reason: "Not registered", unreachable: true})
+		case ext != c.a.party && !c.board.hold(c, ext):
+			c.noBranch(ext, &failure{status: 486, reason: "Too many calls at once", ours: true})
+		default:
+			for _, b := range bindings {
+				if len(c.ringing) < c.board.cfg.MaxBranches {
+					c.startBranch(ext, b)
+				}
+			}
+		}
+	}
+}
+
+// noBranch records that an extension could not be rung at all.
+func (c *Call) noBranch(ext string, f *failure) {
+	i := c.record.attempt(ext, "", time.Now())
+	c.record.attemptFailed(i, f, time.Now())
+	c.best = better(c.best, f)
+}
+
+// startBranch begins a leg to one contact: down the flow that it registered over, or, where there is a Path or
+// the request may be too large for UDP, over one that is looked up first.
+func (c *Call) startBranch(ext string, b registrar.Binding) {
+	target, routes := b.RequestURI(), b.Route()
+	l := &Leg{
+		call: c, name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
+		nat: b.NAT, instance: b.Instance, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
+	}
+	l.half = dialog.Begin(c.callerAddress(l.flow), "<sip:"+sip.EscapeUser(ext)+"@"+c.domain(l.flow)+">", target, routes)
+	l.dialog = l.half
+	l.tag, l.callID = l.half.LocalTag, l.half.CallID
+	l.attempt = c.record.attempt(ext, b.Contact, time.Now())
+	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	c.ringing = append(c.ringing, l)
+	c.legs = append(c.legs, l)
+	c.board.legs.add(l)
+	if len(routes) > 0 || !l.flow.Alive() || l.flow.Proto() == transport.UDP && !l.nat && c.estimate(l) > maxUDP {
+		c.reach(l)
+		return
+	}
+	c.invite(l)
+}
+
+// reach looks a flow up in the background; reachedEvent brings it.
+func (c *Call) reach(l *Leg) {
+	next, size := l.half.NextHop(), c.estimate(l)
+	c.board.spawn(func(ctx context.Context) {
+		uri, err := sip.ParseURI(next)
+		var f transport.Flow
+		if err == nil {
+			f, err = c.board.router.Reach(ctx, uri, size)
+		}
+		c.postOnce(reachedEvent{l, f, err})
+	}, func() { c.postOnce(reachedEvent{l, transport.Flow{}, errPanic}) })
+}
+
+func (c *Call) reached(l *Leg, f transport.Flow, err error) {
+	switch {
+	case l.state == legGone:
+	case err == nil && f.Valid():
+		l.flow = f
+		c.invite(l)
+	case l.flow.Alive() && len(l.half.Routes) == 0: // no TCP there: UDP after all (RFC 3261 §18.1.1)
+		c.invite(l)
+	default:
+		c.log.Debug("branch unreachable", "leg", l.name, "err", err)
+		c.branchFailed(l, &failure{status: 480, unreachable: true})
+	}
+}
+
+// estimate is about how long the branch's INVITE will be, in bytes, without its offer's exact text.
+func (c *Call) estimate(l *Leg) int {
+	n := 900 + len(l.half.Target) + len(l.half.Local)
+	for _, r := range l.half.Routes {
+		n += len(r) + 10
+	}
+	return n + len(c.a.invite.Request().Body())
+}
+
+// invite makes the branch's offer and sends the INVITE.
+func (c *Call) invite(l *Leg) {
+	if fail := l.allocate(l.nat); fail != nil {
+		c.branchFailed(l, &failure{status: fail.Code, reason: fail.Reason, ours: true})
+		return
+	}
+	offer, err := l.media.CreateOffer(c.offerLike())
+	if err != nil {
+		c.branchFailed(l, &failure{status: 488, reason: err.Error()})
+		return
+	}
+	l.offer, l.contact = offer, "<"+l.flow.Contact("")+">"
+	c.sendInvite(l)
+}
+
+// inviteLonger sends the INVITE once more, with the session interval that the peer asks for (RFC 4028 §7.3).
+func (c *Call) inviteLonger(l *Leg, interval time.Duration) {
+	l.interval = interval
+	l.dialog = l.half
+	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	c.sendInvite(l)
+}
+
+func (c *Call) sendInvite(l *Leg) {
+	l.initial.seq = l.half.Next()
+	l.dialog.LocalSeq = l.half.LocalSeq
+	w := sip.NewWriter(make([]byte, 0, 1024+len(l.offer)))
+	l.half.Write(w, sip.INVITE, l.initial.seq, l.flow.Via(sip.NewBranch()), c.hopsLeft())
+	w.Add("Contact", l.contact)
+	w.Add("Allow", allow)
+	w.Add("Supported", "timer")
+	if l.interval > 0 {
+		w.SetInt(sip.HeaderSessionExpires, int(l.interval.Seconds()))
+		w.SetInt(sip.HeaderMinSE, int(max(dialog.MinSE, l.minSE()).Seconds()))
+	}
+	w.Add("User-Agent", c.board.cfg.Product)
+	passHeaders(w, c.a.invite.Request())
+	w.Finish("application/sdp", l.offer)
+	raw, err := w.Bytes()
+	if err != nil {
+		c.branchFailed(l, &failure{status: 500, reason: err.Error()})
+		return
+	}
+	c.send(l.initial, raw)
+}
+
+// minSE is the least interval that was asked of us; 0: none (RFC 4028 §7.3: it is kept in what follows).
+func (l *Leg) minSE() time.Duration {
+	if l.interval > l.call.board.cfg.SessionInterval {
+		return l.interval
+	}
+	return 0
+}
+
+// offerLike is the session whose offer a branch's own is made after: the caller's, if it made one.
+func (c *Call) offerLike() Session {
+	if c.a.invite.Request().Body() == "" && !c.a.agreed {
+		return nil
+	}
+	return sessionOf(c.a)
+}
+
+// hopsLeft is the caller's Max-Forwards less one; all where it had none.
+func (c *Call) hopsLeft() int { return hopsAfter(c.a.invite.Request()) }
+
+func hopsAfter(m *sip.Message) int {
+	if n, ok := m.MaxForwards(); ok && n > 0 {
+		return n - 1
+	}
+	return maxHops
+}
+
+// callerAddress is the From of our legs: the caller's number at our domain, with the name of the plan.
+func (c *Call) callerAddress(f transport.Flow) string {
+	id := c.decision.CallerID
+	number := id.Number
+	if number == "" {
+		number = c.a.party
+	}
+	address := fmt.Sprintf("<sip:%s@%s>", sip.EscapeUser(number), c.domain(f))
+	if id.Name != "" {
+		return sip.Quote(id.Name) + " " + address
+	}
+	return address
+}
+
+// domain is the host of addresses that we write: the first domain, or our own address on that flow.
+func (c *Call) domain(f transport.Flow) string {
+	if len(c.settings.Domains) > 0 {
+		return c.settings.Domains[0]
+	}
+	if !f.Valid() {
+		f = c.a.flow
+	}
+	return f.SentBy()
+}

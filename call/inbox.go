@@ -1,0 +1,130 @@
+package call
+
+import (
+	"sync"
+
+	"tandem/media"
+	"tandem/sip"
+	"tandem/sip/transaction"
+	"tandem/sip/transport"
+)
+
+// Events that reach a call.
+type (
+	requestEvent struct { // a request inside a dialog
+		leg *Leg
+		tx  *transaction.Server
+		m   *sip.Message
+	}
+	ackEvent struct {
+		leg *Leg
+		m   *sip.Message
+	}
+	cancelEvent struct { // of the INVITE that made the call, or of a re-INVITE
+		leg *Leg
+		tx  *transaction.Server
+		m   *sip.Message
+	}
+	responseEvent struct {
+		out *outgoing
+		m   *sip.Message
+	}
+	strayEvent struct { // a 2xx to an INVITE whose transaction has ended
+		leg *Leg
+		m   *sip.Message
+	}
+	failedEvent struct { // a request of ours had no answer
+		out *outgoing
+		why transaction.Failure
+	}
+	reachedEvent struct { // a flow was looked up for a branch
+		leg  *Leg
+		flow transport.Flow
+		err  error
+	}
+	mediaEvent struct {
+		leg *Leg
+		ev  media.Event
+	}
+	hangupEvent struct { // an operator, or the switch is stopping
+		cause    sip.Cause
+		text     string
+		by       string
+		stopping bool
+	}
+	closedEvent struct{} // the caller's connection is gone
+)
+
+// inboxSize bounds what may wait for one call: a call with 32 ringing branches gets about two messages of each
+// in one burst. When it is full a request is answered 500 with Retry-After, and what the peer repeats (provisional
+// responses, ACKs, 2xx come again) is dropped as the network would. What comes once is kept: it is bounded by the
+// requests, look-ups and players of the call itself, each of which ends once.
+const inboxSize = 128
+
+// taken says what became of an event.
+type taken uint8
+
+const (
+	waits taken = iota // it is in the inbox
+	full               // it was dropped
+	gone               // the call is over
+)
+
+// inbox is the bounded queue of one call.
+type inbox struct {
+	mu     sync.Mutex
+	events []any
+	closed bool
+	ready  chan struct{} // capacity 1: a signal that waits already is enough
+}
+
+// put queues an event. once: it must not be lost.
+func (b *inbox) put(e any, once bool) taken {
+	b.mu.Lock()
+	switch {
+	case b.closed:
+		b.mu.Unlock()
+		return gone
+	case len(b.events) >= inboxSize && !once:
+		b.mu.Unlock()
+		return full
+	}
+	b.events = append(b.events, e)
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+	return waits
+}
+
+// take swaps all that waits for an empty slice to fill.
+func (b *inbox) take(empty []any) []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	events := b.events
+	b.events = empty[:0]
+	return events
+}
+
+// close lets nothing more in, and gives what was not handled.
+func (b *inbox) close() []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed = true
+	events := b.events
+	b.events = nil
+	return events
+}
+
+// post gives the call an event that its sender repeats, or can be told of.
+func (c *Call) post(e any) taken {
+	t := c.inbox.put(e, false)
+	if t == full {
+		c.board.stats.InboxFull.Add(1)
+	}
+	return t
+}
+
+// postOnce gives the call an event that comes only once. It is false when the call is over.
+func (c *Call) postOnce(e any) bool { return c.inbox.put(e, true) == waits }

@@ -1,0 +1,162 @@
+package call
+
+import (
+	"sort"
+	"time"
+
+	"tandem/dialplan"
+	"tandem/sip"
+	"tandem/sip/transaction"
+)
+
+// startCall begins a call for an admitted INVITE; the error is its answer.
+func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, user string) *sip.StatusError {
+	settings := s.settings.Load()
+	now := time.Now()
+	id := sip.NewCallID()[:16]
+	c := &Call{
+		board: s, settings: settings, id: id, log: s.log.With("call", id), inbox: inbox{ready: make(chan struct{}, 1)},
+		pending: map[*outgoing]struct{}{}, held: map[string]bool{}, started: now, endsAt: now.Add(s.cfg.MaxDuration),
+	}
+	// The tag is our own and not tx.Tag(): with the Call-ID it is what lets a message into the call, so it must be
+	// beyond guessing, which the table's 64 bits for its own answers need not be.
+	c.a = &Leg{
+		call: c, name: "a", party: user, role: roleUAS, flow: tx.Flow(), invite: tx,
+		tag: sip.NewTag(), callID: m.CallID(), instance: s.instanceOf(user, tx.Flow(), now),
+	}
+	c.legs = []*Leg{c.a}
+	c.a.contact = "<" + c.a.flow.Contact("") + ">"
+	c.facts = factsOf(m, user, now)
+	c.record.begin(c)
+	c.publish()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls {
+		s.stats.Refused.Add(1)
+		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
+	}
+	if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit {
+		s.stats.Refused.Add(1)
+		return &sip.StatusError{Code: 403, Reason: "Too many calls at once", Cause: sip.CauseNoCircuit}
+	}
+	s.busy[user]++
+	c.held[user] = true
+	s.enter(c)
+	s.stats.Started.Add(1)
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		c.run()
+	}()
+	return nil
+}
+
+// enter makes a call known. The caller holds the lock.
+func (s *Switchboard) enter(c *Call) {
+	s.calls[c.id] = c
+	s.legs.add(c.a)
+	if f := c.a.flow; f.Proto().Reliable() {
+		if s.callers[f.ID()] == nil {
+			s.callers[f.ID()] = map[*Call]struct{}{}
+		}
+		s.callers[f.ID()][c] = struct{}{}
+	}
+}
+
+// forget is the last that happens to a call.
+func (s *Switchboard) forget(c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.calls, c.id)
+	s.releaseAll(c)
+	id := c.a.invite.Flow().ID()
+	delete(s.callers[id], c)
+	if len(s.callers[id]) == 0 {
+		delete(s.callers, id)
+	}
+}
+
+// hold counts the call against an extension's limit, if one more may be; once for each call.
+func (s *Switchboard) hold(c *Call, extension string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.held[extension] {
+		return true
+	}
+	if limit := maxCalls(c.settings.Plan, extension); limit > 0 && s.busy[extension] >= limit {
+		return false
+	}
+	s.busy[extension]++
+	c.held[extension] = true
+	return true
+}
+
+// letGo takes the call off an extension's count.
+func (s *Switchboard) letGo(c *Call, extension string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(c, extension)
+}
+
+// letGoAll takes a call that is ending off everybody's count: a phone that does not answer its BYE would keep the
+// others waiting.
+func (s *Switchboard) letGoAll(c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.releaseAll(c)
+}
+
+func (s *Switchboard) releaseAll(c *Call) {
+	for extension := range c.held {
+		s.release(c, extension)
+	}
+}
+
+func (s *Switchboard) release(c *Call, extension string) {
+	if !c.held[extension] {
+		return
+	}
+	delete(c.held, extension)
+	if s.busy[extension]--; s.busy[extension] <= 0 {
+		delete(s.busy, extension)
+	}
+}
+
+// maxCalls is the class's limit of calls at once; 0: none.
+func maxCalls(plan *dialplan.Plan, extension string) int {
+	x, _ := plan.Extension(extension)
+	class, _ := plan.Class(x.Class)
+	return class.MaxCalls
+}
+
+// HangUp ends one call by its id on an operator's word. It is false when there is no such call.
+func (s *Switchboard) HangUp(id string) bool {
+	s.mu.Lock()
+	c := s.calls[id]
+	s.mu.Unlock()
+	return c != nil && c.post(hangupEvent{sip.CauseNormal, "Ended by the operator", "operator", false}) == waits
+}
+
+// Calls are snapshots of the calls in progress, oldest first.
+func (s *Switchboard) Calls() []Snapshot {
+	s.mu.Lock()
+	all := make([]*Call, 0, len(s.calls))
+	for _, c := range s.calls {
+		all = append(all, c)
+	}
+	s.mu.Unlock()
+	out := make([]Snapshot, 0, len(all))
+	for _, c := range all {
+		out = append(out, c.Snapshot())
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Started.Before(out[j].Started) })
+	return out
+}
+
+// Live is the number of calls in progress.
+func (s *Switchboard) Live() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
