@@ -1,0 +1,60 @@
+package trunk
+
+import (
+	"errors"
+	"time"
+
+	"tandem/sip/transport"
+)
+
+// RegistrationState is one registration as it is shown.
+type RegistrationState struct {
+	AOR        string    `json:"aor"`
+	State      string    `json:"state"` // trying, registered, refused, failed
+	Why        string    `json:"why,omitempty"`
+	Hop        string    `json:"hop,omitempty"`
+	Expires    time.Time `json:"expires,omitzero"`
+	Associated []string  `json:"associated,omitempty"` // P-Associated-URI
+}
+
+// Snapshot is a trunk as an operator sees it.
+type Snapshot struct {
+	Trunk         string              `json:"trunk"`
+	State         string              `json:"state"` // up, degraded, down, drained
+	Why           string              `json:"why,omitempty"`
+	Registrations []RegistrationState `json:"registrations,omitempty"`
+	Targets       []TargetState       `json:"targets,omitempty"`
+	ChannelsOut   int                 `json:"channels_out"` // in use
+	ChannelsIn    int                 `json:"channels_in"`
+	Channels      int                 `json:"channels"` // the limit over both directions; 0: none
+	Out           Figures             `json:"out"`
+	In            Figures             `json:"in"`
+}
+
+// Figures are the counts of one direction with what is made of them.
+type Figures struct {
+	Counts
+	ASR float64 `json:"asr"` // 0 to 1
+	NER float64 `json:"ner"` // 0 to 1
+	ACD float64 `json:"acd"` // seconds
+	PDD float64 `json:"pdd"` // seconds
+}
+
+func figures(c *Counts) Figures {
+	return Figures{Counts: c.clone(), ASR: c.ASR(), NER: c.NER(), ACD: c.ACD(), PDD: c.PDD()}
+}
+
+// Snapshot is the trunk as it is now.
+func (t *Trunk) Snapshot(now time.Time) Snapshot {
+	cfg := t.cfg.Load()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	state, why := t.state(now)
+	return Snapshot{
+		Trunk: t.name, State: state.String(), Why: why, Registrations: t.regs, Targets: t.targets.Snapshot(),
+		ChannelsOut: t.limits.busy[Out], ChannelsIn: t.limits.busy[In], Channels: cfg.Channels.Both,
+		Out: figures(&t.counts[Out]), In: figures(&t.counts[In]),
+	}
+}
+
+func isNoRoute(err error) bool { return errors.Is(err, transport.ErrNoRoute) }

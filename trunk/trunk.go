@@ -1,0 +1,336 @@
+package trunk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/sip"
+	"tandem/sip/digest"
+	"tandem/sip/transaction"
+	"tandem/sip/transport"
+)
+
+// Network finds hops and flows. Both methods may block until ctx ends.
+type Network interface {
+	Resolve(ctx context.Context, t transport.Target) ([]transport.Hop, error)
+	Connect(ctx context.Context, h transport.Hop, size int) (transport.Flow, error)
+}
+
+// Sender sends requests of ours: transaction.Table.
+type Sender interface {
+	Send(f transport.Flow, raw []byte, sink transaction.Sink) (*transaction.Client, error)
+}
+
+// Rooms are what a trunk works with.
+type Rooms struct {
+	Network Network
+	Sender  Sender
+	Product string // User-Agent
+}
+
+// ErrStranger means that a challenge does not come from the carrier: it is not answered.
+var ErrStranger = errors.New("trunk: challenge of somebody who is not the carrier")
+
+// Trunk is one carrier. Its methods may be called from any goroutine.
+type Trunk struct {
+	name  string
+	line  string // of our contact: 26 characters that only the carrier is told
+	rooms Rooms
+	log   *slog.Logger
+	cfg   atomic.Pointer[Config]
+
+	mu       sync.Mutex // guards what follows, for a few lines at a time
+	limits   limits
+	targets  Targets
+	hops     []transport.Hop // the last good look-up of all proxies
+	accepted []netip.Prefix  // of Accept.Addresses and Accept.Hosts
+	counts   [2]Counts
+	drained  bool
+	regs     []RegistrationState
+	routes   []string // of the registration that stands
+	changed  chan struct{}
+}
+
+func newTrunk(cfg Config, rooms Rooms, log *slog.Logger) *Trunk {
+	t := &Trunk{name: cfg.Name, line: sip.NewTag(), rooms: rooms, log: log.With("trunk", cfg.Name), changed: make(chan struct{})}
+	for d := range t.counts {
+		t.counts[d].Causes, t.counts[d].Refusals = map[uint8]uint64{}, map[string]uint64{}
+	}
+	t.configure(cfg)
+	return t
+}
+
+// configure puts a configuration in force; counts and channels stay.
+func (t *Trunk) configure(cfg Config) {
+	cfg = cfg.WithDefaults()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cfg.Store(&cfg)
+	t.limits.adopt(&cfg)
+	t.targets = newTargets(cfg.Probe)
+	t.accepted, t.hops, t.routes, t.regs = slices.Clone(cfg.Accept.Addresses), nil, nil, nil
+	for _, p := range cfg.Proxies { // what needs no look-up counts from the first moment
+		if a, err := netip.ParseAddr(p.Host); err == nil && cfg.Accept.On && cfg.Accept.nothing() {
+			t.accepted = append(t.accepted, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
+		}
+	}
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+func (a *Accept) nothing() bool { return len(a.Addresses)+len(a.Hosts)+len(a.Names) == 0 }
+
+// Name is the trunk's name in the configuration.
+func (t *Trunk) Name() string { return t.name }
+
+// Config is what is in force now.
+func (t *Trunk) Config() *Config { return t.cfg.Load() }
+
+// Admit takes a channel for one more call, or says why there is none, in words for an operator. must: the call has to
+// pass whatever the limits and the state say.
+func (t *Trunk) Admit(now time.Time, d Direction, must bool) (c *Channel, refusal string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !must {
+		if refusal = t.closed(now, d); refusal != "" {
+			return nil, t.refuse(d, refusal)
+		}
+	}
+	if refusal = t.limits.admit(now, d, must); refusal != "" {
+		return nil, t.refuse(d, refusal)
+	}
+	t.counts[d].Attempts++
+	return &Channel{trunk: t, direction: d, began: now}, ""
+}
+
+func (t *Trunk) closed(now time.Time, d Direction) string {
+	state, why := t.state(now)
+	switch {
+	case state == Drained:
+		return "drained"
+	case state == Down && d == Out:
+		return "down: " + why
+	}
+	return ""
+}
+
+// AdmitDown takes a channel of a trunk that is down: for a call that has no other way left.
+func (t *Trunk) AdmitDown(now time.Time) (c *Channel, refusal string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.drained {
+		return nil, "drained"
+	}
+	if refusal = t.limits.admit(now, Out, false); refusal != "" {
+		return nil, refusal
+	}
+	t.counts[Out].Attempts++
+	return &Channel{trunk: t, direction: Out, began: now}, ""
+}
+
+// IsDown tells whether a refusal of Admit was for the trunk being down.
+func IsDown(refusal string) bool { return strings.HasPrefix(refusal, "down: ") }
+
+func (t *Trunk) refuse(d Direction, why string) string {
+	t.counts[d].Refused++
+	kind, _, _ := strings.Cut(why, ":")
+	t.counts[d].Refusals[kind]++
+	return why
+}
+
+// state is how the trunk stands; the lock is held.
+func (t *Trunk) state(now time.Time) (State, string) {
+	if t.drained {
+		return Drained, "by the operator"
+	}
+	s, why := t.targets.State(now)
+	if s == Up {
+		for _, r := range t.regs {
+			if r.State != Registered.String() {
+				return Degraded, "registration " + r.State + ": " + r.Why
+			}
+		}
+	}
+	return s, why
+}
+
+// State is how the trunk stands, and why where it is not up.
+func (t *Trunk) State(now time.Time) (State, string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state(now)
+}
+
+// Drain keeps new calls off the trunk, or lets them on again; those in progress go on.
+func (t *Trunk) Drain(on bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drained = on
+}
+
+// Hops finds where a call goes: the targets to try in turn, the dead ones last, and the Route that the carrier gave us
+// with the registration. While no name server answers, the last good answer serves.
+func (t *Trunk) Hops(ctx context.Context) (hops []transport.Hop, routes []string, err error) {
+	t.mu.Lock()
+	routes = t.routes
+	t.mu.Unlock()
+	if target, ok := routeTarget(routes); ok {
+		if hops, err = t.rooms.Network.Resolve(ctx, target); err == nil && len(hops) > 0 {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			return t.targets.Order(time.Now(), hops), routes, nil
+		}
+	}
+	hops, err = t.lookUp(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.targets.Order(time.Now(), hops), routes, nil
+}
+
+// routeTarget is where the first route of a registration leads.
+func routeTarget(routes []string) (t transport.Target, ok bool) {
+	if len(routes) == 0 {
+		return t, false
+	}
+	a, err := sip.ParseNameAddr(routes[0])
+	if err != nil {
+		return t, false
+	}
+	u, err := sip.ParseURI(a.URI)
+	if err != nil || u.Scheme == "tel" {
+		return t, false
+	}
+	name, _ := u.Params.Get("transport")
+	return transport.Target{Host: u.Host, Port: u.Port, Proto: ProtoOf(name), Secure: u.Scheme == "sips"}, true
+}
+
+// ProtoOf is the transport of that name, 0 for none.
+func ProtoOf(name string) transport.Proto {
+	for _, p := range []transport.Proto{transport.UDP, transport.TCP, transport.TLS} {
+		if strings.EqualFold(p.String(), name) {
+			return p
+		}
+	}
+	return 0
+}
+
+// lookUp resolves every proxy; what is found is remembered.
+func (t *Trunk) lookUp(ctx context.Context) ([]transport.Hop, error) {
+	cfg := t.cfg.Load()
+	var hops []transport.Hop
+	var errs []error
+	for _, p := range cfg.Proxies {
+		found, err := t.rooms.Network.Resolve(ctx, p)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		hops = append(hops, found...)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(hops) == 0 {
+		if len(t.hops) > 0 {
+			return t.hops, nil
+		}
+		return nil, fmt.Errorf("trunk %s: %w", t.name, errors.Join(errs...))
+	}
+	if t.cfg.Load() == cfg {
+		t.hops = hops
+		t.targets.Learn(hops)
+	}
+	return hops, nil
+}
+
+// Connect finds a flow to a hop for a request of size bytes. A hop that takes no connection is remembered as dead.
+func (t *Trunk) Connect(ctx context.Context, h transport.Hop, size int) (transport.Flow, error) {
+	f, err := t.rooms.Network.Connect(ctx, h, size)
+	if err != nil && !errors.Is(err, transport.ErrNoRoute) && ctx.Err() == nil {
+		t.Failed(time.Now(), h, 0, "no connection")
+	}
+	return f, err
+}
+
+// Failed notes that a call found a hop dead; wait is the Retry-After of its 503, or 0.
+func (t *Trunk) Failed(now time.Time, h transport.Hop, wait time.Duration, why string) {
+	t.mu.Lock()
+	before, _ := t.targets.State(now)
+	t.targets.Failed(now, h, wait, why)
+	after, _ := t.targets.State(now)
+	t.mu.Unlock()
+	t.tellChange(before, after, why)
+}
+
+// FailedWith is Failed for a response, whose Retry-After counts.
+func (t *Trunk) FailedWith(now time.Time, h transport.Hop, m *sip.Message) {
+	t.Failed(now, h, retryAfter(m), itoa(m.Status())+" "+m.Reason())
+}
+
+// Worked notes that a hop has answered.
+func (t *Trunk) Worked(now time.Time, h transport.Hop) {
+	t.mu.Lock()
+	before, _ := t.targets.State(now)
+	t.targets.Worked(h)
+	after, _ := t.targets.State(now)
+	t.mu.Unlock()
+	t.tellChange(before, after, "")
+}
+
+// tellChange logs that the trunk has become better or worse.
+func (t *Trunk) tellChange(before, after State, why string) {
+	switch {
+	case before == after:
+	case after == Down:
+		t.log.Error("trunk is down", "why", why)
+	default:
+		t.log.Info("trunk is "+after.String(), "was", before.String(), "why", why)
+	}
+}
+
+// Answer makes the credentials that a 401 or 407 asks for, when it comes from the carrier itself and for the realm of
+// the configuration. f is the flow that it came on, method, uri and body those of the request that will be sent.
+func (t *Trunk) Answer(s *digest.Session, f transport.Flow, resp *sip.Message, method, uri string, body []byte) (name, value string, err error) {
+	cred := t.cfg.Load().Credential
+	switch {
+	case cred.Username == "":
+		return "", "", digest.ErrChallenge
+	case !t.carrier(f):
+		return "", "", ErrStranger
+	}
+	name, value, err = s.Answer(resp, cred, method, uri, body)
+	if errors.Is(err, digest.ErrRealm) {
+		t.log.Warn("challenge of another realm is not answered", "why", explain(err, resp, cred.Realm))
+	}
+	return name, value, err
+}
+
+// Authorize makes credentials ahead of a challenge, where the carrier has challenged this session before.
+func (t *Trunk) Authorize(s *digest.Session, f transport.Flow, method, uri string, body []byte) (name, value string, ok bool) {
+	if s.Algorithm == 0 || !t.carrier(f) {
+		return "", "", false
+	}
+	name, value, err := s.Authorize(t.cfg.Load().Credential, method, uri, body)
+	return name, value, err == nil
+}
+
+// carrier tells whether a flow leads to a target of the trunk: its address and port, and over TLS its name too.
+func (t *Trunk) carrier(f transport.Flow) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.hops {
+		if f.Valid() && h.Addr.Addr().Unmap() == f.Remote().Addr().Unmap() {
+			return h.Proto != transport.TLS || slices.ContainsFunc(f.Names(), func(n string) bool { return strings.EqualFold(n, h.ServerName) })
+		}
+	}
+	return false
+}
