@@ -149,8 +149,8 @@ func welcome(d *configs.DemoSwitch, n *node.Node) string {
 	for _, number := range d.Numbers {
 		fmt.Fprintf(&b, "  %-12s%s\n", number.Number, number.What)
 	}
-	fmt.Fprintf(&b, "\nNo phone at hand? In another window:\n\n  ./bin/tandem phone --server 127.0.0.1:%d --user 1001 --password %s --call 9196 --play tone:440 --for 5s\n",
-		sipPort(n), d.Phones[0].Password)
+	fmt.Fprintf(&b, "\nNo phone at hand? In another window:\n\n  ./bin/tandem phone --server %s --user 1001 --password %s --call 9196 --play tone:440 --hear 440 --for 5s\n",
+		nearest(n), d.Phones[0].Password)
 	fmt.Fprintf(&b, "\nLook at it with `./bin/tandem status`, `calls` and `registrations`")
 	if a := n.HTTPAddr(); a != nil {
 		fmt.Fprintf(&b, ", or http://%s/metrics", a)
@@ -159,11 +159,15 @@ func welcome(d *configs.DemoSwitch, n *node.Node) string {
 	return b.String()
 }
 
-func sipPort(n *node.Node) uint16 {
+// nearest is where a phone on this machine reaches the first listener, that of UDP.
+func nearest(n *node.Node) string {
 	for _, l := range n.Listeners() {
-		return l.Addr.Port()
+		if !l.Addr.Addr().IsUnspecified() {
+			return l.Addr.String()
+		}
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(l.Addr.Port())))
 	}
-	return 0
+	return ""
 }
 
 // reach writes where a listener is reached: at every address of the machine if it listens on all.
