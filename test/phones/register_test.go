@@ -1,10 +1,10 @@
 package phones
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -64,7 +64,8 @@ func TestWrongPassword(t *testing.T) {
 func TestRegistrationsComeAndGo(t *testing.T) {
 	t.Parallel()
 	o := open(t, "registrar { min_expires = \"1s\" }\n")
-	a, from := o.desk(t, "udp")
+	a, _ := o.desk(t, "udp")
+	caller, user := o.desk(t, "ws")
 	t.Run("again and again", func(t *testing.T) {
 		t.Parallel()
 		b, to := start2(t, o, "tcp")
@@ -86,17 +87,13 @@ func TestRegistrationsComeAndGo(t *testing.T) {
 		must(t, "register", b.Register(within(t), time.Second))
 		must(t, "abandon", b.Abandon())
 		until(t, "expired", func() bool {
-			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-			defer cancel()
-			var refusal *phone.StatusError
-			_, err := a.Call(ctx, to, phone.CallOptions{})
-			return errors.As(err, &refusal) && refusal.Code == 480
+			out, err := o.Run("registrations")
+			must(t, out, err)
+			return !strings.Contains(out, "sip:"+to+"@")
 		})
+		o.refused(t, caller, user, to, 480, 0)
 	})
-	t.Cleanup(func() {
-		o.record(t, from, 4)
-		o.Idle(2 * patience)
-	})
+	t.Cleanup(func() { o.Idle(patience) })
 }
 
 func start2(t *testing.T, o *office, transport string) (*phone.Phone, string) {
