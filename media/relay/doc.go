@@ -2,7 +2,7 @@
 //
 // A Relay has a Pool of ports and a few loops. A Port is the pair of sockets (RTP, RTCP) that one leg speaks to, with the state of the
 // streams through it; exactly one loop owns that state, and everybody else changes it by a command that the loop runs between packets. On
-// Linux a loop is one thread on epoll with raw non-blocking sockets; elsewhere (and with the build tag "portable") a goroutine reads each
+// Linux a loop is one goroutine on an epoll set with raw non-blocking sockets; elsewhere (and with the build tag "portable") a goroutine reads each
 // socket and the loop is a lock. What happens to a packet is the same code in both, in receive.go, and takes no lock, makes no
 // allocation and passes no channel.
 //
