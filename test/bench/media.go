@@ -15,7 +15,7 @@ const (
 	packetGap    = 20 * time.Millisecond  // between two packets of one side
 	tick         = 250 * time.Microsecond // how finely the sending is spread
 	stride       = 7                      // ends that send one after the other lie apart; prime to their number
-	measuredMark = 24                     // offset of the byte that marks packets of the window measured
+	roundMark    = 24                     // offset of the byte that tells the round of a packet
 )
 
 // ends are the sockets of both sides of the calls, A at even places and B beside it. Each is connected to the relay port
@@ -28,7 +28,9 @@ type ends struct {
 	due   []time.Duration // of each place in order, since the beginning of the run
 	at    int
 
-	Sent, Got, Strange int // packets of the window measured
+	number byte // of the round
+
+	Sent, Got, Strange int
 }
 
 func newEnds(calls int) (*ends, error) {
@@ -74,9 +76,10 @@ func (e *ends) connect(i int, relay netip.AddrPort) error {
 	return unix.Connect(e.fds[i], &unix.SockaddrInet4{Addr: relay.Addr().As4(), Port: int(relay.Port())})
 }
 
-// run sends 50 packets a second from each end for d and receives what comes. Only with measured do packets count; those that
-// arrive within a tenth of a second after the end are still counted.
-func (e *ends) run(d time.Duration, measured bool) {
+// run sends 50 packets a second from each end for d and receives what comes. What comes later than a tenth of a second after
+// the end is lost.
+func (e *ends) run(d time.Duration) {
+	e.number++
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	e.at = 0
@@ -89,7 +92,7 @@ func (e *ends) run(d time.Duration, measured bool) {
 			t := unix.NsecToTimespec(int64(pause))
 			_ = unix.Nanosleep(&t, nil)
 		}
-		e.send(next, measured)
+		e.send(next)
 		e.receive()
 	}
 	for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); e.receive() {
@@ -99,7 +102,7 @@ func (e *ends) run(d time.Duration, measured bool) {
 }
 
 // send sends what is due.
-func (e *ends) send(now time.Duration, measured bool) {
+func (e *ends) send(now time.Duration) {
 	var b [packetLength]byte
 	for ; e.due[e.at] <= now; e.at = (e.at + 1) % len(e.due) {
 		e.due[e.at] += packetGap
@@ -109,12 +112,9 @@ func (e *ends) send(now time.Duration, measured bool) {
 		binary.BigEndian.PutUint32(b[4:], uint32(e.seq[i])*160)
 		binary.BigEndian.PutUint32(b[8:], 0x10000+uint32(i))
 		binary.BigEndian.PutUint32(b[12:], uint32(i))
-		b[measuredMark] = 0
-		if measured {
-			b[measuredMark] = 1
-		}
+		b[roundMark] = e.number
 		e.seq[i]++
-		if n, err := unix.Write(e.fds[i], b[:]); err == nil && n == len(b) && measured {
+		if n, err := unix.Write(e.fds[i], b[:]); err == nil && n == len(b) {
 			e.Sent++
 		}
 	}
@@ -129,7 +129,7 @@ func (e *ends) receive() {
 		i := int(ev.Fd)
 		n, err := unix.Read(e.fds[i], b[:])
 		switch {
-		case err != nil || n <= measuredMark || b[measuredMark] == 0:
+		case err != nil || n <= roundMark || b[roundMark] != e.number:
 		case n != packetLength || int(binary.BigEndian.Uint32(b[12:])) != i^1:
 			e.Strange++
 		default:

@@ -222,7 +222,7 @@ func (l *lab) throughEngine(eng *engine) (*ends, error) {
 // round is one round of packets.
 func (e *ends) round(d time.Duration) (units, lost int, err error) {
 	sent, got, strange := e.Sent, e.Got, e.Strange
-	e.run(d, true)
+	e.run(d)
 	if e.Strange > strange {
 		err = fmt.Errorf("%d packets came out at the wrong end", e.Strange-strange)
 	}
