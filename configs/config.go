@@ -8,6 +8,7 @@ import (
 	"tandem/registrar"
 	"tandem/sip/digest"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // DefaultStateDir is where a switch keeps what it must not forget, where the configuration does not say.
@@ -24,6 +25,7 @@ type Config struct {
 	Media       media.Config
 	Registrar   registrar.Config
 	Plan        *dialplan.Plan
+	Trunks      []trunk.Config               // in the order of the files
 	Credentials map[string]digest.Credential // by number of the extension
 	CDR         string                       // absolute path of the file of call records; empty: none is written
 	Log         Log

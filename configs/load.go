@@ -145,6 +145,7 @@ func (l *loader) load() (*Config, Diagnostics) {
 	l.single("cdr", l.cdr)
 	l.single("log", l.log)
 	l.readExtensions()
+	l.trunks()
 	l.plan()
 	l.credentials()
 	if l.diags.HasErrors() {

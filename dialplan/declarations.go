@@ -16,7 +16,6 @@ var (
 	numberingSchema = block.Schema("country international national timezone")
 	scheduleSchema  = block.Schema("timezone open closed")
 	groupSchema     = block.Schema("strategy members timeout each")
-	trunkSchema     = block.Schema("proxy username password channels cps numbers codecs domain", "register", "accept", "probe")
 	emergencySchema = block.Schema("numbers trunks notify")
 )
 
@@ -169,8 +168,6 @@ func (c *compiler) group(b *hcl.Block) {
 }
 
 func (c *compiler) trunk(b *hcl.Block) {
-	r := c.open(b.Body, trunkSchema)
-	c.plan.trunks[b.Labels[0]].Proxy = r.Text("proxy", "")
 	c.fail(b.DefRange, "not available in this version", "Trunks to carriers are not available in this version: it connects phones with each other.")
 }
 

@@ -66,11 +66,8 @@ func HandlerFor(on []Handler, status int, silent bool) *Handler {
 	return nil
 }
 
-// movesOn tells whether the next trunk is tried after a failure of one. Never after what speaks of the called person
-// or number: 404, 486, 600 and 603 mean the same on every trunk.
-func (s Dial) movesOn(o Outcome) bool {
-	return o.Silent || o.Unreachable || o.Status == 408 || o.Status == 480 || o.Status/100 == 5
-}
+// movesOn tells whether a trial tries the next trunk.
+func (s Dial) movesOn(o Outcome) bool { return s.Failover.MovesOn(o.Status, o.Silent, o.Unreachable) }
 
 // isFailure tells whether a word may label an on block.
 func isFailure(word string) bool {

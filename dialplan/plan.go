@@ -54,10 +54,9 @@ type Class struct {
 	place     Place
 }
 
-// Trunk is a carrier as far as names go: this version does not call over it.
+// Trunk is a carrier as far as names go; what it is, the room of the trunks knows.
 type Trunk struct {
 	Name  string
-	Proxy string
 	place Place
 }
 

@@ -31,6 +31,8 @@ type Dial struct {
 	Timeout time.Duration // of ringing
 	On      []Handler
 
+	Failover Failover // between trunks
+
 	extension *expression // whom to call, where that depends on the call
 }
 
@@ -49,6 +51,8 @@ type Ring struct {
 type Play struct {
 	File   string
 	Answer bool
+
+	name string // as it was written: the same in whatever folder the configuration lies
 }
 
 // Echo answers and sends back what it hears, until the caller hangs up.
@@ -182,6 +186,7 @@ func (s Dial) describe(b *strings.Builder) {
 		b.WriteString(t.String())
 	}
 	fmt.Fprintf(b, " for %v", s.Timeout)
+	s.Failover.describe(b)
 	describeHandlers(b, s.On)
 }
 
@@ -205,10 +210,14 @@ func (s Ring) describe(b *strings.Builder) {
 }
 
 func (s Play) describe(b *strings.Builder) {
+	name := s.name
+	if name == "" {
+		name = s.File
+	}
 	if s.Answer {
-		fmt.Fprintf(b, "answer and play %s", s.File)
+		fmt.Fprintf(b, "answer and play %s", name)
 	} else {
-		fmt.Fprintf(b, "play %s before answering", s.File)
+		fmt.Fprintf(b, "play %s before answering", name)
 	}
 }
 

@@ -136,6 +136,7 @@ func (c *compiler) dial(r *block.Reader, b *hcl.Block) Step {
 	for _, ref := range r.Refs("trunks", "trunk") {
 		if lookup(c, ref, c.plan.trunks) != nil {
 			d.Targets = append(d.Targets, Target{Trunk: ref.Name})
+			d.Failover.FirstReply = firstReply
 		}
 	}
 	return d
@@ -193,7 +194,7 @@ func (c *compiler) play(r *block.Reader) Step {
 	if err != nil {
 		c.fail(r.Range("file"), "no such file", "%s.", capital(err.Error()))
 	}
-	p.File = path
+	p.File, p.name = path, name
 	return p
 }
 
@@ -260,17 +261,23 @@ func (c *compiler) on(steps []Step, b *hcl.Block, words []block.Word) {
 	*list = append(*list, h)
 }
 
-// failover checks the block's words. It means something with trunks only.
+// failover reads when the next trunk of the dial before is tried. It means something with trunks only.
 func (c *compiler) failover(steps []Step, b *hcl.Block) {
 	r := c.open(b.Body, failoverSchema)
+	f := Failover{FirstReply: r.Duration("first_reply", firstReply, 100*time.Millisecond, maxRing)}
+	if r.Has("on") {
+		f.On = []string{}
+	}
 	for _, w := range r.Words("on") {
 		if !isFailure(w.Text) {
 			c.fail(w.At, "unknown failure", "%q is no failure.%s", w.Text, block.DidYouMean(w.Text, failures))
+			continue
 		}
+		f.On = append(f.On, w.Text)
 	}
-	r.Duration("first_reply", 4*time.Second, 100*time.Millisecond, maxRing)
 	if len(steps) > 0 {
 		if d, ok := steps[len(steps)-1].(*Dial); ok && len(d.Targets) > 0 && d.Targets[0].Trunk != "" {
+			d.Failover = f
 			return
 		}
 	}

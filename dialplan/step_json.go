@@ -8,11 +8,13 @@ import (
 // MarshalJSON writes {"step": "dial", …}; times are in seconds.
 func (s Dial) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Step    string    `json:"step"`
-		Targets []Target  `json:"targets"`
-		Timeout float64   `json:"timeout"`
-		On      []Handler `json:"on,omitempty"`
-	}{"dial", s.Targets, s.Timeout.Seconds(), s.On})
+		Step       string    `json:"step"`
+		Targets    []Target  `json:"targets"`
+		Timeout    float64   `json:"timeout"`
+		FailoverOn []string  `json:"failover_on,omitempty"`
+		FirstReply float64   `json:"first_reply,omitempty"`
+		On         []Handler `json:"on,omitempty"`
+	}{"dial", s.Targets, s.Timeout.Seconds(), s.Failover.On, s.Failover.FirstReply.Seconds(), s.On})
 }
 
 // MarshalJSON writes {"step": "ring", …}; times are in seconds.
