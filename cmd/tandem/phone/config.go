@@ -91,6 +91,9 @@ func (c Config) check() (settings, error) {
 			s.Domain = s.local.Addr().String()
 		}
 	}
+	if strings.Contains(s.Domain, ":") && !strings.HasPrefix(s.Domain, "[") { // an IPv6reference in a URI (RFC 3261 §25.1)
+		s.Domain = "[" + s.Domain + "]"
+	}
 	for name, value := range map[string]string{"user": s.User, "domain": s.Domain, "display name": s.Display, "password": s.Password} {
 		if strings.ContainsAny(value, "\r\n\x00") {
 			return s, fmt.Errorf("the %s holds a line break", name)
