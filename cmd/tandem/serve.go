@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -143,7 +144,7 @@ func welcome(d *configs.DemoSwitch, n *node.Node) string {
 	}
 	b.WriteString("\nat this machine:\n\n")
 	for _, l := range n.Listeners() {
-		fmt.Fprintf(&b, "  %-5s%s\n", l.Proto, reach(l.Proto.String(), l.Addr.Addr().IsUnspecified(), l.Addr.String(), l.Addr.Port(), d.Hosts))
+		fmt.Fprintf(&b, "  %-5s%s\n", l.Proto, reach(l.Proto.String(), l.Addr, d.Hosts))
 	}
 	b.WriteString("\nand dial:\n\n")
 	for _, number := range d.Numbers {
@@ -162,22 +163,26 @@ func welcome(d *configs.DemoSwitch, n *node.Node) string {
 // nearest is where a phone on this machine reaches the first listener, that of UDP.
 func nearest(n *node.Node) string {
 	for _, l := range n.Listeners() {
-		if !l.Addr.Addr().IsUnspecified() {
-			return l.Addr.String()
+		host := l.Addr.Addr().String()
+		if l.Addr.Addr().IsUnspecified() {
+			host = "127.0.0.1"
+			if l.Addr.Addr().Is6() {
+				host = "::1"
+			}
 		}
-		return net.JoinHostPort("127.0.0.1", strconv.Itoa(int(l.Addr.Port())))
+		return net.JoinHostPort(host, strconv.Itoa(int(l.Addr.Port())))
 	}
 	return ""
 }
 
-// reach writes where a listener is reached: at every address of the machine if it listens on all.
-func reach(proto string, everywhere bool, addr string, port uint16, hosts []string) string {
-	places := []string{addr}
-	if everywhere {
+// reach writes where a listener is reached: at every address of the machine, of its family, if it listens on all.
+func reach(proto string, addr netip.AddrPort, hosts []string) string {
+	places := []string{addr.String()}
+	if addr.Addr().IsUnspecified() {
 		places = nil
 		for _, h := range hosts {
-			if ip := net.ParseIP(h); ip != nil && ip.To4() != nil {
-				places = append(places, net.JoinHostPort(h, strconv.Itoa(int(port))))
+			if ip, err := netip.ParseAddr(h); err == nil && ip.Is4() == addr.Addr().Is4() {
+				places = append(places, netip.AddrPortFrom(ip, addr.Port()).String())
 			}
 		}
 	}
