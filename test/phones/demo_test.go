@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +25,7 @@ func TestDemo(t *testing.T) {
 	for name, at := range map[string]struct{ host, reached string }{
 		"all addresses": {"0.0.0.0", "127.0.0.1"},
 		"one address":   {binary.Host(), ""},
+		"IPv6":          {"::", "::1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -54,13 +57,9 @@ type demo struct {
 func startDemo(t *testing.T, host string) *demo {
 	t.Helper()
 	d := &demo{ports: map[string]int{}}
-	probe := host
-	if probe == "0.0.0.0" {
-		probe = "127.0.0.1"
-	}
 	args := []string{"demo", "--host", host, "--http", "off", "--state", t.TempDir()}
 	for _, transport := range []string{"sip", "tls", "ws", "wss"} {
-		d.ports[transport] = freePort(t, probe)
+		d.ports[transport] = freePort(t, host)
 		args = append(args, "--"+transport, fmt.Sprint(d.ports[transport]))
 	}
 	d.ports["udp"], d.ports["tcp"] = d.ports["sip"], d.ports["sip"]
@@ -107,7 +106,7 @@ func (d *demo) talk(t *testing.T, host string) {
 	var configs []phone.Config
 	for i, m := range regexp.MustCompile(`(?m)^\s+extension (\d+)\s+password (\S+)`).FindAllStringSubmatch(d.printed, -1) {
 		transport := []string{"udp", "wss"}[i%2]
-		place := fmt.Sprintf("%s:%d", host, d.ports[transport])
+		place := net.JoinHostPort(host, strconv.Itoa(d.ports[transport]))
 		if !strings.Contains(d.printed, place) {
 			t.Errorf("%s is not among the places in\n%s", place, d.printed)
 		}

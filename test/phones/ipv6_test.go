@@ -33,11 +33,10 @@ listen "tcp6" {
 				}
 			})
 		}
-		t.Run("by the address as the domain", func(t *testing.T) {
+		t.Run("by the address of the server alone", func(t *testing.T) {
 			t.Parallel()
 			six := o.config(o.extension(t), "udp")
 			six.Server = fmt.Sprintf("[::1]:%d", port)
-			six.Domain = "[::1]"
 			a := register(t, six)
 			call, err := a.Call(within(t), "9196", phone.CallOptions{Play: "tone:440"})
 			must(t, "call", err)
