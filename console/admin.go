@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tandem/call"
+	"tandem/dialplan"
 )
 
 // Status is the state of the switch in one look.
@@ -53,6 +54,13 @@ type Change struct {
 	Changes []string `json:"changes"` // what differs, a line each; empty: nothing
 }
 
+// Difference is what a reload would change.
+type Difference struct {
+	Plan      string             `json:"plan"`      // version that would be in force
+	Changes   []string           `json:"changes"`   // in the configuration, a line each
+	Behaviour dialplan.Behaviour `json:"behaviour"` // in how calls go
+}
+
 // Switch is what the console asks of the node. Its methods may be called from any goroutine.
 type Switch interface {
 	Status() Status
@@ -62,6 +70,8 @@ type Switch interface {
 	// Reload reads the configuration anew; on an error nothing has changed. The error's text is for people. A test of
 	// the configuration that fails is an error, unless force is set.
 	Reload(force bool) (Change, error)
+	// Diff says what Reload would change, and changes nothing.
+	Diff() (Difference, error)
 	Drain(on bool)
 	// Ready is nil when calls are taken.
 	Ready() error
@@ -97,6 +107,14 @@ func admin(s Switch) http.Handler {
 			return
 		}
 		reply(w, change)
+	})
+	mux.HandleFunc("GET /v1/diff", func(w http.ResponseWriter, _ *http.Request) {
+		d, err := s.Diff()
+		if err != nil {
+			refuse(w, http.StatusUnprocessableEntity, err)
+			return
+		}
+		reply(w, d)
 	})
 	mux.HandleFunc("POST /v1/drain", func(w http.ResponseWriter, r *http.Request) {
 		s.Drain(r.FormValue("off") == "")

@@ -59,6 +59,11 @@ func (c *Client) Reload(force bool) (ch Change, err error) {
 	return ch, c.ask(http.MethodPost, path, &ch)
 }
 
+// Diff asks what a reload would change.
+func (c *Client) Diff() (d Difference, err error) {
+	return d, c.ask(http.MethodGet, "/v1/diff", &d)
+}
+
 // Drain refuses new calls, or takes them again.
 func (c *Client) Drain(on bool) (s Status, err error) {
 	path := "/v1/drain"

@@ -100,11 +100,11 @@ func TestRoute(t *testing.T) {
 		steps              string
 		status             int
 	}{
-		{"a colleague", "1001", "1002", monday, "internal", "dial extension 1002 for 20s; on busy 486 {answer and play /sounds/busy.wav}; on unreachable {dial extension 1002 for 1m0s; on no_answer {answer and play /sounds/nobody.wav}}", 0},
+		{"a colleague", "1001", "1002", monday, "internal", "dial extension 1002 for 20s; on busy 486 {answer and play busy.wav}; on unreachable {dial extension 1002 for 1m0s; on no_answer {answer and play nobody.wav}}", 0},
 		{"the more specific wins", "1001", "1000", monday, "desk", "ring group sales (all: 1002) for 25s", 0},
-		{"no such colleague goes where unreachable goes", "1001", "1999", monday, "internal", "dial extension 1002 for 1m0s; on no_answer {answer and play /sounds/nobody.wav}", 0},
+		{"no such colleague goes where unreachable goes", "1001", "1999", monday, "internal", "dial extension 1002 for 1m0s; on no_answer {answer and play nobody.wav}", 0},
 		{"open", "1001", "+442079460000", monday, "line-open", "ring group sales (all: 1002) for 25s", 0},
-		{"closed", "1001", "020 7946 0000", "2026-11-23T18:00:00Z", "line-closed", "play /sounds/closed.wav before answering, then reject 480 Closed", 0},
+		{"closed", "1001", "020 7946 0000", "2026-11-23T18:00:00Z", "line-closed", "play closed.wav before answering, then reject 480 Closed", 0},
 		{"a colleague's public number", "1002", "02079460018", monday, "did", "dial extension 1001 for 1m0s", 0},
 		{"a guest's home country", "1003", "02079460000", monday, "line-open", "ring group sales (all: 1001, 1002) for 25s", 0},
 		{"only for the boss", "1001", "*9", monday, "boss", "redirect 302 to sip:1001@example.com", 0},

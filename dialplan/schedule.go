@@ -23,10 +23,30 @@ type period struct {
 	weekdays uint8 // bit 0: Sunday; 0: by dates
 	dates    dates
 	from, to int // minutes since midnight, to excluded
+	text     string
 }
+
+// String is the period as it was written.
+func (p period) String() string { return p.text }
 
 // dates is a span of days, both included. Year 0 means every year.
 type dates struct{ first, last day }
+
+// String is the span as it is written.
+func (d dates) String() string {
+	if d.first == d.last {
+		return d.first.String()
+	}
+	return d.first.String() + ".." + d.last.String()
+}
+
+// String is 2026-12-25, or 12-25 for every year.
+func (d day) String() string {
+	if d.year == 0 {
+		return fmt.Sprintf("%02d-%02d", d.month, d.day)
+	}
+	return fmt.Sprintf("%04d-%02d-%02d", d.year, d.month, d.day)
+}
 
 type day struct {
 	year  int
@@ -104,7 +124,7 @@ func parsePeriod(text string) (period, error) {
 	if !ok {
 		return period{}, fmt.Errorf("%q: write days and hours, as in \"mon-fri 09:00-17:30\"", text)
 	}
-	var p period
+	p := period{text: strings.Join(strings.Fields(text), " ")}
 	var err error
 	if p.from, p.to, err = parseHours(strings.TrimSpace(hours)); err != nil {
 		return period{}, err

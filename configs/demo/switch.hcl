@@ -2,10 +2,10 @@
 # freshly at each start, and passwords may stand in it.
 
 node "demo" {
-  domains        = demo.domains             # what phones register to: this machine's addresses
-  public_address = "auto"                   # the address of the interface that a phone is reached over
+  domains        = demo.domains # what phones register to: this machine's addresses
+  public_address = "auto"       # the address of the interface that a phone is reached over
   state_dir      = demo.state_dir
-  http           = demo.http                # metrics and health
+  http           = demo.http # metrics and health
 }
 
 listen "udp" {
@@ -19,13 +19,13 @@ listen "tcp" {
 listen "tls" {
   transport   = "tls"
   address     = demo.tls
-  certificate = "demo.crt"                  # self-signed
+  certificate = "demo.crt" # self-signed
   key         = "demo.key"
 }
 listen "ws" {
   transport = "ws"
   address   = demo.ws
-  origins   = ["*"]                         # any web page: fine for a demo, not for an office
+  origins   = ["*"] # any web page: fine for a demo, not for an office
 }
 listen "wss" {
   transport   = "wss"
@@ -37,7 +37,7 @@ listen "wss" {
 
 media {
   ports          = "20000-29999"
-  private_peers  = true                     # phones are on this machine or in its network
+  private_peers  = true # phones are on this machine or in its network
   loopback_peers = true
 }
 

@@ -3,10 +3,12 @@ package node
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"tandem/call"
 	"tandem/configs"
 	"tandem/console"
+	"tandem/dialplan"
 	"tandem/media"
 )
 
@@ -70,6 +72,22 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 	change := console.Change{Plan: cfg.Plan.Version(), Changes: configs.Diff(old, cfg)}
 	n.log.Info("configuration reloaded", "plan", change.Plan, "changes", len(change.Changes))
 	return change, nil
+}
+
+// Diff says what Reload would change. Nothing is changed by it, and calls go on meanwhile.
+func (n *Node) Diff() (console.Difference, error) {
+	if n.opts.Load == nil {
+		return console.Difference{}, errors.New("this switch has no configuration folder to compare with: start it with `tandem serve --config DIR`")
+	}
+	old := n.config.Load()
+	cfg, err := n.opts.Load()
+	if err != nil {
+		return console.Difference{}, err
+	}
+	return console.Difference{
+		Plan: cfg.Plan.Version(), Changes: configs.Diff(old, cfg),
+		Behaviour: dialplan.Compare(old.Plan, cfg.Plan, time.Now()),
+	}, nil
 }
 
 // restartNeeded names what a reload cannot change.

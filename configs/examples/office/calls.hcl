@@ -1,7 +1,7 @@
 # What a number means. The more specific pattern wins; files and their order do not matter.
 
 numbering {
-  country  = "GB"                           # 020 7946 0018 is +442079460018, 00… is abroad
+  country  = "GB" # 020 7946 0018 is +442079460018, 00… is abroad
   timezone = "Europe/London"
 }
 
@@ -25,17 +25,17 @@ route "colleague" {
     }
     reject { status = 486 }
   }
-  on "unreachable" "no_answer" {            # nobody there: somebody else may know
+  on "unreachable" "no_answer" { # nobody there: somebody else may know
     ring { group = ring_group.everybody }
   }
 }
 
-route "own-number" {                        # the public numbers of our own phones, without a way round outside
+route "own-number" { # the public numbers of our own phones, without a way round outside
   to = "+4420794600[12]x"
   dial { extension = call.to }
 }
 
-route "lobby" {                             # the phone in the lobby reaches the reception and nobody else
+route "lobby" { # the phone in the lobby reaches the reception and nobody else
   from = [class.lobby]
   to   = "1001"
   dial { extension = extension["1001"] }
@@ -49,7 +49,7 @@ route "sales-open" {
     ring { group = ring_group.everybody }
   }
 }
-route "sales-closed" {                      # the same number without a condition: the else
+route "sales-closed" { # the same number without a condition: the else
   to = "600"
   play { file = "sounds/closed.wav" }
 }
@@ -63,7 +63,7 @@ route "milliwatt" {
   tone { hz = 1004 }
 }
 
-route "outside" {                           # there is no carrier here: say so at once
+route "outside" { # there is no carrier here: say so at once
   from = [class.staff]
   to   = "+..."
   reject {

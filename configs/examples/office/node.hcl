@@ -31,7 +31,7 @@ listen "phones-tcp" {
 media {
   ports         = "20000-39999"
   silence       = "60s"
-  private_peers = true                                  # the phones have private addresses, and so have we
+  private_peers = true # the phones have private addresses, and so have we
   codecs        = ["PCMA", "PCMU", "G722", "telephone-event"]
 }
 
@@ -39,7 +39,7 @@ registrar {
   min_expires     = "60s"
   default_expires = "10m"
   max_expires     = "1h"
-  max_contacts    = 5                                   # a desk phone, a mobile and a browser, and some in reserve
+  max_contacts    = 5 # a desk phone, a mobile and a browser, and some in reserve
 }
 
 log {

@@ -7,7 +7,7 @@ class "staff" {
   max_calls = 3
   countries = ["GB"]
 }
-class "lobby" {                             # a phone that strangers can reach
+class "lobby" { # a phone that strangers can reach
   max_calls = 1
 }
 
