@@ -42,6 +42,7 @@ type conn struct {
 	web   *webSocket   // WS and WSS
 	frame sip.Framer   // TCP and TLS
 	pulse pulse        // of the reader
+	held  pause        // of the reader
 	kind  atomic.Int32 // WebSocket opcode that the peer used last
 
 	gone atomic.Bool // closed or about to be
@@ -269,7 +270,7 @@ func (c *conn) cutStream(in *inbox, buf []byte) (n int, ok bool) {
 		}
 	case sip.FrameMessage:
 		c.pulse.message()
-		in.take(c.flow, buf[:n])
+		return n, c.hear(in, buf[:n])
 	}
 	return n, true
 }

@@ -21,19 +21,22 @@ type inbox struct {
 // admitted measures a source against the strangers' budget, before anything that it sent is read.
 func (in *inbox) admitted(source netip.Addr) bool {
 	p := in.layer.now.Load()
-	if p.budget == nil || p.config.Known != nil && p.config.Known(source) || p.budget.admit(source, time.Now()) {
-		return true
+	return p.budget == nil || p.config.Known != nil && p.config.Known(source) || p.budget.admit(source, time.Now())
+}
+
+// datagram handles one that is not lost to the budget. Whoever meant it sends it again.
+func (in *inbox) datagram(f Flow, raw []byte) {
+	if in.admitted(f.remote.Addr()) {
+		in.take(f, raw)
+		return
 	}
+	in.count.received(len(raw))
 	in.count.drop(DropBudget)
-	return false
 }
 
 // take handles the text of one message; raw is valid during the call.
 func (in *inbox) take(f Flow, raw []byte) {
 	in.count.received(len(raw))
-	if !in.admitted(f.remote.Addr()) {
-		return
-	}
 	if in.msg.Parse(string(raw)) != nil {
 		in.count.drop(DropGarbage)
 		return

@@ -100,6 +100,7 @@ func (u *udpListener) datagram(in *inbox, f Flow, p []byte) {
 	case isSTUN(p):
 		u.count.keepalives.Add(1)
 		if !in.admitted(f.remote.Addr()) {
+			in.count.drop(DropBudget)
 			return
 		}
 		var room [64]byte
@@ -110,7 +111,7 @@ func (u *udpListener) datagram(in *inbox, f Flow, p []byte) {
 		// Not answered: over UDP the source may be forged. It has kept the NAT open already.
 		u.count.keepalives.Add(1)
 	default:
-		in.take(f, p)
+		in.datagram(f, p)
 	}
 }
 

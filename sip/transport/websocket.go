@@ -156,7 +156,7 @@ func (c *conn) cutWeb(in *inbox, buf []byte) (n int, ok bool) {
 			}
 			break
 		}
-		in.take(c.flow, f.payload)
+		return n, c.hear(in, f.payload)
 	case opPing:
 		c.count.keepalives.Add(1)
 		_ = c.control(opPong, f.payload)
