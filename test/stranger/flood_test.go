@@ -1,0 +1,279 @@
+package stranger
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tandem/sip/siptest/siptorture"
+	"tandem/test/binary"
+)
+
+// seeds of mutations.
+func seeds() (all [][]byte) {
+	for _, m := range siptorture.Messages() {
+		all = append(all, []byte(m.Raw))
+	}
+	return all
+}
+
+// mutant changes a few bytes of a message, cuts it, or doubles a piece of it.
+func mutant(r *rand.Rand, from [][]byte) []byte {
+	b := append([]byte(nil), from[r.IntN(len(from))]...)
+	for range 1 + r.IntN(4) {
+		switch i := r.IntN(len(b)); r.IntN(4) {
+		case 0:
+			b[i] = byte(r.Uint32())
+		case 1:
+			b = b[:i+1]
+		case 2:
+			b = append(b[:i:i], append([]byte(nil), b[i/2:]...)...)
+		case 3:
+			b[i] = ";,<>\"\\\r\n: =@%\x00"[r.IntN(14)]
+		}
+	}
+	return b[:min(len(b), 8000)]
+}
+
+// flood sends garbage from all sockets together at a rate, until ctx ends; it gives the number of packets.
+func flood(ctx context.Context, from []*net.UDPConn, to *net.UDPAddr, rate int, seed uint64) (sent int) {
+	r := rand.New(rand.NewPCG(seed, seed))
+	messages := seeds()
+	garbage := make([]byte, 1200)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for range rate / 200 {
+			packet := mutant(r, messages)
+			if sent%3 == 0 {
+				for i := range garbage {
+					garbage[i] = byte(r.Uint32())
+				}
+				packet = garbage[:1+r.IntN(len(garbage))]
+			}
+			_, _ = from[sent%len(from)].WriteToUDP(packet, to)
+			sent++
+		}
+		select {
+		case <-ctx.Done():
+			return sent
+		case <-tick.C:
+		}
+	}
+}
+
+// undisturbed runs trouble while a call goes on, one side of it over TCP, and asks for no loss of media to speak of,
+// an answer to every ping of a phone that stands by, bounded memory, and all file descriptors back.
+func undisturbed(t *testing.T, trouble func(o *office)) {
+	t.Helper()
+	o := open(t)
+	alice, bob, other := o.phone("1001"), o.over("TCP", "1002"), o.phone("1003")
+	c := connect(t, alice, bob)
+	before := o.Process()
+	done := make(chan struct{})
+	var worst atomic.Int64
+	var missed atomic.Int32
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		quit := other.Ended()
+		for {
+			start := time.Now()
+			if _, ok := other.Try(other.New("OPTIONS", "1003"), 2*time.Second); !ok {
+				select {
+				case <-quit:
+					return
+				default:
+					missed.Add(1)
+				}
+			}
+			worst.Store(max(worst.Load(), int64(time.Since(start))))
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	peak := watchMemory(o, done)
+	trouble(o)
+	c.goesOn()
+	other.Close()
+	<-done
+	got, lost := c.pure()
+	t.Logf("media: %d packets, %d lost; slowest ping %v; memory %d MB before, %d MB at its peak; %d descriptors before",
+		got, lost, time.Duration(worst.Load()), before.RSS>>20, peak.Load()>>20, before.FDs)
+	if lost*1000 > got {
+		t.Errorf("%d of %d media packets were lost", lost, got)
+	}
+	if missed.Load() != 0 {
+		t.Errorf("%d pings were not answered within 2 s", missed.Load())
+	}
+	if grown := peak.Load() - before.RSS; grown > 64<<20 {
+		t.Errorf("memory grew by %d MB", grown>>20)
+	}
+	c.end()
+	o.Idle(5 * time.Second)
+	o.Eventually(30*time.Second, "back to the descriptors it had", func() bool { return o.Process().FDs <= before.FDs })
+}
+
+// watchMemory keeps the highest resident size until done.
+func watchMemory(o *office, done <-chan struct{}) *atomic.Int64 {
+	peak := &atomic.Int64{}
+	go func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+				peak.Store(max(peak.Load(), o.Process().RSS))
+			}
+		}
+	}()
+	return peak
+}
+
+func garbage(t *testing.T, addresses, rate int) {
+	undisturbed(t, func(o *office) {
+		var sockets []*net.UDPConn
+		for range addresses {
+			host := binary.Host()
+			c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			sockets = append(sockets, c)
+		}
+		length := 5 * time.Second
+		if testing.Short() {
+			length = time.Second
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), length)
+		defer cancel()
+		start := time.Now()
+		cpu := o.Process().CPU
+		n := flood(ctx, sockets, net.UDPAddrFromAddrPort(addrPort(o.Addr(5060))), rate, 1)
+		took := time.Since(start)
+		t.Logf("%d packets in %v (%.0f/s), %.1f µs of the switch's CPU each", n, took.Round(time.Millisecond),
+			float64(n)/took.Seconds(), (o.Process().CPU-cpu).Seconds()*1e6/float64(n))
+	})
+}
+
+func TestGarbageFromOneAddress(t *testing.T)    { garbage(t, 1, 20000) }
+func TestGarbageFromManyAddresses(t *testing.T) { garbage(t, 200, 20000) }
+
+// Peers that are slow in every way that a stream allows, from several addresses each up to what one may hold.
+func TestSlowPeers(t *testing.T) {
+	undisturbed(t, func(o *office) {
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		defer cancel()
+		open := func(kind, port int) {
+			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(binary.Host())}}
+			c, err := d.Dial("tcp", o.Addr(port))
+			if err != nil {
+				t.Errorf("dial: %v", err)
+				return
+			}
+			wg.Go(func() {
+				drag(ctx, kind, c)
+				if ctx.Err() != nil {
+					t.Errorf("a slow peer of kind %d on port %d was not closed", kind, port)
+				}
+			})
+		}
+		for n := range 300 {
+			port := []int{5060, 5061, 5066, 7443}[n%4]
+			open(n/4%4, port)
+		}
+		// New phones still get in over every stream, while all that goes on.
+		for _, proto := range []string{"TCP", "TLS", "WS", "WSS"} {
+			p := o.over(proto, "1004")
+			ping(t, p)
+			p.Close()
+		}
+		finished := make(chan struct{})
+		go func() { wg.Wait(); close(finished) }()
+		select {
+		case <-finished:
+		case <-ctx.Done():
+			t.Errorf("slow peers were still connected after 25 s")
+			wg.Wait()
+		}
+	})
+}
+
+// drag is one slow peer, until the switch closes it: 0 sends a byte a second, 1 sends requests and never reads, 2 sends
+// nothing, 3 sends half of a TLS handshake or of an upgrade.
+func drag(ctx context.Context, kind int, c net.Conn) {
+	defer func() { _ = c.Close() }()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	gone := make(chan struct{})
+	if kind != 1 {
+		go func() { _, _ = io.Copy(io.Discard, c); close(gone) }()
+	}
+	switch kind {
+	case 0:
+		text := "OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bKx\r\n"
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for i := range len(text) {
+			if _, err := c.Write([]byte{text[i]}); err != nil {
+				return
+			}
+			select {
+			case <-gone:
+				return
+			case <-tick.C:
+			}
+		}
+	case 1:
+		_ = c.(*net.TCPConn).SetReadBuffer(4096)
+		for i := 0; ; i++ {
+			_, err := fmt.Fprintf(c, "OPTIONS sip:1001@h SIP/2.0\r\nVia: SIP/2.0/TCP h;branch=z9hG4bK%d\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:a@h>\r\nCall-ID: %d\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n", i, i)
+			if err != nil {
+				return
+			}
+		}
+	case 3:
+		if c.RemoteAddr().(*net.TCPAddr).Port == 5066 {
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n")
+			break
+		}
+		half := &firstWrite{Conn: c}
+		_ = tls.Client(half, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx) // the ClientHello is cut short
+	}
+	<-gone
+}
+
+// firstWrite lets half of the first write out, and nothing after.
+type firstWrite struct {
+	net.Conn
+	wrote bool
+}
+
+func (f *firstWrite) Write(p []byte) (int, error) {
+	if !f.wrote {
+		f.wrote = true
+		if _, err := f.Conn.Write(p[:len(p)/2]); err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	return 0, os.ErrClosed
+}
+
+func (f *firstWrite) Read([]byte) (int, error) { return 0, os.ErrClosed }

@@ -1,0 +1,332 @@
+package wire
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+// Line is one socket that SIP is spoken over. It keeps all that comes in until somebody asks for it. One goroutine
+// at a time may wait on it.
+type Line struct {
+	T     testing.TB
+	Proto string         // as it stands in a Via
+	Local netip.AddrPort // ours
+	Peer  netip.AddrPort // the switch's
+	Pong  bool           // answer OPTIONS with 200 and say nothing of it; set before the first packet
+
+	conn  net.Conn
+	write func(string) error
+	once  sync.Once
+	fresh chan struct{} // 1: somebody waits, or will look before it waits
+	ended chan struct{}
+
+	mu      sync.Mutex
+	heard   []Message // not yet asked for
+	Packets int       // all that came in, garbage and retransmissions among it; read it by Count
+	bytes   int
+	replies map[string]string // to requests, by branch and method: UDP asks again
+	dead    bool              // hears nothing and says nothing
+}
+
+// UDP binds a port of host (0: any) to talk to peer.
+func UDP(t testing.TB, host string, port int, peer string) *Line {
+	t.Helper()
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.MustParseAddrPort(peer)
+	l := newLine(t, "UDP", c, to)
+	l.write = func(s string) error { _, err := c.WriteToUDPAddrPort([]byte(s), to); return err }
+	go l.readDatagrams(c)
+	return l
+}
+
+// TCP connects from host.
+func TCP(t testing.TB, host, peer string) *Line {
+	t.Helper()
+	c := dial(t, host, peer)
+	l := newLine(t, "TCP", c, netip.MustParseAddrPort(peer))
+	l.stream(c)
+	return l
+}
+
+// TLS connects from host; the certificate is not looked at.
+func TLS(t testing.TB, host, peer string) *Line {
+	t.Helper()
+	c := shake(t, dial(t, host, peer))
+	l := newLine(t, "TLS", c, netip.MustParseAddrPort(peer))
+	l.stream(c)
+	return l
+}
+
+// WS connects from host over ws, or over wss where secure.
+func WS(t testing.TB, host, peer string, secure bool) *Line {
+	t.Helper()
+	c, proto := dial(t, host, peer), "WS"
+	if secure {
+		c, proto = shake(t, c), "WSS"
+	}
+	d := ws.Dialer{Protocols: []string{"sip"}, NetDial: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+	early, _, _, err := d.Dial(context.Background(), "ws://"+peer+"/")
+	if err != nil || early == nil {
+		t.Fatalf("WebSocket: %v", err)
+	}
+	l := newLine(t, proto, c, netip.MustParseAddrPort(peer))
+	l.write = func(s string) error { return wsutil.WriteClientMessage(c, ws.OpText, []byte(s)) }
+	go func() {
+		defer close(l.ended)
+		for {
+			raw, _, err := wsutil.ReadServerData(c)
+			if err != nil {
+				return
+			}
+			l.take(string(raw), l.Peer)
+		}
+	}()
+	return l
+}
+
+func dial(t testing.TB, host, peer string) net.Conn {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}, Timeout: 5 * time.Second}
+	c, err := d.Dial("tcp", peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func shake(t testing.TB, c net.Conn) net.Conn {
+	t.Helper()
+	s := tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // a certificate of the test's own
+	if err := s.Handshake(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newLine(t testing.TB, proto string, c net.Conn, peer netip.AddrPort) *Line {
+	l := &Line{
+		T: t, Proto: proto, conn: c, Peer: peer, Local: netip.MustParseAddrPort(c.LocalAddr().String()), Pong: true,
+		fresh: make(chan struct{}, 1), ended: make(chan struct{}), replies: map[string]string{},
+	}
+	t.Cleanup(l.Close)
+	return l
+}
+
+// Close ends the socket in an orderly way.
+func (l *Line) Close() { l.once.Do(func() { _ = l.conn.Close() }) }
+
+// Reset ends a TCP connection by RST, as a phone does that lost its power and came back.
+func (l *Line) Reset() {
+	if c, ok := l.conn.(*net.TCPConn); ok {
+		_ = c.SetLinger(0)
+	}
+	l.Close()
+}
+
+// Die makes the phone hear and say nothing any more, its socket still open: no ICMP tells the switch.
+func (l *Line) Die() {
+	l.mu.Lock()
+	l.dead = true
+	l.mu.Unlock()
+}
+
+// Ended is closed when the other side, or Close, has ended the socket.
+func (l *Line) Ended() <-chan struct{} { return l.ended }
+
+func (l *Line) stream(c net.Conn) {
+	l.write = func(s string) error { _, err := io.WriteString(c, s); return err }
+	go func() {
+		defer close(l.ended)
+		for r := bufio.NewReader(c); ; {
+			raw, err := readMessage(r)
+			if err != nil {
+				return
+			}
+			l.take(raw, l.Peer)
+		}
+	}()
+}
+
+// readMessage reads the head and as many octets as Content-Length says.
+func readMessage(r *bufio.Reader) (string, error) {
+	var head strings.Builder
+	size := 0
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		if head.Len() == 0 && strings.TrimSpace(line) == "" {
+			continue // keepalive
+		}
+		head.WriteString(line)
+		name, value, _ := strings.Cut(line, ":")
+		if n := strings.ToLower(strings.TrimSpace(name)); n == "content-length" || n == "l" {
+			size, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+		if line == "\r\n" {
+			break
+		}
+	}
+	body := make([]byte, size)
+	_, err := io.ReadFull(r, body)
+	return head.String() + string(body), err
+}
+
+func (l *Line) readDatagrams(c *net.UDPConn) {
+	defer close(l.ended)
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if strings.Contains(err.Error(), "closed") {
+				return
+			}
+			continue // an ICMP error of an earlier packet
+		}
+		l.take(string(buf[:n]), from)
+	}
+}
+
+// take files what came in. A request that came before gets the same reply again.
+func (l *Line) take(raw string, from netip.AddrPort) {
+	m, ok := Parse(raw)
+	m.From = from
+	l.mu.Lock()
+	l.Packets++
+	l.bytes += len(raw)
+	if l.dead || !ok && strings.TrimSpace(raw) == "" { // keepalive
+		l.mu.Unlock()
+		return
+	}
+	key := m.Branch() + " " + m.Method()
+	reply, again := l.replies[key]
+	if m.Method() == "" {
+		again = false
+	}
+	pong := m.Method() == "OPTIONS" && l.Pong
+	if !again && !pong {
+		l.heard = append(l.heard, m)
+	}
+	if !again && m.Method() != "" && m.Method() != "ACK" {
+		l.replies[key] = ""
+	}
+	l.mu.Unlock()
+	switch {
+	case again && reply != "":
+		_ = l.write(reply)
+	case !again && pong:
+		l.Reply(m, 200, Reply{})
+	}
+	select {
+	case l.fresh <- struct{}{}:
+	default:
+	}
+}
+
+// Send writes text as it is.
+func (l *Line) Send(text string) {
+	l.mu.Lock()
+	dead := l.dead
+	l.mu.Unlock()
+	if dead {
+		return
+	}
+	if err := l.write(text); err != nil && !strings.Contains(err.Error(), "refused") {
+		l.T.Logf("%s %v: %v", l.Proto, l.Local, err)
+	}
+}
+
+// Poll waits for a message that matches and takes it.
+func (l *Line) Poll(limit time.Duration, match func(Message) bool) (Message, bool) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		if m, ok := l.find(match); ok {
+			return m, true
+		}
+		select {
+		case <-l.fresh:
+		case <-deadline.C:
+			return l.find(match)
+		}
+	}
+}
+
+func (l *Line) find(match func(Message) bool) (Message, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, m := range l.heard {
+		if match(m) {
+			l.heard = append(l.heard[:i:i], l.heard[i+1:]...)
+			return m, true
+		}
+	}
+	return Message{}, false
+}
+
+// Await is Poll that must succeed.
+func (l *Line) Await(limit time.Duration, what string, match func(Message) bool) Message {
+	l.T.Helper()
+	m, ok := l.Poll(limit, match)
+	if !ok {
+		l.T.Fatalf("%s %v: no %s within %v; heard instead: %s", l.Proto, l.Local, what, limit, l.unheard())
+	}
+	return m
+}
+
+func (l *Line) unheard() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var b strings.Builder
+	for _, m := range l.heard {
+		fmt.Fprintf(&b, "\n%s", m.Raw)
+	}
+	return b.String()
+}
+
+// Request waits for a request of a method.
+func (l *Line) Request(limit time.Duration, method string) Message {
+	l.T.Helper()
+	return l.Await(limit, method, func(m Message) bool { return m.Method() == method })
+}
+
+// Count is the number of packets and bytes that ever came in, whatever they were.
+func (l *Line) Count() (packets, bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Packets, l.bytes
+}
+
+// Quiet fails the test when anything but a keepalive comes within d, or was there already.
+func (l *Line) Quiet(d time.Duration) {
+	l.T.Helper()
+	if m, ok := l.Poll(d, func(Message) bool { return true }); ok {
+		l.T.Errorf("%s %v should have heard nothing, and heard\n%s", l.Proto, l.Local, m.Raw)
+	}
+}
+
+// Token is random text that fits everywhere.
+func Token() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
