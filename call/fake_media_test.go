@@ -14,16 +14,17 @@ import (
 type fakeMedia struct {
 	mu       sync.Mutex
 	sessions []*fakeSession
-	full     bool
+	full     func(leg string) bool           // no ports for that leg; nil: for all of them
+	fail     func(s *fakeSession, do string) // called before each step of a session, to panic in; nil: nothing
 }
 
 func (f *fakeMedia) NewSession(o media.Options) (Session, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.full {
+	if f.full != nil && f.full(o.Leg) {
 		return nil, media.ErrNoPorts
 	}
-	s := &fakeSession{room: f, options: o, name: o.Leg, direction: media.SendRecv}
+	s := &fakeSession{room: f, options: o, name: o.Leg}
 	f.sessions = append(f.sessions, s)
 	return s, nil
 }
@@ -39,11 +40,16 @@ func (f *fakeMedia) open() (n int) {
 	return n
 }
 
-// session is the nth session that was made, from 0.
-func (f *fakeMedia) session(n int) *fakeSession {
+// of is the latest session of a leg.
+func (f *fakeMedia) of(leg string) *fakeSession {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.sessions[n]
+	for i := len(f.sessions) - 1; i >= 0; i-- {
+		if f.sessions[i].name == leg {
+			return f.sessions[i]
+		}
+	}
+	return &fakeSession{name: "no session of " + leg}
 }
 
 // fakeSession understands bodies such as "offer sendonly" and "answer recvonly".
@@ -51,39 +57,71 @@ type fakeSession struct {
 	room      *fakeMedia
 	options   media.Options
 	name      string
-	pending   string
+	pending   string          // the peer's offer
 	direction media.Direction // what the peer wants
+	offered   bool            // we have made an offer
+	answer    string          // our answer; it stays what it was
 	agreed    bool
 	joined    *fakeSession
 	doing     string
 	digits    string
+	noEvents  bool // the peer takes no telephone-events
 	packets   uint64
 	version   int
+	rollbacks int
 	closed    bool
 }
 
+func (s *fakeSession) step(do string) {
+	if s.room != nil && s.room.fail != nil {
+		s.room.fail(s, do)
+	}
+	if s.closed && do != "Stats" && do != "Close" {
+		panic("fake media: " + do + " on a closed session of " + s.name)
+	}
+}
+
 func wants(body string) media.Direction {
-	switch {
-	case strings.Contains(body, "sendonly"):
-		return media.SendOnly
-	case strings.Contains(body, "inactive"):
-		return media.Inactive
+	for _, d := range []media.Direction{media.SendOnly, media.RecvOnly, media.Inactive} {
+		if strings.Contains(body, d.String()) {
+			return d
+		}
 	}
 	return media.SendRecv
 }
 
-func (s *fakeSession) SetOffer(body []byte) error {
-	if strings.Contains(string(body), "broken") {
-		return fmt.Errorf("%w: %q", media.ErrBadSDP, body)
+// mirror is the direction that the other side of a description has.
+func mirror(d media.Direction) media.Direction {
+	switch d {
+	case media.SendOnly:
+		return media.RecvOnly
+	case media.RecvOnly:
+		return media.SendOnly
 	}
-	if strings.Contains(string(body), "unknown-codec") {
+	return d
+}
+
+func check(body []byte) error {
+	switch text := string(body); {
+	case text == "" || strings.Contains(text, "broken"):
+		return fmt.Errorf("%w: %q", media.ErrBadSDP, body)
+	case strings.Contains(text, "unknown-codec"):
 		return media.ErrNotAcceptable
+	}
+	return nil
+}
+
+func (s *fakeSession) SetOffer(body []byte) error {
+	s.step("SetOffer")
+	if err := check(body); err != nil {
+		return err
 	}
 	s.pending = string(body)
 	return nil
 }
 
 func (s *fakeSession) RemoteDirection() media.Direction {
+	s.step("RemoteDirection")
 	if s.pending != "" {
 		return wants(s.pending)
 	}
@@ -91,56 +129,84 @@ func (s *fakeSession) RemoteDirection() media.Direction {
 }
 
 func (s *fakeSession) CreateAnswer(like Session) ([]byte, error) {
-	if s.pending != "" {
-		s.direction, s.pending, s.agreed = wants(s.pending), "", true
+	s.step("CreateAnswer")
+	switch {
+	case s.pending == "" && s.answer != "":
+		return []byte(s.answer), nil
+	case s.pending == "":
+		return nil, media.ErrNoOffer
 	}
-	if !s.agreed {
-		return nil, errors.New("no offer to answer")
-	}
-	return fmt.Appendf(nil, "answer of %s for %v", s.name, s.direction), nil
+	s.direction, s.pending, s.agreed = wants(s.pending), "", true
+	s.answer = fmt.Sprintf("answer of %s: %v", s.name, mirror(s.direction))
+	return []byte(s.answer), nil
 }
 
 func (s *fakeSession) CreateOffer(like Session) ([]byte, error) {
+	s.step("CreateOffer")
 	s.version++
+	s.offered, s.answer = true, ""
 	direction := media.SendRecv
 	if l, ok := like.(*fakeSession); ok && l != nil {
 		direction = l.RemoteDirection()
 	}
-	return fmt.Appendf(nil, "offer %d of %s %v", s.version, s.name, direction), nil
+	return fmt.Appendf(nil, "offer %d of %s: %v", s.version, s.name, direction), nil
 }
 
 func (s *fakeSession) SetAnswer(body []byte) error {
-	if strings.Contains(string(body), "broken") {
-		return media.ErrBadSDP
+	s.step("SetAnswer")
+	if err := check(body); err != nil {
+		return err
 	}
-	s.agreed = true
+	if !s.offered {
+		return errors.New("answer without an offer")
+	}
+	s.agreed, s.direction = true, wants(string(body))
 	return nil
 }
 
-func (s *fakeSession) Rollback() { s.pending = "" }
+func (s *fakeSession) Rollback() { s.step("Rollback"); s.pending = ""; s.rollbacks++ }
 
 func (s *fakeSession) Join(other Session) error {
+	s.step("Join")
 	o := other.(*fakeSession)
 	s.joined, o.joined = o, s
 	return nil
 }
 
-func (s *fakeSession) Part() error { s.joined = nil; return nil }
-func (s *fakeSession) Echo() error { s.doing = "echo"; return nil }
+func (s *fakeSession) Part() error { s.step("Part"); s.joined = nil; return nil }
+func (s *fakeSession) Echo() error { s.step("Echo"); s.doing = "echo"; return nil }
 func (s *fakeSession) Play(media.Clip, bool) error {
+	s.step("Play")
+	if !s.agreed {
+		return media.ErrNoCodec
+	}
 	s.doing = "play"
 	return nil
 }
-func (s *fakeSession) StopPlay() { s.doing = "" }
-func (s *fakeSession) SendDTMF(digits string, _ time.Duration) error {
-	s.digits += digits
+func (s *fakeSession) StopPlay() { s.step("StopPlay"); s.doing = "" }
+func (s *fakeSession) SendDTMF(digits string, d time.Duration) error {
+	s.step("SendDTMF")
+	if s.noEvents {
+		return media.ErrNoDTMF
+	}
+	s.digits += fmt.Sprintf("%s(%v)", digits, d)
 	return nil
 }
 func (s *fakeSession) Stats() media.Stats {
-	return media.Stats{In: media.Stream{Packets: s.packets}}
+	s.step("Stats")
+	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets}}
 }
 func (s *fakeSession) Close() {
+	s.step("Close")
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	s.closed = true
+}
+
+// finished is the end of what is played.
+func (s *fakeSession) finished() { s.doing = ""; s.options.Events(media.Event{Kind: media.PlayDone}) }
+
+// silence is the watchdog's report that the peer is not heard.
+func (s *fakeSession) silence() {
+	s.options.Events(media.Event{Kind: media.Silence, Inbound: true})
 }
