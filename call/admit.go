@@ -1,6 +1,7 @@
 package call
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -92,8 +93,11 @@ func (s *Switchboard) mayCall(settings *Settings, f transport.Flow, m *sip.Messa
 		return sip.Errorf(403, "From is not yours")
 	}
 	target, err := sip.ParseURI(m.RequestURI())
-	if err != nil {
-		return sip.Errorf(416, "")
+	switch {
+	case errors.Is(err, sip.ErrURIScheme):
+		return &sip.StatusError{Code: 416}
+	case err != nil:
+		return sip.Errorf(400, "Malformed Request-URI")
 	}
 	if target.Scheme != "tel" && !s.local(settings, f, target) {
 		return sip.Errorf(403, "Domain not served here")

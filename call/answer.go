@@ -150,7 +150,7 @@ func (c *Call) connect(l *Leg, m *sip.Message) error {
 	if err := c.a.media.Join(l.media); err != nil {
 		return err
 	}
-	c.b, c.phase, l.agreed = l, phaseUp, true
+	c.b, c.phase, c.early, l.agreed = l, phaseUp, nil, true
 	// What the caller was told of early media stands; if the peer holds or resumes with its answer, or the switch
 	// itself spoke before, it must be told anew.
 	c.a.wantSync = told && l.media.RemoteDirection() != heard

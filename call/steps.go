@@ -13,12 +13,13 @@ func (c *Call) nextStep() {
 	if c.phase == phaseEnding {
 		return
 	}
+	_, played := c.current.(dialplan.Play)
 	c.stepEnds, c.members, c.current = time.Time{}, nil, nil
 	if c.best != nil {
 		c.last, c.best = c.best, nil
 	}
 	if len(c.steps) == 0 {
-		c.outOfSteps()
+		c.outOfSteps(played)
 		return
 	}
 	c.current, c.steps = c.steps[0], c.steps[1:]
@@ -46,10 +47,11 @@ func (c *Call) nextStep() {
 // measured with.
 const toneLevel = -10
 
-// outOfSteps ends a call whose steps have all been done.
-func (c *Call) outOfSteps() {
+// outOfSteps ends a call whose steps have all been done: as the last of them failed, or, where a notice was the last
+// that an answered caller heard, as usual.
+func (c *Call) outOfSteps(played bool) {
 	switch {
-	case c.a.state == legUp:
+	case c.a.state == legUp && (played || c.last == nil):
 		c.hangUp("switch", sip.CauseNormal, "")
 	case c.last != nil:
 		c.refuseCaller(c.last.by(), c.last.status480())
