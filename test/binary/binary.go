@@ -46,7 +46,7 @@ var hosts atomic.Uint32
 func Host() string {
 	n := hosts.Add(1)
 	pid := uint32(os.Getpid())
-	return fmt.Sprintf("127.%d.%d.%d", 16+pid>>8%200, pid%250+1, n%250+1)
+	return fmt.Sprintf("127.%d.%d.%d", 16+(pid>>8+n/250*37)%200, pid%250+1, n%250+1)
 }
 
 // path builds the switch once, unless TANDEM_BINARY names one.

@@ -178,7 +178,7 @@ func TestGarbageFromManyAddresses(t *testing.T) { garbage(t, 200, 20000) }
 func TestSlowPeers(t *testing.T) {
 	undisturbed(t, func(o *office) {
 		var wg sync.WaitGroup
-		ctx, cancel := context.WithTimeout(t.Context(), 25*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 		defer cancel()
 		open := func(kind, port int) {
 			d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(binary.Host())}}
@@ -189,7 +189,7 @@ func TestSlowPeers(t *testing.T) {
 			}
 			wg.Go(func() {
 				drag(ctx, kind, c)
-				if ctx.Err() != nil {
+				if ctx.Err() != nil && kind != 1 { // who talks without listening is slowed down before it is closed
 					t.Errorf("a slow peer of kind %d on port %d was not closed", kind, port)
 				}
 			})
@@ -204,13 +204,10 @@ func TestSlowPeers(t *testing.T) {
 			ping(t, p)
 			p.Close()
 		}
-		finished := make(chan struct{})
-		go func() { wg.Wait(); close(finished) }()
-		select {
-		case <-finished:
-		case <-ctx.Done():
-			t.Errorf("slow peers were still connected after 25 s")
-			wg.Wait()
+		wg.Wait()
+		// 400 at once and 50 a second for each of them: more was not even read.
+		if n := o.Metrics()[`tandem_sip_messages_total{direction="in",listener="tcp",transport="tcp"}`]; n > 30000 {
+			t.Errorf("%v messages were taken over TCP", n)
 		}
 	})
 }

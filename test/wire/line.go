@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
@@ -88,7 +89,13 @@ func WS(t testing.TB, host, peer string, secure bool) *Line {
 		t.Fatalf("WebSocket: %v", err)
 	}
 	l := newLine(t, proto, c, netip.MustParseAddrPort(peer))
-	l.write = func(s string) error { return wsutil.WriteClientMessage(c, ws.OpText, []byte(s)) }
+	l.write = func(s string) error {
+		op := ws.OpText
+		if !utf8.ValidString(s) {
+			op = ws.OpBinary // a text frame that is no UTF-8 ends the connection (RFC 6455 §8.1)
+		}
+		return wsutil.WriteClientMessage(c, op, []byte(s))
+	}
 	go func() {
 		defer close(l.ended)
 		for {
