@@ -19,45 +19,64 @@ type lab struct {
 	calls       int // held while packets are measured
 }
 
-// pair runs with both SIP servers up.
-func (l *lab) pair(work func(tandem, kamailio *peer) error) error {
-	t, err := startTandem(l.dir, l.core, l.binary)
-	if t != nil {
-		defer t.stop()
+// signalling is the SIP servers: the switch, kamailio as Debian ships it, and kamailio with its fast allocator.
+type signalling struct{ tandem, kamailio, fast *peer }
+
+// withServers runs work while they are up.
+func (l *lab) withServers(work func(s *signalling) error) (err error) {
+	var s signalling
+	for _, x := range []struct {
+		at    **peer
+		begin func() (*peer, error)
+	}{
+		{&s.tandem, func() (*peer, error) { return startTandem(l.dir, l.core, l.binary) }},
+		{&s.kamailio, func() (*peer, error) { return startKamailio(l.dir, l.core, false) }},
+		{&s.fast, func() (*peer, error) { return startKamailio(l.dir, l.core, true) }},
+	} {
+		if *x.at, err = x.begin(); *x.at != nil {
+			defer (*x.at).stop()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	if err = work(&s); err != nil {
+		err = fmt.Errorf("%w\ntandem: %s\nkamailio: %s%s", err, s.tandem.tail(), s.kamailio.tail(), s.fast.tail())
 	}
-	k, err := startKamailio(l.dir, l.core)
-	if k != nil {
-		defer k.stop()
-	}
-	if err != nil {
-		return err
-	}
-	return work(t, k)
+	return err
 }
+
+// What is done for a REGISTER.
+const (
+	doesTandem   = "MD5 digest with qop, signed stateless nonce, nonce count, who may register what, binding, 200"
+	doesKamailio = "MD5 digest with qop (pv_www_authenticate), nonce_count, save(), 200"
+)
 
 // registrations measures a REGISTER.
 func (l *lab) registrations() (*section, error) {
 	s := &section{Title: "CPU per REGISTER", Unit: "registrations", Aims: []*aim{
 		{Ours: "tandem, cached nonce", Theirs: "kamailio, cached nonce", Most: 0.6},
 		{Ours: "tandem, 401 round", Theirs: "kamailio, 401 round", Most: 0.6},
+		{Ours: "tandem, cached nonce", Theirs: "kamailio fm, cached nonce"},
+		{Ours: "tandem, 401 round", Theirs: "kamailio fm, 401 round"},
 		{Ours: "tandem, cached nonce", Theirs: "kamailio, no password"},
 	}}
-	return s, l.pair(func(t, k *peer) error {
+	return s, l.withServers(func(p *signalling) error {
 		for _, x := range []struct {
 			name, does, algorithm, domain string
 			peer                          *peer
 			how                           manner
 			office                        int
 		}{
-			{"tandem, cached nonce", "MD5 digest with qop, signed stateless nonce, nonce count, binding, 200", "MD5", realm, t, cached, 0},
-			{"kamailio, cached nonce", "MD5 digest with qop, pv_www_authenticate with HA1 from htable, nonce_count, save(), 200", "MD5", realm, k, cached, 0},
-			{"tandem, 401 round", "a 401 that offers SHA-256 and MD5, then the same as above", "MD5", realm, t, challenged, 1},
-			{"kamailio, 401 round", "a 401 that offers MD5, then the same as above", "MD5", realm, k, challenged, 1},
-			{"tandem, cached, SHA-256", "as the first, with SHA-256 for MD5", "SHA-256", realm, t, cached, 2},
-			{"kamailio, no password", "save() and 200, nothing is proven: the lower line, which the switch does not offer", "", openDomain, k, open, 2},
+			{"tandem, cached nonce", doesTandem, "MD5", realm, p.tandem, cached, 0},
+			{"kamailio, cached nonce", doesKamailio, "MD5", realm, p.kamailio, cached, 0},
+			{"kamailio fm, cached nonce", "the same with its fast allocator (-x fm -X fm)", "MD5", realm, p.fast, cached, 0},
+			{"tandem, 401 round", "a 401 that offers SHA-256 and MD5, then the same as cached", "MD5", realm, p.tandem, challenged, 1},
+			{"kamailio, 401 round", "a 401 that offers MD5, then the same as cached", "MD5", realm, p.kamailio, challenged, 1},
+			{"kamailio fm, 401 round", "the same with its fast allocator", "MD5", realm, p.fast, challenged, 1},
+			{"tandem, cached, SHA-256", "as cached, with SHA-256 for MD5", "SHA-256", realm, p.tandem, cached, 2},
+			{"kamailio, no password", "save() and 200, nothing is proven: the lower line, which the switch does not offer", "", openDomain,
+				p.kamailio, open, 2},
 		} {
 			sock, err := listen(generator, x.peer.sip)
 			if err != nil {
@@ -90,18 +109,22 @@ func (o *office) round(d time.Duration) (units, lost int, err error) {
 func (l *lab) callSection() (*section, error) {
 	s := &section{Title: "CPU per call (INVITE, 180, 200, ACK, BYE, 200)", Unit: "calls", Aims: []*aim{
 		{Ours: "tandem, B2BUA", Theirs: "kamailio, proxy", Most: 1.5},
+		{Ours: "tandem, B2BUA", Theirs: "kamailio fm, proxy"},
 		{Ours: "tandem, B2BUA", Theirs: "kamailio, proxy, no password"},
 	}}
-	return s, l.pair(func(t, k *peer) error {
+	const does = "digest, lookup(), record_route(), t_relay(): one dialog passes through, no SDP, no media, no CDR"
+	return s, l.withServers(func(p *signalling) error {
 		for _, x := range []struct {
 			name, does, domain string
 			peer               *peer
 			secure             bool
 			first              int // desk; kamailio would ring both who have the same
 		}{
-			{"tandem, B2BUA", "digest, plan, two dialogs, new SDP on each leg, four media ports bound and joined, CDR", realm, t, true, firstDesk},
-			{"kamailio, proxy", "digest, lookup(), record_route(), t_relay(): one dialog passes through, no SDP, no media, no CDR", realm, k, true, firstDesk},
-			{"kamailio, proxy, no password", "the same without digest", openDomain, k, false, firstDesk + window},
+			{"tandem, B2BUA", "digest, plan, two dialogs, new SDP on each leg, four media ports bound and joined, CDR", realm, p.tandem, true,
+				firstDesk},
+			{"kamailio, proxy", does, realm, p.kamailio, true, firstDesk},
+			{"kamailio fm, proxy", "the same with its fast allocator (-x fm -X fm)", realm, p.fast, true, firstDesk},
+			{"kamailio, proxy, no password", "the same as kamailio, proxy without digest", openDomain, p.kamailio, false, firstDesk + window},
 		} {
 			e, err := newExchange(x.peer, x.domain, x.secure, x.first, window)
 			if err != nil {

@@ -82,11 +82,12 @@ func (s *socket) room() []byte {
 	return s.outBuf[s.queued][:0]
 }
 
-// queue takes a message that was written into room.
+// queue takes a message that was written into room, or elsewhere.
 func (s *socket) queue(m []byte) {
 	if len(m) > largest {
 		panic("message longer than its buffer")
 	}
+	copy(s.outBuf[s.queued][:], m)
 	s.outVec[s.queued].SetLen(len(m))
 	s.queued++
 }
