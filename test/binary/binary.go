@@ -211,17 +211,26 @@ func (s *Switch) Eventually(limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// Stop ends the switch: SIGTERM, and a second one, which must be enough.
+// Stop ends the switch: SIGTERM drains, and the next one must be enough. It is sent until it is heard, as two that come
+// together are one.
 func (s *Switch) Stop() {
 	s.stop.Do(func() {
+		again := time.NewTicker(100 * time.Millisecond)
+		defer again.Stop()
+		limit := time.After(20 * time.Second)
 		s.Signal(syscall.SIGTERM)
-		s.Signal(syscall.SIGTERM)
-		select {
-		case <-s.done:
-		case <-time.After(20 * time.Second):
-			s.Signal(syscall.SIGQUIT) // its goroutines tell where it hangs
-			<-s.done
-			s.t.Errorf("switch did not stop within 20 s\n%s", s.Log())
+		for over := false; !over; {
+			select {
+			case <-s.done:
+				over = true
+			case <-again.C:
+				s.Signal(syscall.SIGTERM)
+			case <-limit:
+				s.Signal(syscall.SIGQUIT) // its goroutines tell where it hangs
+				<-s.done
+				over = true
+				s.t.Errorf("switch did not stop within 20 s\n%s", s.Log())
+			}
 		}
 		if log := s.Log(); strings.Contains(log, "panic") {
 			s.t.Errorf("switch panicked:\n%s", log)
