@@ -163,7 +163,10 @@ func (c *Call) handle(e any) {
 	case responseEvent:
 		c.response(e.out, e.m)
 	case strayEvent:
-		c.branchResponse(e.leg.initial, e.m)
+		// While the INVITE is pending its answers have its branch: one without is somebody else's word.
+		if _, pending := c.pending[e.leg.initial]; !pending {
+			c.branchResponse(e.leg.initial, e.m)
+		}
 	case failedEvent:
 		c.failed(e.out, e.why)
 	case reachedEvent:
