@@ -10,6 +10,7 @@ import (
 
 	"tandem/call"
 	"tandem/dialplan"
+	"tandem/trunk"
 )
 
 // Status is the state of the switch in one look.
@@ -67,6 +68,9 @@ type Switch interface {
 	Calls() []call.Snapshot
 	Registrations(limit int) []Registration
 	HangUp(call string) bool
+	Trunks() []trunk.Snapshot
+	// DrainTrunk keeps new calls off a trunk, or lets them on again; it fails where there is no such trunk.
+	DrainTrunk(name string, on bool) error
 	// Reload reads the configuration anew; on an error nothing has changed. The error's text is for people. A test of
 	// the configuration that fails is an error, unless force is set.
 	Reload(force bool) (Change, error)
@@ -91,6 +95,14 @@ func admin(s Switch) http.Handler {
 			limit = maxRegistrations
 		}
 		reply(w, s.Registrations(limit))
+	})
+	mux.HandleFunc("GET /v1/trunks", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Trunks()) })
+	mux.HandleFunc("POST /v1/trunks/drain", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.DrainTrunk(r.FormValue("trunk"), r.FormValue("off") == ""); err != nil {
+			refuse(w, http.StatusNotFound, err)
+			return
+		}
+		reply(w, s.Trunks())
 	})
 	mux.HandleFunc("POST /v1/hangup", func(w http.ResponseWriter, r *http.Request) {
 		id := r.FormValue("call")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tandem/call"
+	"tandem/trunk"
 )
 
 // Client asks a running switch over its admin socket.
@@ -43,6 +44,20 @@ func (c *Client) Calls() (s []call.Snapshot, err error) {
 // Registrations asks for the bindings.
 func (c *Client) Registrations() (r []Registration, err error) {
 	return r, c.ask(http.MethodGet, "/v1/registrations", &r)
+}
+
+// Trunks asks for the carriers.
+func (c *Client) Trunks() (t []trunk.Snapshot, err error) {
+	return t, c.ask(http.MethodGet, "/v1/trunks", &t)
+}
+
+// DrainTrunk keeps new calls off a trunk, or lets them on again.
+func (c *Client) DrainTrunk(name string, on bool) (t []trunk.Snapshot, err error) {
+	path := "/v1/trunks/drain?trunk=" + url.QueryEscape(name)
+	if !on {
+		path += "&off=1"
+	}
+	return t, c.ask(http.MethodPost, path, &t)
 }
 
 // HangUp ends a call.

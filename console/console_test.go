@@ -16,13 +16,16 @@ import (
 	"tandem/media"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // fakeSwitch is a switch with one call and one phone.
 type fakeSwitch struct {
 	draining bool
 	hungUp   string
-	reload   error
+
+	trunkDrained bool
+	reload       error
 }
 
 func (f *fakeSwitch) Status() Status {
@@ -33,6 +36,16 @@ func (f *fakeSwitch) Calls() []call.Snapshot {
 }
 func (f *fakeSwitch) Registrations(limit int) []Registration {
 	return []Registration{{Extension: "1001", Contact: "sip:1001@192.0.2.1"}}[:min(limit, 1)]
+}
+func (f *fakeSwitch) Trunks() []trunk.Snapshot {
+	return []trunk.Snapshot{{Trunk: "a", State: "up", Channels: 60}}
+}
+func (f *fakeSwitch) DrainTrunk(name string, on bool) error {
+	if name != "a" {
+		return errors.New("there is no such trunk")
+	}
+	f.trunkDrained = on
+	return nil
 }
 func (f *fakeSwitch) HangUp(id string) bool { f.hungUp = id; return id == "c1" }
 func (f *fakeSwitch) Reload(force bool) (Change, error) {
@@ -78,6 +91,9 @@ func sources() Sources {
 		},
 		Media:   func() media.Totals { return media.Totals{Sessions: 4, Drops: map[string]uint64{"source": 9}} },
 		Records: func() (uint64, uint64) { return 6, 0 },
+		Trunks: func() []trunk.Snapshot {
+			return []trunk.Snapshot{{Trunk: "a", State: "down", Out: trunk.Figures{Counts: trunk.Counts{Attempts: 7}}}}
+		},
 	}
 }
 
@@ -179,5 +195,22 @@ func TestHealthAndMetrics(t *testing.T) {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in /metrics", want)
 		}
+	}
+}
+
+func TestTrunksAreListedAndDrained(t *testing.T) {
+	f := &fakeSwitch{}
+	client, _ := serve(t, f)
+	if all, err := client.Trunks(); err != nil || len(all) != 1 || all[0].Trunk != "a" || all[0].Channels != 60 {
+		t.Fatal(all, err)
+	}
+	if _, err := client.DrainTrunk("a", true); err != nil || !f.trunkDrained {
+		t.Error("not drained:", err)
+	}
+	if _, err := client.DrainTrunk("a", false); err != nil || f.trunkDrained {
+		t.Error("still drained:", err)
+	}
+	if _, err := client.DrainTrunk("b", true); err == nil {
+		t.Error("a trunk that is not there was drained")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"tandem/media"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // Sources are the rooms' counters that metrics are made of.
@@ -25,6 +26,7 @@ type Sources struct {
 	Transports    func() []transport.Counts
 	Media         func() media.Totals
 	Records       func() (written, failed uint64)
+	Trunks        func() []trunk.Snapshot
 }
 
 // metric is one family: its name, meaning, labels and kind. The labels' values are bounded: listeners by the
@@ -58,6 +60,7 @@ type families struct {
 	messages, bytes, connections, accepted, drops, errors, keepalives *metric
 	sessions, ports, packets, mediaBytes, mediaDrops                  *metric
 	records                                                           *metric
+	trunkFamilies
 }
 
 func newFamilies() *families {
@@ -95,6 +98,7 @@ func newFamilies() *families {
 		mediaBytes:    counter("media_bytes", "UDP payload of media.", "direction"),
 		mediaDrops:    counter("media_dropped", "Media packets that went no further.", "reason"),
 		records:       counter("call_records", "Call records, by where they went.", "to"),
+		trunkFamilies: newTrunkFamilies(),
 	}
 }
 
@@ -130,6 +134,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	written, failed := c.src.Records()
 	put(c.records, float64(written), "file")
 	put(c.records, float64(failed), "log")
+	c.collectTrunks(put)
 }
 
 type putter func(m *metric, v float64, labels ...string)

@@ -21,6 +21,7 @@ import (
 	"tandem/sip/digest"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // Options are what a Node is told beside its configuration.
@@ -49,6 +50,7 @@ type Node struct {
 	registrar *registrar.Registrar
 	bindings  *registrar.Store
 	media     *media.Engine
+	trunks    *trunk.Set
 	board     *call.Switchboard
 	ledger    *call.FileLedger
 	console   *console.Server
@@ -71,6 +73,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen)})
+	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: n.registrar, Locator: n.bindings,
 		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n},
@@ -78,6 +81,8 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
 	n.board.Use(n.table)
+	n.trunks.Use(n.table)
+	n.trunks.Update(cfg.Trunks)
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return nil, err
 	}
@@ -97,7 +102,7 @@ func (n *Node) Listeners() []transport.Bound { return n.layer.Listeners() }
 func (n *Node) HTTPAddr() net.Addr { return n.console.HTTPAddr() }
 
 // Run serves until drain ends, then refuses new calls and waits for those in progress, or for stop. It returns when
-// everything has stopped: calls first, then their records, media, transactions, transports, and the console last.
+// everything has stopped: calls first, then their records, registrations at carriers, media, transactions, transports, and the console last.
 func (n *Node) Run(drain, stop context.Context) error {
 	calls := n.background("call", n.board.Run)
 	records := n.background("cdr", n.ledger.Run)
@@ -105,6 +110,7 @@ func (n *Node) Run(drain, stop context.Context) error {
 	bindings := n.background("registrar", n.registrar.Run)
 	transactions := n.background("transaction", n.table.Run)
 	sockets := n.background("transport", n.layer.Run)
+	carriers := n.background("trunk", n.trunks.Run)
 	views := n.background("console", n.console.Run)
 	alive := n.background("watchdog", n.watchdog)
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
@@ -115,7 +121,7 @@ func (n *Node) Run(drain, stop context.Context) error {
 	n.log.Info("draining", "calls", n.board.Live())
 	n.waitForCalls(stop)
 	var errs []error
-	for _, room := range []*running{alive, calls, records, bindings, packets, transactions, sockets, views} {
+	for _, room := range []*running{alive, calls, records, carriers, bindings, packets, transactions, sockets, views} {
 		errs = append(errs, room.end())
 	}
 	n.log.Info("switch has stopped")

@@ -131,5 +131,6 @@ func (n *Node) metrics() http.Handler {
 		Transports:    func() []transport.Counts { return n.layer.Stats() },
 		Media:         func() media.Totals { return n.media.Stats() },
 		Records:       n.ledger.Counts,
+		Trunks:        view{n}.Trunks,
 	})
 }
