@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	extensionSchema = block.Schema("name password class did srtp")
+	extensionSchema = block.Schema("name password class did srtp do_not_disturb", "forward")
 	tableSchema     = block.Schema("file class srtp")
 )
 
@@ -40,6 +40,14 @@ func (l *loader) extension(b *hcl.Block) {
 	x.Class, x.ClassAt = l.class(r)
 	if !printable(x.Name) {
 		r.Fail(r.Range("name"), "not a name", "A name is one line without control characters: it goes on the wire.")
+	}
+	x.Features.DoNotDisturb = r.Bool("do_not_disturb", false)
+	for i, inner := range r.Blocks {
+		if i > 0 {
+			l.twice(inner, r.Blocks[0])
+			continue
+		}
+		x.Features.Forward = dialplan.ReadForward(l.open(inner.Body, dialplan.ForwardSchema))
 	}
 	r.Require("password")
 	if e := r.Expr("password"); e != nil {

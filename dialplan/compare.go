@@ -127,6 +127,9 @@ func manner(d *Decision) Manner {
 		return Manner{Status: d.Reject.Status, Does: fmt.Sprintf("refused with %d", d.Reject.Status)}
 	}
 	does := DescribeSteps(d.Steps) + "; shows " + strings.TrimSpace(d.CallerID.Number+" "+d.CallerID.Name)
+	if d.Emergency {
+		does += "; an emergency call"
+	}
 	if d.MaxCalls != 0 {
 		does += fmt.Sprintf("; at most %d calls at once", d.MaxCalls)
 	}
@@ -224,7 +227,21 @@ func (c *comparison) marks() *matcher {
 }
 
 // marks is the patterns of a plan beside those of its routes.
-func (p *Plan) marks() []string { return nil }
+func (p *Plan) marks() []string {
+	var out []string
+	for _, l := range p.blocks {
+		for _, d := range l.destinations {
+			out = append(out, d.text)
+		}
+	}
+	if p.emergency != nil {
+		out = append(out, p.emergency.Numbers...)
+	}
+	for _, prefix := range premium {
+		out = append(out, prefix+"...")
+	}
+	return out
+}
 
 // literals is the texts that an expression has written out.
 func (x *expression) literals() []string {

@@ -77,6 +77,10 @@ type Decision struct {
 	MaxCalls int      `json:"max_calls,omitempty"` // at once for the calling extension, by its class; 0: no limit
 	Steps    []Step   `json:"steps,omitempty"`
 	Reasons  []Reason `json:"reasons"`
-	Reject   Reject   `json:"reject,omitzero"` // the final response where there are no steps; Status 0: there are
-	Plan     string   `json:"plan"`            // version of the plan that decided
+	Alarms   []Alarm  `json:"alarms,omitempty"`
+	// Emergency: nothing may stand in the way of this call, no limit of the switch either. Notify is who is told.
+	Emergency bool     `json:"emergency,omitempty"`
+	Notify    []string `json:"notify,omitempty"`
+	Reject    Reject   `json:"reject,omitzero"` // the final response where there are no steps; Status 0: there are
+	Plan      string   `json:"plan"`            // version of the plan that decided
 }

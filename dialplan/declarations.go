@@ -12,11 +12,10 @@ import (
 )
 
 var (
-	classSchema     = block.Schema("max_calls countries")
+	classSchema     = block.Schema("max_calls countries calls_per_minute minutes_per_day premium new_country caller_id")
 	numberingSchema = block.Schema("country international national timezone")
 	scheduleSchema  = block.Schema("timezone open closed")
 	groupSchema     = block.Schema("strategy members timeout each")
-	emergencySchema = block.Schema("numbers trunks notify")
 )
 
 // maxRing bounds every ringing: longer than any person waits, and below what proxies on the way allow (RFC 3261
@@ -38,6 +37,7 @@ func (c *compiler) class(b *hcl.Block) {
 	if class.Countries == nil && r.Has("countries") {
 		class.Countries = []string{}
 	}
+	c.readLimits(class, r)
 }
 
 // countryMeant suggests a code: of two letters nearly all are near each other, so only for the usual slips.
@@ -168,15 +168,10 @@ func (c *compiler) group(b *hcl.Block) {
 }
 
 func (c *compiler) trunk(b *hcl.Block) {
-	c.fail(b.DefRange, "not available in this version", "Trunks to carriers are not available in this version: it connects phones with each other.")
-}
-
-func (c *compiler) emergency(b *hcl.Block) {
-	r := c.open(b.Body, emergencySchema)
-	for _, ref := range r.Refs("trunks", "trunk") {
-		lookup(c, ref, c.plan.trunks)
+	if c.Ahead {
+		return
 	}
-	c.fail(b.DefRange, "not available in this version", "Emergency calls need a trunk to a carrier, which this version does not have.")
+	c.fail(b.DefRange, "not available in this version", "Trunks to carriers are not available in this version: it connects phones with each other.")
 }
 
 // extensions enters the extensions, checked against each other and against the classes.

@@ -56,6 +56,9 @@ type env struct {
 	number  string
 	reasons []Reason
 	asked   bool // a condition was asked
+
+	via      []string // extensions that have forwarded the call to here
+	forwards int      // that have been looked at for the call
 }
 
 func (e *env) reason(r Reason) { e.reasons = append(e.reasons, r) }
@@ -94,7 +97,7 @@ func (x *expression) context(e *env) *hcl.EvalContext {
 	if len(x.schedules) > 0 {
 		open := make(map[string]cty.Value, len(x.schedules))
 		for _, s := range x.schedules {
-			is := s.Open(e.facts.Now)
+			is := e.open(s)
 			open[s.Name] = cty.ObjectVal(map[string]cty.Value{"is_open": cty.BoolVal(is), "is_closed": cty.BoolVal(!is)})
 		}
 		vars["schedule"] = cty.ObjectVal(open)

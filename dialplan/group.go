@@ -27,13 +27,6 @@ type Group struct {
 	place Place
 }
 
-// State is what a Plan must know of the moment to order the members of a ring group. Its owner is the room of the
-// calls; Route only reads it. The zero State is the state after a start.
-type State struct {
-	Turns     map[string]uint64    // by group: calls that it has had, for round_robin
-	IdleSince map[string]time.Time // by extension: when its last call ended; absent: it had none
-}
-
 // order is the members in the order of ringing. The list that is passed in is not touched.
 func (s Strategy) order(group string, members []string, state *State) []string {
 	switch {
@@ -52,10 +45,15 @@ func (s Strategy) order(group string, members []string, state *State) []string {
 	return members
 }
 
-// others is the members without the caller. The list that is passed in is not touched.
-func others(members []string, caller *Extension) []string {
-	if caller == nil || !slices.Contains(members, caller.Number) {
+// willing is the members that may be rung: not the caller, and nobody who wants no calls. Forwards of members do not
+// count in a group: it is the group that is called. The list that is passed in is not touched.
+func (e *env) willing(members []string) []string {
+	no := func(m string) bool {
+		x := e.plan.extensions[m]
+		return x != nil && (x == e.caller || e.features(x).DoNotDisturb)
+	}
+	if !slices.ContainsFunc(members, no) {
 		return members
 	}
-	return slices.DeleteFunc(slices.Clone(members), func(m string) bool { return m == caller.Number })
+	return slices.DeleteFunc(slices.Clone(members), no)
 }

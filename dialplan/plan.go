@@ -27,6 +27,8 @@ type Plan struct {
 	rungOf     []int32 // by pattern of the matcher
 	rungs      []rung
 	tests      []*Case // by file and line
+	emergency  *Emergency
+	blocks     []*blockList // by file and line
 }
 
 // rung is the routes on one pattern, in the order in which they are tried: guarded ones by line, then the others.
@@ -44,6 +46,8 @@ type Extension struct {
 	DID    string `json:"did,omitempty"`   // its number in the public network, E.164 with plus
 	SRTP   string `json:"srtp"`            // "off", "optional" or "required" on its leg
 	Place  Place  `json:"place"`
+
+	Features Features `json:"features,omitzero"` // that the file sets; State may hold others
 }
 
 // Class is what a group of extensions may do.
@@ -52,6 +56,12 @@ type Class struct {
 	MaxCalls  int      // at once, per extension; 0: no limit
 	Countries []string // ISO 3166 codes that may be dialled, sorted; nil: the home country only; "*": all
 	place     Place
+
+	CallsPerMinute int    // that an extension may begin; 0: no limit
+	MinutesPerDay  int    // that an extension may talk to the outside; 0: no limit
+	Premium        bool   // premium services may be dialled
+	NewCountry     string // "allow", "alarm" or "refuse": the first call of an extension to a country
+	CallerID       string // shown outside for who has no number there; empty: the extension's own
 }
 
 // Trunk is a carrier as far as names go; what it is, the room of the trunks knows.
@@ -130,16 +140,22 @@ func (p *Plan) Parts() []Part {
 	n := &p.numbering
 	add("numbering", "", "%s international %q national %q zone %s", n.Country, n.International, n.National, p.zone)
 	for _, c := range p.classes {
-		add("class", c.Name, "max_calls %d countries %s", c.MaxCalls, strings.Join(c.Countries, " "))
+		add("class", c.Name, "max_calls %d countries %s%s", c.MaxCalls, strings.Join(c.Countries, " "), c.limits())
 	}
 	for _, x := range p.extensions {
-		add("extension", x.Number, "%q class %s did %s srtp %s", x.Name, x.Class, x.DID, x.SRTP)
+		add("extension", x.Number, "%q class %s did %s srtp %s%s", x.Name, x.Class, x.DID, x.SRTP, x.Features.describe())
 	}
 	for _, g := range p.groups {
 		add("ring_group", g.Name, "%s %s for %v each %v", g.Strategy, strings.Join(g.Members, " "), g.Timeout, g.Each)
 	}
 	for _, s := range p.schedules {
 		add("schedule", s.Name, "%s open %v closed %v", s.Zone, s.open, s.closed)
+	}
+	if m := p.emergency; m != nil {
+		add("emergency", "", "%s over %s notify %s caller_id %s", strings.Join(m.Numbers, " "), strings.Join(m.Trunks, " "), strings.Join(m.Notify, " "), m.CallerID)
+	}
+	for _, l := range p.blocks {
+		add("block_list", l.name, "%s", l.describe())
 	}
 	for _, r := range p.routes {
 		add("route", r.name, "%s", r.describe())

@@ -8,19 +8,22 @@ import (
 // Route decides where a call goes. It is a pure function of the plan and the facts: it may be called from any
 // goroutine, and the same facts give the same decision.
 func (p *Plan) Route(f Facts) Decision {
-	d, _ := p.decide(&f)
+	e, d := env{plan: p, facts: &f}, Decision{}
+	p.decide(&e, &d)
 	return d
 }
 
-// decide goes through the pipeline, a step a function.
-func (p *Plan) decide(f *Facts) (Decision, env) {
-	d := Decision{Plan: p.version}
-	e := env{plan: p, facts: f}
-	if p.identify(&e, &d) && p.number(&e, &d) && p.permit(&e, &d) {
-		p.choose(&e, &d)
+// decide goes through the pipeline, a step a function. Nobody can forward to an emergency number.
+func (p *Plan) decide(e *env, d *Decision) {
+	d.Plan = p.version
+	switch {
+	case !p.identify(e, d):
+	case len(e.via) == 0 && e.caller != nil && p.isEmergency(e.facts.To):
+		p.help(e, d)
+	case p.number(e, d) && p.permit(e, d) && p.limit(e, d) && p.blocked(e, d):
+		p.choose(e, d)
 	}
 	d.Reasons = e.reasons
-	return d, e
 }
 
 // identify finds who is calling: an extension and its class, or a trunk.
@@ -177,6 +180,9 @@ func (p *Plan) follow(e *env, d *Decision, r *route) {
 	d.CallerID.Number = r.callerID.text(e)
 	if d.CallerID.Number == "" {
 		d.CallerID.Number = e.from()
+	}
+	if e.caller != nil && e.outside() {
+		d.CallerID.Number = e.outsideNumber(d.CallerID.Number)
 	}
 	d.CallerID.Name = r.callerName.text(e)
 	if d.CallerID.Name == "" && e.caller != nil {

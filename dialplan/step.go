@@ -86,6 +86,8 @@ func (s Dial) resolve(e *env, to []Step) []Step {
 			return append(to, e.nobody(number, s.On)...)
 		}
 		s.Targets, s.extension = []Target{{Extension: x.Number}}, nil
+		s.On = resolveHandlers(e, s.On)
+		return e.toExtension(to, s, x)
 	} else if len(s.Targets) > 0 && s.Targets[0].Trunk != "" {
 		targets := make([]Target, len(s.Targets))
 		for i, t := range s.Targets {
@@ -94,7 +96,33 @@ func (s Dial) resolve(e *env, to []Step) []Step {
 		s.Targets = targets
 	}
 	s.On = resolveHandlers(e, s.On)
+	if len(s.Targets) == 1 && s.Targets[0].Extension != "" {
+		return e.toExtension(to, s, e.plan.extensions[s.Targets[0].Extension])
+	}
+	if len(s.Targets) > 1 && s.Targets[0].Extension != "" {
+		return append(to, e.toExtensions(s)...)
+	}
 	return append(to, s)
+}
+
+// toExtensions is the steps of a call for several extensions at once: those that want no calls are left out.
+func (e *env) toExtensions(s Dial) []Step {
+	numbers := make([]string, len(s.Targets))
+	for i, t := range s.Targets {
+		numbers[i] = t.Extension
+	}
+	left := e.willing(numbers)
+	switch {
+	case len(left) == len(numbers):
+		return []Step{s}
+	case len(left) == 0:
+		return e.failed(486, "", nil, s.On)
+	}
+	s.Targets = nil
+	for _, number := range left {
+		s.Targets = append(s.Targets, Target{Extension: number})
+	}
+	return []Step{s}
 }
 
 // nobody is what happens when a route dials a number that no extension has: what the route says for 404, or that.
@@ -107,11 +135,11 @@ func (e *env) nobody(number string, on []Handler) []Step {
 }
 
 func (s Dial) moving() bool {
-	return s.extension != nil || len(s.Targets) > 0 && s.Targets[0].Trunk != "" || movingHandlers(s.On)
+	return true // phones are forwarded, and trunks are given the number
 }
 
 func (s Ring) resolve(e *env, to []Step) []Step {
-	s.Members = others(s.Strategy.order(s.Group, s.Members, &e.facts.State), e.caller)
+	s.Members = e.willing(s.Strategy.order(s.Group, s.Members, &e.facts.State))
 	s.On = resolveHandlers(e, s.On)
 	return append(to, s)
 }

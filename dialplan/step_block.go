@@ -38,7 +38,7 @@ func (c *compiler) steps(r *block.Reader, owner hcl.Range) []Step {
 			continue
 		}
 		if why := notYetSteps[b.Type]; why != "" {
-			c.notYet(b.DefRange, b.Type, why)
+			c.refuseWord(b.DefRange, b.Type, why)
 			ended = b.Type
 			continue
 		}

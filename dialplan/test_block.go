@@ -33,11 +33,12 @@ type expectation struct {
 }
 
 var (
-	testSchema = block.Schema("call outcome expect")
+	testSchema = block.Schema("call state outcome expect")
 
 	// What may stand in a test's call and expect.
 	callWords   = []string{"from", "trunk", "caller", "to", "domain", "at"}
-	expectWords = []string{"route", "status", "number", "caller_id", "caller_name", "tried", "answered", "steps", "plays"}
+	stateWords  = []string{"open", "closed", "do_not_disturb", "forward", "calls_this_minute", "minutes_today", "countries"}
+	expectWords = []string{"route", "status", "number", "caller_id", "caller_name", "tried", "answered", "steps", "plays", "alarm"}
 )
 
 // entry is one key of an object in the configuration.
@@ -145,6 +146,11 @@ func (c *compiler) test(b *hcl.Block) {
 	r.Require("call", "expect")
 	t := &Case{Name: b.Labels[0], Place: placeOf(b.DefRange), Outcomes: Outcomes{}}
 	c.testCall(t, r)
+	for _, e := range c.entries(r, "state") {
+		if c.knownEntry(e, "a state", stateWords) {
+			c.state(t, e)
+		}
+	}
 	for _, e := range c.entries(r, "outcome") {
 		if out, ok := c.outcome(e); ok {
 			t.Outcomes[e.key] = out

@@ -58,7 +58,8 @@ type Trial struct {
 
 // Try routes a call and plays its steps through.
 func (p *Plan) Try(f Facts, o Outcomes) Trial {
-	d, e := p.decide(&f)
+	e, d := env{plan: p, facts: &f}, Decision{}
+	p.decide(&e, &d)
 	t := Trial{Decision: d, asked: e.asked, Tried: []string{}, Steps: []string{}}
 	if d.Reject.Status != 0 {
 		t.Status = d.Reject.Status
@@ -258,6 +259,12 @@ func (t *Trial) said(what string) string {
 		return t.Answered
 	case "tried":
 		return strings.Join(t.Tried, ", ")
+	case "alarm":
+		var rules []string
+		for _, a := range t.Decision.Alarms {
+			rules = append(rules, a.Rule)
+		}
+		return strings.Join(rules, ", ")
 	case "steps":
 		return strings.Join(t.Steps, ", ")
 	}
