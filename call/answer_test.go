@@ -26,10 +26,10 @@ func TestCallAndHangUp(t *testing.T) {
 				inOffice(t, func(o *office) {
 					a, b := o.talk(o.alice(), o.bob())
 					if o.board.Live() != 1 || o.board.Dialogs() != 2 || o.media.open() != 2 {
-						t.Errorf("%d calls, %d dialogs, %d sessions", o.board.Live(), o.board.Dialogs(), o.media.open())
+						o.Errorf("%d calls, %d dialogs, %d sessions", o.board.Live(), o.board.Dialogs(), o.media.open())
 					}
 					if s := o.media.of("a"); s.joined != o.media.of("b1") {
-						t.Error("the legs do not hear each other")
+						o.Error("the legs do not hear each other")
 					}
 					o.pass(61500 * time.Millisecond)
 					from, to, by := a, b, "a"
@@ -43,15 +43,15 @@ func TestCallAndHangUp(t *testing.T) {
 					from.asks(sip.BYE, "", lines...)
 					from.hears("200 BYE")
 					if o.media.open() != 0 {
-						t.Error("ports are kept until the other side has answered its BYE")
+						o.Error("ports are kept until the other side has answered its BYE")
 					}
 					bye := to.oks(sip.BYE)
 					if got := bye.Header(sip.HeaderReason); got != x.want {
-						t.Errorf("Reason %q, want %q", got, x.want)
+						o.Errorf("Reason %q, want %q", got, x.want)
 					}
 					r := o.record()
 					if r.EndedBy != by || r.Cause != x.cause || r.Status != 200 || r.Duration != 61.5 {
-						t.Errorf("record: by %s cause %d status %d for %v s", r.EndedBy, r.Cause, r.Status, r.Duration)
+						o.Errorf("record: by %s cause %d status %d for %v s", r.EndedBy, r.Cause, r.Status, r.Duration)
 					}
 				})
 			})
@@ -70,7 +70,7 @@ func TestAnswerRepeatedUntilAck(t *testing.T) {
 		first := a.hears("200")
 		for _, at := range seconds(0.5, 1.5, 3.5, 7.5, 11.5, 15.5) {
 			if r := a.hears("200"); r.At != at || r.Raw() != first.Raw() {
-				t.Errorf("repeated at %v, want %v", r.At, at)
+				o.Errorf("repeated at %v, want %v", r.At, at)
 			}
 		}
 		a.acks("")
@@ -91,11 +91,11 @@ func TestNoAckEndsTheCall(t *testing.T) {
 		}
 		bye := alice.oks(sip.BYE)
 		if bye.At != 32*time.Second || bob.oks(sip.BYE).At != 32*time.Second {
-			t.Errorf("BYE at %v", bye.At)
+			o.Errorf("BYE at %v", bye.At)
 		}
 		equal(t, "200", alice.Times("200"), seconds(0, 0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5)...)
 		if r := o.record(); r.EndedBy != "a" || r.Cause != sip.CauseTimerExpired {
-			t.Errorf("record: by %s cause %d", r.EndedBy, r.Cause)
+			o.Errorf("record: by %s cause %d", r.EndedBy, r.Cause)
 		}
 		_ = b
 	})
@@ -118,13 +118,13 @@ func TestNoByeBeforeAck(t *testing.T) {
 				b.asks(sip.BYE, "")
 				b.hears("200 BYE")
 				if o.media.open() != 0 {
-					t.Error("ports are kept")
+					o.Error("ports are kept")
 				}
 				a.hears("200") // at 0.5 s: it goes on until the ACK
 				if x.ack {
 					a.acks("")
 					if bye := alice.oks(sip.BYE); bye.At != 500*time.Millisecond {
-						t.Errorf("BYE at %v", bye.At)
+						o.Errorf("BYE at %v", bye.At)
 					}
 					return
 				}
@@ -132,7 +132,7 @@ func TestNoByeBeforeAck(t *testing.T) {
 					a.hears("200")
 				}
 				if bye := alice.oks(sip.BYE); bye.At != 32*time.Second {
-					t.Errorf("BYE at %v", bye.At)
+					o.Errorf("BYE at %v", bye.At)
 				}
 			})
 		})
@@ -174,7 +174,7 @@ func TestRepeatedAnswerIsAcknowledgedAgain(t *testing.T) {
 			o.pass(time.Second)
 			b.says(200, "answer of bob")
 			if ack := b.phone.hears(sip.ACK); ack.Raw() != first.Raw() {
-				t.Errorf("another ACK:\n%s\nthan\n%s", ack.Raw(), first.Raw())
+				o.Errorf("another ACK:\n%s\nthan\n%s", ack.Raw(), first.Raw())
 			}
 		}
 		o.pass(40 * time.Second) // the transaction is gone by now
@@ -200,14 +200,14 @@ func TestSecondAnswerOfAFork(t *testing.T) {
 				got := b.phone.hearsAll(sip.ACK, sip.BYE)
 				if ack, bye := got[sip.ACK], got[sip.BYE]; ack.ToTag() != "second" || bye.ToTag() != "second" ||
 					ack.FromTag() != b.invite.FromTag() || !strings.HasPrefix(ack.Header(sip.HeaderCSeq), "1 ") {
-					t.Errorf("the fork hears\n%s%s", ack.Raw(), bye.Raw())
+					o.Errorf("the fork hears\n%s%s", ack.Raw(), bye.Raw())
 				}
 				b.replies(got[sip.BYE], 200, "", nil, "")
 				b.saysAs("second", 200, "answer of bob's other phone") // its ACK was lost
 				b.phone.hears(sip.ACK)
 				if !x.over {
 					if o.media.of("a").joined != o.media.of("b1") || o.board.Live() != 1 {
-						t.Error("the call was disturbed")
+						o.Error("the call was disturbed")
 					}
 					o.hangsUp(b, a)
 				}
@@ -233,7 +233,7 @@ func TestAnswerCrossesCancel(t *testing.T) {
 		a.hears("200 CANCEL")
 		a.hears("487")
 		if r := o.record(); r.EndedBy != "caller" || r.Status != 487 || r.Answered != nil {
-			t.Errorf("record: %+v", r)
+			o.Errorf("record: %+v", r)
 		}
 	})
 }
@@ -250,7 +250,7 @@ func TestUnusableAnswer(t *testing.T) {
 				got := bob.hearsAll(sip.ACK, sip.BYE)
 				bob.replies(got[sip.BYE], 200, "", nil, "")
 				if c := got[sip.BYE].Cause(); c != sip.CauseIncompatible {
-					t.Errorf("cause %d", c)
+					o.Errorf("cause %d", c)
 				}
 				a.hears("488")
 			})

@@ -17,7 +17,7 @@ func TestEarlyMedia(t *testing.T) {
 		b.says(183, "early answer of bob")
 		early := a.hears("183")
 		if early.Body() != "answer of a: sendrecv" || o.media.of("a").joined != o.media.of("b1") {
-			t.Errorf("183 with %q", early.Body())
+			o.Errorf("183 with %q", early.Body())
 		}
 		b.says(180, "") // of the branch that is heard: the caller may know
 		a.hears("180")
@@ -25,7 +25,7 @@ func TestEarlyMedia(t *testing.T) {
 		b.says(200, "early answer of bob")
 		bob.hears(sip.ACK)
 		if ok := a.hears("200"); ok.Body() != early.Body() || ok.ToTag() != early.ToTag() {
-			t.Errorf("200 with %q", ok.Body())
+			o.Errorf("200 with %q", ok.Body())
 		}
 		a.acks("")
 		alice.hearsNothing(5 * time.Second) // nothing has changed: no re-INVITE
@@ -57,7 +57,7 @@ func TestBrokenEarlyMedia(t *testing.T) {
 		b := bob.rung()
 		b.says(183, "broken")
 		if r := a.hears("183"); r.Body() != "" {
-			t.Errorf("183 with %q", r.Body())
+			o.Errorf("183 with %q", r.Body())
 		}
 		b.says(183, "early answer of bob")
 		a.hears("183")
@@ -80,17 +80,17 @@ func TestTwoBranchesWithEarlyMedia(t *testing.T) {
 		one.deaf, two.deaf = true, true // INVITE again until they say something: x has, y has
 		y.says(183, "early answer of two")
 		if r := a.hears("183"); r.Body() != first.Body() || o.media.of("a").joined != o.media.of("b2") {
-			t.Errorf("second 183: %q", r.Body())
+			o.Errorf("second 183: %q", r.Body())
 		}
 		x.says(200, "early answer of one")
 		one.hears(sip.ACK)
 		if r := a.hears("200"); r.Body() != first.Body() || o.media.of("a").joined != o.media.of("b1") {
-			t.Error("the winner is not heard")
+			o.Error("the winner is not heard")
 		}
 		a.acks("")
 		y.hearsCancelled()
 		if s := o.media.of("b2"); !s.closed {
-			t.Error("the other's ports are kept")
+			o.Error("the other's ports are kept")
 		}
 		o.hangsUp(a, x)
 	})
@@ -107,7 +107,7 @@ func TestEarlyMediaOfABranchThatFails(t *testing.T) {
 		x.says(486, "")
 		one.hears(sip.ACK)
 		if s := o.media.of("a"); s.joined != nil {
-			t.Error("joined with a closed session")
+			o.Error("joined with a closed session")
 		}
 		y.says(180, "")
 		a.hears("180")
@@ -134,7 +134,7 @@ func TestEarlyMediaThatHolds(t *testing.T) {
 		a.acks("")
 		re := alice.hears(sip.INVITE)
 		if re.Body() != "offer 1 of a: sendrecv" {
-			t.Errorf("offered %q", re.Body())
+			o.Errorf("offered %q", re.Body())
 		}
 		a.replies(re, 200, "answer of alice", []string{a.contact()}, "")
 		alice.hears(sip.ACK)
@@ -151,7 +151,7 @@ func TestPlayThenDial(t *testing.T) {
 		a.acks("")
 		o.settle()
 		if o.media.of("a").doing != "play" || o.board.Calls()[0].State != "up" {
-			t.Errorf("%q, %+v", o.media.of("a").doing, o.board.Calls())
+			o.Errorf("%q, %+v", o.media.of("a").doing, o.board.Calls())
 		}
 		bob.hearsNothing(3 * time.Second)
 		o.media.of("a").finished()
@@ -161,17 +161,17 @@ func TestPlayThenDial(t *testing.T) {
 		b.says(183, "early answer of bob")
 		o.settle()
 		if o.media.of("a").joined != o.media.of("b1") {
-			t.Error("early media is not heard")
+			o.Error("early media is not heard")
 		}
 		b.says(200, "early answer of bob")
 		bob.hears(sip.ACK)
 		o.settle()
 		if o.media.of("a").joined != o.media.of("b1") {
-			t.Error("not joined")
+			o.Error("not joined")
 		}
 		o.hangsUp(b, a)
 		if r := o.record(); r.EndedBy != "b1" || r.Duration != 4 {
-			t.Errorf("record %+v", r)
+			o.Errorf("record %+v", r)
 		}
 	})
 	t.Run("and nobody answers", func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestPlayThenDial(t *testing.T) {
 			b.says(486, "")
 			bob.hears(sip.ACK)
 			if bye := alice.oks(sip.BYE); bye.Cause() != sip.CauseBusy {
-				t.Errorf("cause %d", bye.Cause())
+				o.Errorf("cause %d", bye.Cause())
 			}
 		})
 	})
@@ -231,12 +231,12 @@ func TestEchoAndTone(t *testing.T) {
 				a := alice.invites(to, body)
 				a.hears("200")
 				if was := o.media.of("a").doing; late && was != "" {
-					t.Errorf("%s begins before the answer", was)
+					o.Errorf("%s begins before the answer", was)
 				}
 				a.acks(ack)
 				o.settle()
 				if got := o.media.of("a").doing; got != doing {
-					t.Errorf("%s: %q", to, got)
+					o.Errorf("%s: %q", to, got)
 				}
 				o.media.of("a").doing = ""
 				// A re-INVITE without an offer later must not start it over.
@@ -245,7 +245,7 @@ func TestEchoAndTone(t *testing.T) {
 				a.acks("answer of alice")
 				o.settle()
 				if got := o.media.of("a").doing; got != "" {
-					t.Errorf("%s begins anew", got)
+					o.Errorf("%s begins anew", got)
 				}
 				o.pass(time.Hour)
 				a.asks(sip.BYE, "")
@@ -314,7 +314,7 @@ func TestRequestsInTheEarlyDialog(t *testing.T) {
 			r := x.d.asks(x.method, x.body)
 			got := x.d.phone.hears(x.want + " " + x.method)
 			if x.want == "500" && !got.Has(sip.HeaderRetryAfter) {
-				t.Error("500 without Retry-After")
+				o.Error("500 without Retry-After")
 			}
 			if x.method == sip.INVITE {
 				x.d.Send(x.d.flow, siptest.Request{Method: sip.ACK, URI: r.URI, Branch: r.Branch, From: r.From, To: r.To, CallID: r.CallID, CSeq: r.CSeq})

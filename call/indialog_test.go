@@ -31,10 +31,10 @@ func TestInfoDTMF(t *testing.T) {
 		a.sends(sip.INFO, "application/dtmf-relay", "Signal=nothing\r\n")
 		a.phone.hears("400 INFO")
 		if got := o.media.of("b1").digits; got != "5(240ms)#(160ms)" {
-			t.Errorf("Bob hears %s", got)
+			o.Errorf("Bob hears %s", got)
 		}
 		if got := o.media.of("a").digits; got != "*(160ms)" {
-			t.Errorf("Alice hears %s", got)
+			o.Errorf("Alice hears %s", got)
 		}
 		b.phone.hearsNothing(time.Second)
 		// A phone without telephone-events gets the INFO itself.
@@ -42,7 +42,7 @@ func TestInfoDTMF(t *testing.T) {
 		a.sends(sip.INFO, "application/dtmf-relay", "Signal=7\r\n")
 		info := b.phone.hears(sip.INFO)
 		if info.Body() != "Signal=7\r\n" || info.Header(sip.HeaderContentType) != "application/dtmf-relay" {
-			t.Errorf("Bob hears %s", info.Raw())
+			o.Errorf("Bob hears %s", info.Raw())
 		}
 		b.replies(info, 200, "", nil, "")
 		a.phone.hears("200 INFO")
@@ -60,11 +60,11 @@ func TestInfoAndMessagePass(t *testing.T) {
 				from.sends(method, "text/plain", "hello", "Info-Package: x", "X-Secret: y", "User-Agent: SecretPhone", "Max-Forwards: 12")
 				got := to.phone.hears(method)
 				if got.Body() != "hello" || got.Header(sip.HeaderContentType) != "text/plain" || strings.Contains(got.Raw(), "ecret") {
-					t.Errorf("passed on as\n%s", got.Raw())
+					o.Errorf("passed on as\n%s", got.Raw())
 				}
 				to.replies(got, 200, "hello yourself", []string{"X-Secret: y"}, "")
 				if r := from.phone.hears("200 " + method); r.Body() != "hello yourself" || strings.Contains(r.Raw(), "ecret") {
-					t.Errorf("answered\n%s", r.Raw())
+					o.Errorf("answered\n%s", r.Raw())
 				}
 			}
 			for _, x := range []struct {
@@ -75,7 +75,7 @@ func TestInfoAndMessagePass(t *testing.T) {
 				got := b.phone.hears(method)
 				b.replies(got, x.status, "", []string{`WWW-Authenticate: Digest realm="example.com", nonce="n", qop="auth"`}, "")
 				if r := a.phone.hears(x.want); r.Has(sip.HeaderWWWAuthenticate) {
-					t.Error("a challenge is passed on")
+					o.Error("a challenge is passed on")
 				}
 			}
 			o.hangsUp(a, b)
@@ -134,7 +134,7 @@ func TestInfoAndMessagePass(t *testing.T) {
 			a.SendText(a.flow, strings.Replace(string(r.Bytes(a.flow)), "Max-Forwards: 70", "Max-Forwards: 7", 1))
 			info := b.phone.hears(sip.INFO)
 			if n, _ := info.MaxForwards(); n != 6 {
-				t.Errorf("%d hops left", n)
+				o.Errorf("%d hops left", n)
 			}
 			b.replies(info, 200, "", nil, "")
 			a.phone.hears("200 INFO")
@@ -149,7 +149,7 @@ func TestInDialogOptions(t *testing.T) {
 		for _, d := range []*dialogue{a, b} {
 			d.asks(sip.OPTIONS, "")
 			if r := d.phone.hears("200 OPTIONS"); !r.Lists(sip.HeaderAllow, sip.UPDATE) {
-				t.Error("no Allow")
+				o.Error("no Allow")
 			}
 		}
 		o.hangsUp(a, b)
@@ -204,7 +204,7 @@ func TestForgedDialogs(t *testing.T) {
 					}
 					got, ok := p.within(0)
 					if !ok || got.Status() != 481 {
-						t.Fatalf("%s with a wrong %s: %d", method, what, got.Status())
+						o.Fatalf("%s with a wrong %s: %d", method, what, got.Status())
 					}
 					if method == sip.INVITE {
 						(&dialogue{phone: p, request: r}).acksRefusal(got)
@@ -259,14 +259,14 @@ func TestRefusedInTheDialog(t *testing.T) {
 		a, b := o.talk(o.alice(), o.bob())
 		a.asks(sip.INVITE, "offer sendonly", "Require: 100rel")
 		if r := a.refused("420"); r.Header(sip.HeaderUnsupported) != "100rel" {
-			t.Errorf("Unsupported %q", r.Header(sip.HeaderUnsupported))
+			o.Errorf("Unsupported %q", r.Header(sip.HeaderUnsupported))
 		}
 		a.asks("DANCE", "")
 		a.phone.hears("501 DANCE")
 		for _, method := range []string{sip.SUBSCRIBE, sip.NOTIFY, sip.PUBLISH, sip.REFER, sip.REGISTER} {
 			a.asks(method, "")
 			if r := a.phone.hears("405 " + method); !r.Lists(sip.HeaderAllow, sip.BYE) {
-				t.Error("405 without Allow")
+				o.Error("405 without Allow")
 			}
 		}
 		b.phone.hearsNothing(time.Second)

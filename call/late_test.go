@@ -14,22 +14,22 @@ func TestLateOffer(t *testing.T) {
 		a := alice.invites("1002", "")
 		b := bob.rung()
 		if b.invite.Body() != "offer 1 of b1: sendrecv" {
-			t.Errorf("offered %q", b.invite.Body())
+			o.Errorf("offered %q", b.invite.Body())
 		}
 		b.says(183, "early answer of bob") // cannot reach a caller who has offered nothing
 		if r := a.hears("183"); r.Body() != "" {
-			t.Errorf("183 with %q", r.Body())
+			o.Errorf("183 with %q", r.Body())
 		}
 		b.says(200, "early answer of bob")
 		bob.hears(sip.ACK)
 		ok := a.hears("200")
 		if ok.Body() != "offer 1 of a: sendrecv" || o.media.of("a").agreed {
-			t.Errorf("200 with %q", ok.Body())
+			o.Errorf("200 with %q", ok.Body())
 		}
 		a.acks("answer of alice")
 		o.settle()
 		if s := o.media.of("a"); !s.agreed || s.joined != o.media.of("b1") {
-			t.Error("not joined")
+			o.Error("not joined")
 		}
 		alice.hearsNothing(time.Second)
 		o.hangsUp(a, b)
@@ -48,11 +48,11 @@ func TestLateOfferWithoutAnAnswer(t *testing.T) {
 				a.hears("200")
 				a.acks(answer)
 				if bye := alice.oks(sip.BYE); bye.Cause() != sip.CauseIncompatible {
-					t.Errorf("cause %d", bye.Cause())
+					o.Errorf("cause %d", bye.Cause())
 				}
 				bob.oks(sip.BYE)
 				if r := o.record(); r.EndedBy != "switch" || r.Cause != sip.CauseIncompatible {
-					t.Errorf("record %+v", r)
+					o.Errorf("record %+v", r)
 				}
 			})
 		})
@@ -71,7 +71,7 @@ func TestLateAnswerThatHolds(t *testing.T) {
 		a.acks("answer sendonly")
 		re := bob.hears(sip.INVITE)
 		if re.Body() != "offer 2 of b1: sendonly" {
-			t.Errorf("offered %q", re.Body())
+			o.Errorf("offered %q", re.Body())
 		}
 		bob.replies(re, 200, "answer recvonly", []string{bob.contact()}, "")
 		bob.hears(sip.ACK)
@@ -89,7 +89,7 @@ func TestLateReInvite(t *testing.T) {
 				a, b := o.talk(o.alice(), o.bob())
 				a.asks(sip.INVITE, "")
 				if r := a.hears("200"); r.Body() != "offer 1 of a: sendrecv" {
-					t.Errorf("200 with %q", r.Body())
+					o.Errorf("200 with %q", r.Body())
 				}
 				b.asks(sip.INVITE, "offer sendonly") // our offer is open on the other leg
 				b.phone.hears("491 INVITE")
@@ -101,7 +101,7 @@ func TestLateReInvite(t *testing.T) {
 				} else {
 					re := b.phone.hears(sip.INVITE)
 					if re.Body() != x.tells {
-						t.Errorf("Bob is offered %q", re.Body())
+						o.Errorf("Bob is offered %q", re.Body())
 					}
 					b.replies(re, 200, "answer recvonly", []string{b.contact()}, "")
 					b.phone.hears(sip.ACK)

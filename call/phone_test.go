@@ -286,7 +286,7 @@ func (d *dialogue) acksRefusal(r siptest.Received) {
 	}
 	seq, _, _ := r.CSeq()
 	d.Send(d.flow, siptest.Request{
-		Method: sip.ACK, URI: uri, Branch: via.Branch(), From: r.Header(sip.HeaderFrom), To: r.Header(sip.HeaderTo),
+		Method: sip.ACK, URI: uri, Branch: via.Branch(), From: oneLine(r.Header(sip.HeaderFrom)), To: r.Header(sip.HeaderTo),
 		CallID: r.CallID(), CSeq: int(seq),
 	})
 }
@@ -386,11 +386,17 @@ func (o *office) talk(alice, bob *phone) (a, b *dialogue) {
 	return a, b
 }
 
-// hangsUp ends a call from one side.
+// hangsUp ends the only call from one side.
 func (o *office) hangsUp(from, to *dialogue) {
+	o.Helper()
+	o.leaves(from, to)
+	o.idle()
+}
+
+// leaves ends a call from one side.
+func (o *office) leaves(from, to *dialogue) {
 	o.Helper()
 	from.asks(sip.BYE, "")
 	from.hears("200 BYE")
 	to.oks(sip.BYE)
-	o.idle()
 }

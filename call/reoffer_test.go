@@ -44,14 +44,14 @@ func TestHoldAndResume(t *testing.T) {
 						from.asks(method, x.offer, "User-Agent: SecretPhone")
 						got := to.phone.hears(method)
 						if n := i + 1 + map[bool]int{true: 1}[caller]; got.Body() != "offer "+string(rune('0'+n))+" of "+other+": "+x.passed {
-							t.Errorf("%s is passed on as %q", x.offer, got.Body())
+							o.Errorf("%s is passed on as %q", x.offer, got.Body())
 						}
 						to.replies(got, 200, x.answer, []string{to.contact()}, "")
 						if method == sip.INVITE {
 							to.phone.hears(sip.ACK)
 						}
 						if r := from.phone.hears("200 " + method); r.Body() != "answer of "+leg+": "+x.back || !r.Has(sip.HeaderContact) {
-							t.Errorf("%s is answered %q", x.offer, r.Body())
+							o.Errorf("%s is answered %q", x.offer, r.Body())
 						}
 						if method == sip.INVITE {
 							from.acks("")
@@ -85,7 +85,7 @@ func TestReInviteAnsweredHere(t *testing.T) {
 			a, b := o.talk(o.alice(), o.bob())
 			a.asks(method, "offer of alice from elsewhere")
 			if r := a.phone.hears("200"); r.Body() != "answer of a: sendrecv" {
-				t.Errorf("answered %q", r.Body())
+				o.Errorf("answered %q", r.Body())
 			}
 			b.phone.hearsNothing(400 * time.Millisecond)
 			if method == sip.INVITE {
@@ -130,10 +130,10 @@ func TestReInviteRefused(t *testing.T) {
 				to.replies(re, x.status, "", []string{`WWW-Authenticate: Digest realm="example.com", nonce="n", qop="auth"`}, "")
 				to.phone.hears(sip.ACK)
 				if r := from.refused(x.want); r.Has(sip.HeaderWWWAuthenticate) {
-					t.Error("a challenge is passed on")
+					o.Error("a challenge is passed on")
 				}
 				if s, r := o.media.of("a"), o.media.of("b1"); s.rollbacks != 1 || r.rollbacks != 1 || s.pending+r.pending != "" {
-					t.Errorf("rolled back %d and %d times", s.rollbacks, r.rollbacks)
+					o.Errorf("rolled back %d and %d times", s.rollbacks, r.rollbacks)
 				}
 				to.phone.hearsNothing(5 * time.Second)
 				o.hangsUp(from, to)
@@ -156,7 +156,7 @@ func TestReInviteToAPeerThatIsGone(t *testing.T) {
 			a.oks(sip.BYE)
 			o.pass(33 * time.Second)
 			if r := o.record(); r.EndedBy != "b1" {
-				t.Errorf("ended by %s", r.EndedBy)
+				o.Errorf("ended by %s", r.EndedBy)
 			}
 		})
 	})
@@ -205,7 +205,7 @@ func TestReInviteNeverAnswered(t *testing.T) {
 			b.phone.hears(sip.ACK)
 			again := b.phone.hears(sip.INVITE) // it holds for nobody: told so
 			if again.Body() != "offer 3 of b1: sendrecv" {
-				t.Errorf("offered %q", again.Body())
+				o.Errorf("offered %q", again.Body())
 			}
 			b.replies(again, 200, "answer of bob", []string{b.contact()}, "")
 			b.phone.hears(sip.ACK)
@@ -224,7 +224,7 @@ func TestReInviteNeverAnswered(t *testing.T) {
 				a.asks(sip.BYE, "")
 				got := a.phone.hearsAll("200 BYE", "487 INVITE")
 				if seq, _, _ := got["487 INVITE"].CSeq(); int(seq) != invite {
-					t.Error("another INVITE was refused")
+					o.Error("another INVITE was refused")
 				}
 				a.acksRefusal(got["487 INVITE"])
 				more := b.phone.hearsAll(sip.CANCEL, sip.BYE)
@@ -269,7 +269,7 @@ func TestReInviteCancelled(t *testing.T) {
 				at := o.net.Since()
 				again = b.phone.hears(sip.INVITE)
 				if pause := o.net.Since() - at; pause < 2100*time.Millisecond || pause > 4*time.Second {
-					t.Errorf("tried again after %v", pause) // we made the Call-ID (RFC 3261 §14.1)
+					o.Errorf("tried again after %v", pause) // we made the Call-ID (RFC 3261 §14.1)
 				}
 				b.replies(again, 200, "answer of bob", []string{b.contact()}, "")
 			} else {
@@ -278,7 +278,7 @@ func TestReInviteCancelled(t *testing.T) {
 			b.phone.hears(sip.ACK)
 			o.settle()
 			if a, b := o.media.of("a"), o.media.of("b1"); a.pending != "" || b.direction.String() != "sendrecv" {
-				t.Errorf("%q pending, Bob %v", a.pending, b.direction)
+				o.Errorf("%q pending, Bob %v", a.pending, b.direction)
 			}
 			o.hangsUp(a, b)
 		})

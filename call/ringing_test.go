@@ -29,10 +29,10 @@ func TestAllContactsRing(t *testing.T) {
 		a := alice.invites("1002", "offer of alice")
 		d, c, s := desk.rung(), cordless.rung(), soft.rung()
 		if d.callID == c.callID || c.callID == s.callID || d.invite.FromTag() == c.invite.FromTag() {
-			t.Error("branches share their Call-ID or tag")
+			o.Error("branches share their Call-ID or tag")
 		}
 		if n := o.media.open(); n != 4 {
-			t.Errorf("%d sessions", n)
+			o.Errorf("%d sessions", n)
 		}
 		d.says(180, "")
 		a.hears("180")
@@ -48,19 +48,19 @@ func TestAllContactsRing(t *testing.T) {
 		a.acks("")
 		cancel := d.hearsCancelled()
 		if got := cancel.Header(sip.HeaderReason); got != `SIP;cause=200;text="Call completed elsewhere"` {
-			t.Errorf("Reason %q", got)
+			o.Errorf("Reason %q", got)
 		}
 		soft.hearsNothing(time.Second)
 		s.says(180, "")
 		s.hearsCancelled()
 		if n := o.media.open(); n != 2 {
-			t.Errorf("%d sessions", n)
+			o.Errorf("%d sessions", n)
 		}
 		o.hangsUp(c, a)
 		r := o.record()
 		if len(r.Attempts) != 3 || r.Attempts[0].Status != 487 || r.Attempts[1].Status != 200 || r.Attempts[2].Status != 487 ||
 			r.Attempts[1].Rang == nil || r.Attempts[2].Rang != nil {
-			t.Errorf("attempts %+v", r.Attempts)
+			o.Errorf("attempts %+v", r.Attempts)
 		}
 	})
 }
@@ -98,21 +98,21 @@ func TestCallerCancels(t *testing.T) {
 				ok := a.hears("200 CANCEL")
 				refused := a.hears("487")
 				if rang != "" && (refused.Header(sip.HeaderTo) != rang || ok.ToTag() != refused.ToTag()) {
-					t.Errorf("To %q in the 18x, %q in the 487, tag %q in the 200", rang, refused.Header(sip.HeaderTo), ok.ToTag())
+					o.Errorf("To %q in the 18x, %q in the 487, tag %q in the 200", rang, refused.Header(sip.HeaderTo), ok.ToTag())
 				}
 				if o.media.open() != 0 {
-					t.Error("ports are kept")
+					o.Error("ports are kept")
 				}
 				if x.name == "before any reply" {
 					bob.hearsNothing(400 * time.Millisecond)
 					b.says(100, "") // now a CANCEL may leave
 				}
 				if c := b.hearsCancelled(); c.Header(sip.HeaderReason) != x.reason {
-					t.Errorf("Reason %q, want %q", c.Header(sip.HeaderReason), x.reason)
+					o.Errorf("Reason %q, want %q", c.Header(sip.HeaderReason), x.reason)
 				}
 				o.idle()
 				if r := o.record(); r.EndedBy != "caller" || r.Status != 487 || r.Duration != 0 || r.Answered != nil {
-					t.Errorf("record %+v", r)
+					o.Errorf("record %+v", r)
 				}
 			})
 		})
@@ -153,10 +153,10 @@ func TestRefusals(t *testing.T) {
 				bob.hears(sip.ACK)
 				r := a.hears(x.want)
 				if r.Cause() != x.cause || r.Has(sip.HeaderWWWAuthenticate) || r.Has(sip.HeaderProxyAuthenticate) || r.Has(sip.HeaderContact) {
-					t.Errorf("caller hears\n%s", r.Raw())
+					o.Errorf("caller hears\n%s", r.Raw())
 				}
 				if rec := o.record(); rec.Cause != x.cause || rec.Attempts[0].Status != x.status || rec.EndedBy != x.by {
-					t.Errorf("record: by %s, cause %d, attempts %+v", rec.EndedBy, rec.Cause, rec.Attempts)
+					o.Errorf("record: by %s, cause %d, attempts %+v", rec.EndedBy, rec.Cause, rec.Attempts)
 				}
 			})
 		})
@@ -172,7 +172,7 @@ func TestReasonOfARefusal(t *testing.T) {
 		b.says(480, "", "Reason: Q.850;cause=20")
 		bob.hears(sip.ACK)
 		if r := a.hears("480"); r.Header(sip.HeaderReason) != "Q.850;cause=20" {
-			t.Errorf("Reason %q", r.Header(sip.HeaderReason))
+			o.Errorf("Reason %q", r.Header(sip.HeaderReason))
 		}
 	})
 }
@@ -212,7 +212,7 @@ func TestNobodyThere(t *testing.T) {
 				a := o.alice().invites(x.to, "offer of alice")
 				a.hears(x.want)
 				if r := o.record(); r.EndedBy != "switch" || r.Dialled != x.to {
-					t.Errorf("record %+v", r)
+					o.Errorf("record %+v", r)
 				}
 			})
 		})
@@ -223,7 +223,7 @@ func TestRedirect(t *testing.T) {
 	inOffice(t, func(o *office) {
 		a := o.alice().invites("403", "offer of alice")
 		if r := a.hears("302"); r.Header(sip.HeaderContact) != "<sip:1005@example.com>" {
-			t.Errorf("Contact %q", r.Header(sip.HeaderContact))
+			o.Errorf("Contact %q", r.Header(sip.HeaderContact))
 		}
 	})
 }
@@ -237,11 +237,11 @@ func TestNoAnswer(t *testing.T) {
 		b.says(180, "")
 		a.hears("180")
 		if r := a.hears("480"); r.At != 20*time.Second || r.Cause() != sip.CauseNoAnswer {
-			t.Errorf("%v %s", r.At, r.Raw())
+			o.Errorf("%v %s", r.At, r.Raw())
 		}
 		b.hearsCancelled()
 		if r := o.record(); r.EndedBy != "switch" || r.Attempts[0].Status != 408 {
-			t.Errorf("record %+v", r)
+			o.Errorf("record %+v", r)
 		}
 	})
 	inOffice(t, func(o *office) {
@@ -271,14 +271,14 @@ func TestOn(t *testing.T) {
 			a.acks("")
 			o.settle()
 			if s := o.media.of("a"); s.doing != "play" {
-				t.Fatalf("the caller hears %q", s.doing)
+				o.Fatalf("the caller hears %q", s.doing)
 			}
 			o.media.of("a").finished()
 			if bye := alice.oks(sip.BYE); bye.Cause() != sip.CauseNormal {
-				t.Errorf("cause %d", bye.Cause())
+				o.Errorf("cause %d", bye.Cause())
 			}
 			if r := o.record(); r.EndedBy != "switch" || r.Answered == nil || r.Attempts[0].Status != 486 {
-				t.Errorf("record %+v", r)
+				o.Errorf("record %+v", r)
 			}
 		})
 	})
@@ -295,7 +295,7 @@ func TestOn(t *testing.T) {
 			c.says(180, "")
 			a.hears("180")
 			if r := a.hears("480"); r.At != 30*time.Second {
-				t.Errorf("given up at %v", r.At)
+				o.Errorf("given up at %v", r.At)
 			}
 			c.hearsCancelled()
 		})
@@ -309,12 +309,12 @@ func TestOn(t *testing.T) {
 			b.says(603, "")
 			bob.hears(sip.ACK)
 			if r := a.hears("183"); r.Body() != "answer of a: sendrecv" {
-				t.Errorf("early media %q", r.Body())
+				o.Errorf("early media %q", r.Body())
 			}
 			o.pass(5 * time.Second)
 			o.media.of("a").finished()
 			if r := a.hears("480"); r.At != 5*time.Second {
-				t.Errorf("refused at %v", r.At)
+				o.Errorf("refused at %v", r.At)
 			}
 		})
 	})
@@ -346,7 +346,7 @@ func TestRingGroupAll(t *testing.T) {
 		a.acks("")
 		b.hearsCancelled()
 		if o.board.busy["1002"] != 0 || o.board.busy["1003"] != 1 {
-			t.Errorf("limits count %v", o.board.busy)
+			o.Errorf("limits count %v", o.board.busy)
 		}
 		o.hangsUp(a, c)
 	})
@@ -364,14 +364,14 @@ func TestRingGroupInOrder(t *testing.T) {
 		b.hearsCancelled() // 1003 is not registered: at once the one after it
 		d := dave.rung()
 		if d.invite.At != 10*time.Second {
-			t.Errorf("1004 rings at %v", d.invite.At)
+			o.Errorf("1004 rings at %v", d.invite.At)
 		}
 		d.says(486, "")
 		dave.hears(sip.ACK)
 		a.hears("486")
 		o.at(10 * time.Second)
 		if r := o.record(); len(r.Attempts) != 3 || r.Attempts[1].Contact != "" || r.Attempts[1].Status != 480 {
-			t.Errorf("attempts %+v", r.Attempts)
+			o.Errorf("attempts %+v", r.Attempts)
 		}
 	})
 }
@@ -402,7 +402,7 @@ func TestDeadContactAmongOthers(t *testing.T) {
 		a.acks("")
 		o.hangsUp(a, b)
 		if r := o.record(); len(r.Attempts) != 2 || r.Attempts[0].Status != 480 || r.Attempts[0].Reason != "unreachable" {
-			t.Errorf("attempts %+v", r.Attempts)
+			o.Errorf("attempts %+v", r.Attempts)
 		}
 	})
 }
@@ -415,18 +415,18 @@ func TestLookedUpFlows(t *testing.T) {
 			o.locator.add("1002", registrar.Binding{AOR: "1002", Contact: "sip:bob@10.0.0.2", Path: []string{"<sip:192.0.2.7;lr>"}})
 			o.router.reach = func(_ context.Context, uri sip.URI, _ int) (transport.Flow, error) {
 				if uri.Host != "192.0.2.7" {
-					t.Errorf("looks for %s", uri.Host)
+					o.Errorf("looks for %s", uri.Host)
 				}
 				return o.udp.Flow(edge.Addr().String()), nil
 			}
 			a := alice.invites("1002", "offer of alice")
 			b := edge.rung()
 			if b.invite.RequestURI() != "sip:bob@10.0.0.2" || b.invite.Header(sip.HeaderRoute) != "<sip:192.0.2.7;lr>" {
-				t.Errorf("INVITE %s by %s", b.invite.RequestURI(), b.invite.Header(sip.HeaderRoute))
+				o.Errorf("INVITE %s by %s", b.invite.RequestURI(), b.invite.Header(sip.HeaderRoute))
 			}
 			b.says(200, "answer of bob", "Record-Route: <sip:192.0.2.7;lr;id=1>")
 			if ack := edge.hears(sip.ACK); ack.Header(sip.HeaderRoute) != "<sip:192.0.2.7;lr;id=1>" {
-				t.Errorf("ACK by %q", ack.Header(sip.HeaderRoute))
+				o.Errorf("ACK by %q", ack.Header(sip.HeaderRoute))
 			}
 			a.hears("200")
 			a.acks("")
@@ -461,7 +461,7 @@ func TestLookedUpFlows(t *testing.T) {
 			a.hears("487")
 			o.idle()
 			if r := o.record(); r.Legs[1].Peer != "" {
-				t.Errorf("peer of a leg that was never reached: %q", r.Legs[1].Peer)
+				o.Errorf("peer of a leg that was never reached: %q", r.Legs[1].Peer)
 			}
 		})
 	})
@@ -484,7 +484,7 @@ func TestLookedUpFlows(t *testing.T) {
 				}
 				b := phone.rung()
 				if size < 1300 {
-					t.Errorf("size %d", size)
+					o.Errorf("size %d", size)
 				}
 				b.says(486, "")
 				phone.hears(sip.ACK)
@@ -505,7 +505,7 @@ func TestRingingRepeatedEachMinute(t *testing.T) {
 		for i := range 2 {
 			alice.hearsNothing(time.Minute - 1)
 			if r := a.hears("180"); r.At != time.Duration(i+1)*time.Minute {
-				t.Errorf("180 at %v", r.At)
+				o.Errorf("180 at %v", r.At)
 			}
 		}
 		b.says(486, "")
@@ -530,7 +530,7 @@ func TestInviteComesAgain(t *testing.T) {
 		bob.hears(sip.ACK)
 		a.hears("486")
 		if n := o.board.Stats().Started.Load(); n != 1 {
-			t.Errorf("%d calls", n)
+			o.Errorf("%d calls", n)
 		}
 	})
 }
