@@ -202,13 +202,7 @@ func direction(sends, receives bool) Direction {
 // Join lets two legs hear each other, agreed or not yet, and opens their learning windows once more. Whatever either was joined to before, it is
 // parted from.
 func Join(a, b *Session) error {
-	if err := relay.Join(a.port, b.port); err != nil {
-		return err
-	}
-	if err := a.port.Learn(); err != nil {
-		return err
-	}
-	return b.port.Learn()
+	return relay.Join(a.port, b.port)
 }
 
 // Part ends Join and Echo. Its error is ErrClosed.
@@ -239,8 +233,7 @@ func (s *Session) Close() {
 	if !first {
 		return
 	}
-	stats := s.port.Stats()
-	s.port.Close()
+	stats := s.port.Finish()
 	s.engine.leave(s)
 	if n := stats.Drops[relay.DropSource] + stats.Drops[relay.DropAuth] + stats.Drops[relay.DropReplay]; n > 0 {
 		s.engine.log.Info("media refused", "call", s.opts.Call, "leg", s.opts.Leg, "source", stats.Drops[relay.DropSource],

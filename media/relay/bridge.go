@@ -1,30 +1,33 @@
 package relay
 
-// Join makes each port's peer hear the other's. Whatever either was joined to before is parted. Both come to one loop, so that the
-// state of both streams has one owner.
+// Join makes each port's peer hear the other's, and opens the learning windows of both. Whatever either was joined to before is
+// parted. Both come to one loop, so that the state of both streams has one owner.
 func Join(a, b *Port) error {
 	if a == b {
 		return a.Echo()
 	}
-	if err := a.Part(); err != nil {
-		return err
-	}
-	if err := b.Part(); err != nil {
-		return err
-	}
 	if err := b.follow(a); err != nil {
 		return err
 	}
-	return a.do(func() {
-		if b.closed {
+	gone := false
+	err := a.do(func() {
+		if gone = b.closed; gone {
 			return
 		}
+		a.part()
+		b.part()
 		a.peer, b.peer = b, a
 		a.direct()
 		b.direct()
 		a.expect()
 		b.expect()
+		a.learn()
+		b.learn()
 	})
+	if gone {
+		return ErrClosed
+	}
+	return err
 }
 
 // Echo sends the peer back what it says.
@@ -42,9 +45,12 @@ func (p *Port) Part() error { return p.do(p.part) }
 
 func (p *Port) part() {
 	q := p.peer
+	if q == nil {
+		return
+	}
 	p.peer = nil
 	p.direct()
-	if q != nil && q != p {
+	if q != p {
 		q.peer = nil
 		q.direct()
 	}
@@ -56,7 +62,7 @@ func (p *Port) expect() {
 	p.told, p.mute = [2]bool{}, false
 }
 
-// follow moves a port that is joined to nobody to the loop of a.
+// follow moves a port to the loop of a, if that is another; it is parted before.
 func (b *Port) follow(a *Port) (err error) {
 	a.mu.RLock()
 	to := a.loop
@@ -68,6 +74,7 @@ func (b *Port) follow(a *Port) (err error) {
 	}
 	from := b.loop
 	from.do(func() {
+		b.part()
 		from.dismiss(b)
 		from.rearm()
 	})

@@ -122,7 +122,7 @@ type Port struct {
 func (r *Relay) newPort(local netip.AddrPort, events func(Event)) *Port {
 	now := r.now()
 	p := &Port{
-		relay: r, events: events, local: local, routes: new(routing),
+		relay: r, events: events, local: local, routes: &nowhere,
 		media:   limit(mediaRate, mediaBurst),
 		reports: limit(reportRate, reportBurst),
 		stray:   limit(strayRate, strayBurst),
@@ -207,8 +207,10 @@ func (p *Port) Configure(s Settings) error {
 
 // Learn opens the learning window once more, for a leg whose answer was repeated (183, then 200).
 func (p *Port) Learn() error {
-	return p.do(func() { p.source.until = p.loop.now.Add(learning) })
+	return p.do(p.learn)
 }
+
+func (p *Port) learn() { p.source.until = p.loop.now.Add(learning) }
 
 // direct computes the routes of what this port receives.
 func (p *Port) direct() {
@@ -288,13 +290,17 @@ func (p *Port) drop(d Drop) {
 }
 
 // Close parts the port, closes its sockets and sends its numbers into quarantine. No event comes after it. Again it does nothing.
-func (p *Port) Close() {
+func (p *Port) Close() { p.Finish() }
+
+// Finish is Close, and gives the counters as they are at the end; those of a port that is closed already are zero.
+func (p *Port) Finish() (last Stats) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		return
+		return last
 	}
 	p.loop.do(func() {
+		last = p.stats()
 		p.part()
 		p.loop.dismiss(p)
 		p.closed = true
@@ -304,4 +310,5 @@ func (p *Port) Close() {
 		p.loop.rearm()
 	})
 	p.relay.pool.rest(p.local.Addr(), p.local.Port())
+	return last
 }

@@ -51,12 +51,18 @@ type route struct {
 	law       codec.Law //
 }
 
-// A routing has a route for each payload type.
+// A routing has a route for each payload type. It is never written once it is in use.
 type routing [128]route
+
+// nowhere is the routing of a port that has agreed on nothing.
+var nowhere routing
 
 // routes maps what a port receives to what the other port's peer wants to be sent; nil if there is no other port. The same codec
 // passes with its number changed, one G.711 law goes to the other where only that is left, and the rest ends here.
 func routes(receive, send []Format) *routing {
+	if len(receive) == 0 {
+		return &nowhere
+	}
 	t := new(routing)
 	for _, f := range receive {
 		if f.PayloadType > 127 || t[f.PayloadType].known {
