@@ -9,10 +9,12 @@ import (
 	"tandem/test/baresip"
 )
 
-// needBaresip leaves a test out where there is no baresip, unless foreign phones are demanded.
+// needBaresip leaves a test out where there is no baresip, unless foreign phones are demanded, and in short runs.
 func needBaresip(t *testing.T) {
 	t.Helper()
 	switch {
+	case testing.Short():
+		t.Skip("a short run uses no other program")
 	case baresip.Installed():
 	case os.Getenv("TANDEM_PEERS") == "required":
 		t.Fatal("baresip is not installed: make peers, or apt-get install baresip-core")

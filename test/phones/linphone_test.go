@@ -45,7 +45,7 @@ func (o *linphoneOutput) String() string {
 // is not installed: it is no peer that CI installs, for it brings sixty packages.
 func (o *office) linphone(t *testing.T, transport, encryption string) (*linphone, string) {
 	t.Helper()
-	if _, err := exec.LookPath("linphonec"); err != nil {
+	if _, err := exec.LookPath("linphonec"); err != nil || testing.Short() {
 		t.Skip("linphonec is not installed: apt-get install --no-install-recommends linphone-cli")
 	}
 	user := o.extension(t)

@@ -327,6 +327,100 @@ func TestEarlyMedia(t *testing.T) {
 	o.Idle(patience)
 }
 
+// Two phones of one extension send early media, each with its own tone: the caller hears the last one, and after the answer
+// the one that answered, on whatever leg the media is encrypted.
+func TestForkWithEarlyMedia(t *testing.T) {
+	t.Parallel()
+	o := open(t, "")
+	t.Run("calls", func(t *testing.T) {
+		for _, srtp := range []phone.SRTP{phone.SRTPOff, phone.SRTPRequired} {
+			t.Run("caller with SRTP "+string(srtp), func(t *testing.T) {
+				t.Parallel()
+				c := o.config(o.extension(t), "wss")
+				c.SRTP = srtp
+				a := register(t, c)
+				user := o.extension(t)
+				first := o.config(user, "udp")
+				first.Codecs = []string{"PCMU"}
+				second := o.config(user, "tls")
+				second.SRTP = phone.SRTPRequired
+				one, two := register(t, first), register(t, second)
+				call, err := a.Dial(within(t), user, phone.CallOptions{Play: "tone:440"})
+				must(t, "dial", err)
+				b1, b2 := incoming(t, one), incoming(t, two)
+				b1.PlayTone(523)
+				b2.PlayTone(700)
+				must(t, "progress", b1.Progress())
+				hear(t, "caller of the first", call, 523)
+				must(t, "progress", b2.Progress())
+				hear(t, "caller of the second", call, 700)
+				must(t, "answer", b1.Accept())
+				must(t, "answered", call.WaitAnswered(within(t)))
+				ended(t, b2, phone.ByRemote)
+				hear(t, "caller", call, 523)
+				hear(t, "callee", b1, 440)
+				must(t, "hang up", b1.Hangup(within(t)))
+				ended(t, call, phone.ByRemote)
+				agrees(t, call, o.record(t, c.User, 1).leg(t, c.User), c)
+			})
+		}
+	})
+	o.Idle(patience)
+}
+
+// A phone calls its own extension: it may talk to another phone there, or to itself.
+func TestCallToOneself(t *testing.T) {
+	t.Parallel()
+	o := open(t, "")
+	c := o.config(o.extension(t), "udp")
+	c.Answer = phone.AutoAnswer("tone:660")
+	a := register(t, c)
+	call, err := a.Call(within(t), c.User, phone.CallOptions{Play: "tone:440"})
+	must(t, "call", err)
+	other := incoming(t, a)
+	hear(t, "caller", call, 660)
+	hear(t, "callee", other, 440)
+	must(t, "hang up", call.Hangup(within(t)))
+	ended(t, other, phone.ByRemote)
+	o.Idle(patience)
+}
+
+// A connection breaks while it rings: nothing is left behind, whichever side it was.
+func TestConnectionCutWhileRinging(t *testing.T) {
+	t.Parallel()
+	o := open(t, "")
+	t.Run("calls", func(t *testing.T) {
+		for _, transport := range []string{"tcp", "wss"} {
+			for _, side := range []string{"caller", "callee"} {
+				t.Run(side+" over "+transport, func(t *testing.T) {
+					t.Parallel()
+					line := newLine(t, o.Addr(ports[transport]))
+					cut := o.config(o.extension(t), transport)
+					cut.Domain, cut.ServerName, cut.Server = o.Host, o.Host, line.address()
+					whole := o.config(o.extension(t), "udp")
+					from, to := cut, whole
+					if side == "callee" {
+						from, to = whole, cut
+					}
+					a, b := register(t, from), register(t, to)
+					call, err := a.Dial(within(t), to.User, phone.CallOptions{})
+					must(t, "dial", err)
+					other := incoming(t, b)
+					must(t, "ringing", call.WaitRinging(within(t)))
+					line.cut()
+					if side == "caller" {
+						ended(t, other, phone.ByRemote)
+					} else if e := ended(t, call, phone.ByRemote); e.Status != 480 {
+						t.Errorf("caller: %+v, want 480", e)
+					}
+					o.record(t, from.User, 1)
+				})
+			}
+		}
+	})
+	o.Idle(patience)
+}
+
 // An INVITE without SDP: the switch or the callee offers, the caller answers in the ACK.
 func TestLateOffer(t *testing.T) {
 	t.Parallel()
