@@ -198,11 +198,11 @@ func (s *Switch) Eventually(limit time.Duration, what string, ok func() bool) {
 	s.t.Helper()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
+	pause := 20 * time.Millisecond // longer each time: what takes half a minute is not asked for a thousand times
 	for !ok() {
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
+			pause = min(pause*5/4, 250*time.Millisecond)
 		case <-s.done:
 			s.t.Fatalf("switch died before %s: %v\n%s", what, s.err, s.Log())
 		case <-deadline.C:
@@ -317,6 +317,12 @@ func (s *Switch) Idle(limit time.Duration) {
 // Run runs a command of the binary against this switch and returns what it printed.
 func (s *Switch) Run(args ...string) (string, error) {
 	out, err := exec.Command(Path(s.t), append(args, "--config", s.Dir)...).CombinedOutput()
+	return string(out), err
+}
+
+// Command runs the binary with these arguments and returns what it printed, on both of its outputs.
+func (s *Switch) Command(args ...string) (string, error) {
+	out, err := exec.Command(Path(s.t), args...).CombinedOutput()
 	return string(out), err
 }
 

@@ -10,6 +10,6 @@ import (
 // are not parallel, and so run before, alone.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "24")
+	_ = flag.Set("test.parallel", "64")
 	os.Exit(m.Run())
 }

@@ -86,9 +86,10 @@ func ping(t testing.TB, p *wire.Phone) {
 
 // talk is a call between two phones with media both ways.
 type talk struct {
-	t      testing.TB
-	a, b   *wire.Call
-	am, bm *wire.Media
+	t          testing.TB
+	alice, bob *wire.Phone
+	a, b       *wire.Call
+	am, bm     *wire.Media
 }
 
 // connect has one phone call the other, which answers; media runs both ways when it returns.
@@ -103,7 +104,7 @@ func connect(t testing.TB, alice, bob *wire.Phone) *talk {
 func prepare(t testing.TB, alice, bob *wire.Phone) *talk {
 	t.Helper()
 	c := &talk{
-		t: t, am: wire.NewMedia(t, alice.Local.Addr().String(), "ALIC"), bm: wire.NewMedia(t, bob.Local.Addr().String(), "BOB!"),
+		t: t, alice: alice, bob: bob, am: wire.NewMedia(t, alice.Local.Addr().String(), "ALIC"), bm: wire.NewMedia(t, bob.Local.Addr().String(), "BOB!"),
 	}
 	if alice.Proto == "TLS" {
 		c.am.Secure()
@@ -212,3 +213,6 @@ func swap(t testing.TB, text, old, replacement string) string {
 }
 
 func addrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// phones are the two of the talk, once prepared.
+func (c *talk) phones() (alice, bob *wire.Phone) { return c.alice, c.bob }

@@ -255,3 +255,29 @@ func (m *Media) Marks() (all []string) {
 	}
 	return append(all, m.Foreign...)
 }
+
+// Destination is where this stream is sent to.
+func (m *Media) Destination() netip.AddrPort {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.to
+}
+
+// Write sends a packet as it is, from the stream's own socket.
+func (m *Media) Write(packet []byte, to netip.AddrPort) { _, _ = m.conn.WriteToUDPAddrPort(packet, to) }
+
+// Missing are the counts of a speaker's packets that did not arrive, between the first and the last that did.
+func (m *Media) Missing(mark string) (counts []uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	first, last := ^uint32(0), uint32(0)
+	for n := range m.heard[mark] {
+		first, last = min(first, n), max(last, n)
+	}
+	for n := first; n < last; n++ {
+		if m.heard[mark][n] == 0 {
+			counts = append(counts, n)
+		}
+	}
+	return counts
+}

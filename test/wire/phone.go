@@ -166,6 +166,16 @@ func (c *Call) Final(limit time.Duration) Message {
 // Ack acknowledges the 2xx of our INVITE.
 func (c *Call) Ack() { c.Phone.Send(c.Phone.Text(c.ack(c.Invite.Seq))) }
 
+// Acknowledge sends the ACK of a failure response to our INVITE.
+func (c *Call) Acknowledge(m Message) { c.Phone.acknowledge(c.Invite, m) }
+
+// AckTo acknowledges a 2xx to an INVITE or re-INVITE of ours.
+func (c *Call) AckTo(m Message) {
+	c.To, c.Peer = m.Get("to"), Target(m.Get("contact"))
+	seq, _ := m.CSeq()
+	c.Phone.Send(c.Phone.Text(c.ack(seq)))
+}
+
 func (c *Call) ack(seq int) Request {
 	return Request{Method: "ACK", URI: c.Peer, From: c.From, To: c.To, CallID: c.ID, Seq: seq}
 }
