@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -98,8 +99,15 @@ func (f *FileLedger) put(file *os.File, r Record) *os.File {
 	return file
 }
 
+// lineFile is an os.File as far as a line needs it.
+type lineFile interface {
+	io.Writer
+	Stat() (os.FileInfo, error)
+	Truncate(size int64) error
+}
+
 // appendLine writes a record as one line, whole or not at all: half a line of a full disk would spoil the next one.
-func appendLine(file *os.File, r Record) error {
+func appendLine(file lineFile, r Record) error {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -313,6 +313,27 @@ func TestGlare(t *testing.T) {
 	}
 }
 
+// A hold cannot be passed to a caller that has not acknowledged its answer (RFC 3261 §14.1).
+func TestHoldBeforeTheAck(t *testing.T) {
+	inOffice(t, func(o *office) {
+		alice, bob := o.alice(), o.bob()
+		a := alice.invites("1002", "offer of alice")
+		b := bob.rung()
+		b.says(200, "answer of bob")
+		bob.hears(sip.ACK)
+		a.hears("200")
+		b.asks(sip.INVITE, "offer sendonly")
+		b.refused("491")
+		a.acks("")
+		b.asks(sip.INVITE, "offer sendonly")
+		a.replies(a.phone.hears(sip.INVITE), 200, "answer recvonly", []string{a.contact()}, "")
+		a.phone.hears(sip.ACK)
+		b.phone.hears("200")
+		b.acks("")
+		o.hangsUp(b, a)
+	})
+}
+
 // An UPDATE that only refreshes does not mind an open offer.
 func TestUpdateWithoutAnOffer(t *testing.T) {
 	inOffice(t, func(o *office) {

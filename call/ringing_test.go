@@ -449,11 +449,7 @@ func TestLookedUpFlows(t *testing.T) {
 	})
 	t.Run("cancelled while it is looked up", func(t *testing.T) {
 		inOffice(t, func(o *office) {
-			o.router.reach = func(ctx context.Context, _ sip.URI, _ int) (transport.Flow, error) {
-				<-ctx.Done()
-				return transport.Flow{}, ctx.Err()
-			}
-			o.locator.add("1002", registrar.Binding{AOR: "1002", Contact: "sip:bob@10.0.0.2", Path: []string{"<sip:192.0.2.7;lr>"}})
+			o.hangingLookup()
 			a := o.alice().invites("1002", "offer of alice")
 			o.pass(time.Second)
 			a.cancels()
@@ -548,4 +544,13 @@ func Test199(t *testing.T) {
 		bob.hears(sip.ACK)
 		a.hears("486")
 	})
+}
+
+// hangingLookup makes 1002 a phone whose edge is looked up until the look-up is given up.
+func (o *office) hangingLookup() {
+	o.router.reach = func(ctx context.Context, _ sip.URI, _ int) (transport.Flow, error) {
+		<-ctx.Done()
+		return transport.Flow{}, ctx.Err()
+	}
+	o.locator.add("1002", registrar.Binding{AOR: "1002", Contact: "sip:bob@10.0.0.2", Path: []string{"<sip:192.0.2.7;lr>"}})
 }
