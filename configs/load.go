@@ -212,18 +212,30 @@ func (l *loader) plan() {
 		if ours[b.Type] {
 			blocks = append(blocks, b)
 		}
-		if b.Type == "route" {
+		if b.Type == "route" || b.Type == "routes" {
 			routes++
 		}
 	}
 	plan, d := dialplan.Compile(dialplan.Source{
-		Blocks: blocks, Extensions: l.extensions, Files: l.files, Context: l.ctx, Resolve: l.sound,
+		Blocks: blocks, Extensions: l.extensions, Files: l.files, Context: l.ctx, Resolve: l.sound, Read: readTable,
 	})
 	l.diags = append(l.diags, d...)
 	l.config.Plan = plan
 	if routes == 0 {
 		l.diags = append(l.diags, block.Warnf(hcl.Range{Filename: l.dir}, "no route", "Without a route nobody can call anybody."))
 	}
+}
+
+// readTable reads a table of routes.
+func readTable(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > largestTable {
+		return nil, fmt.Errorf("a table has at most %d MiB", largestTable>>20)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", path, reason(err))
+	}
+	return text, nil
 }
 
 // sound finds a sound file.

@@ -19,7 +19,7 @@ func sourceOf(t testing.TB, texts ...string) Source {
 			return "", fmt.Errorf("%s does not exist", path)
 		}
 		return "/sounds/" + path, nil
-	}}
+	}, Read: func(path string) ([]byte, error) { return nil, fmt.Errorf("%s does not exist", path) }}
 	for i, text := range texts {
 		name := string(rune('a'+i)) + ".hcl"
 		file, d := hclsyntax.ParseConfig([]byte(text), name, hcl.InitialPos)

@@ -22,6 +22,9 @@ var (
 // timer C is three minutes at least, and provisional responses renew it).
 const maxRing = 10 * time.Minute
 
+// defaultRing is how long a dial rings that does not say.
+const defaultRing = time.Minute
+
 func (c *compiler) class(b *hcl.Block) {
 	class := c.plan.classes[b.Labels[0]]
 	r := c.open(b.Body, classSchema)

@@ -24,7 +24,7 @@ func (p *Plan) Explain(f Facts) Explanation {
 	}
 	for _, r := range p.routes {
 		switch {
-		case tried[r.name]:
+		case tried[r.name] || r.table != "": // a table has too many rows to say of each that it does not match
 		case x.Reject.Status != 0 && len(tried) == 0 && x.Reject.Status != 404:
 			x.Reasons = append(x.Reasons, Reason{"route", r.name, placeOf(r.at), Lost, "routes were not tried"})
 		default:

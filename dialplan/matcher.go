@@ -35,7 +35,7 @@ const maxBranches = 64
 // newMatcher builds the tree. The patterns must differ in key().
 func newMatcher(patterns []*Pattern) *matcher {
 	m := &matcher{patterns: patterns}
-	b := builder{m: m, edges: make([][]edge, 1), ends: []int32{-1}}
+	b := newBuilder(m)
 	for i, p := range patterns {
 		if p.branches() > maxBranches {
 			m.loose = append(m.loose, int32(i))
@@ -71,12 +71,20 @@ func (p *Pattern) pastRun(i int) int {
 	return i
 }
 
-// builder grows the tree; freeze packs the edges side by side.
+// builder grows the tree, the edges of a node in a list; freeze packs them side by side.
 type builder struct {
 	m     *matcher
-	edges [][]edge // by node
-	ends  []int32  // by node
+	first []int32 // by node: its first edge, -1: none
+	ends  []int32 // by node
+	edges []link
 }
+
+type link struct {
+	edge
+	next int32 // the next edge of the node, -1: none
+}
+
+func newBuilder(m *matcher) *builder { return &builder{m: m, first: []int32{-1}, ends: []int32{-1}} }
 
 func (b *builder) insert(at int32, p *Pattern, i int, id int32) {
 	for ; i < len(p.mask); i++ {
@@ -93,14 +101,15 @@ func (b *builder) insert(at int32, p *Pattern, i int, id int32) {
 }
 
 func (b *builder) child(at int32, mask uint16) int32 {
-	for _, e := range b.edges[at] {
-		if e.mask == mask {
-			return e.to
+	for i := b.first[at]; i >= 0; i = b.edges[i].next {
+		if b.edges[i].mask == mask {
+			return b.edges[i].to
 		}
 	}
-	to := int32(len(b.edges))
-	b.edges[at] = append(b.edges[at], edge{mask, to})
-	b.edges = append(b.edges, nil)
+	to := int32(len(b.first))
+	b.edges = append(b.edges, link{edge{mask, to}, b.first[at]})
+	b.first[at] = int32(len(b.edges) - 1)
+	b.first = append(b.first, -1)
 	b.ends = append(b.ends, -1)
 	return to
 }
@@ -116,11 +125,14 @@ func (b *builder) accept(at, id int32, loop bool) {
 }
 
 func (b *builder) freeze() {
-	b.m.nodes = make([]node, len(b.edges))
-	for i, edges := range b.edges {
+	b.m.nodes = make([]node, len(b.first))
+	b.m.edges = make([]edge, 0, len(b.edges))
+	for at, i := range b.first {
 		first := int32(len(b.m.edges))
-		b.m.edges = append(b.m.edges, edges...)
-		b.m.nodes[i] = node{first, int32(len(b.m.edges)), b.ends[i]}
+		for ; i >= 0; i = b.edges[i].next {
+			b.m.edges = append(b.m.edges, b.edges[i].edge)
+		}
+		b.m.nodes[at] = node{first, int32(len(b.m.edges)), b.ends[at]}
 	}
 }
 
@@ -184,50 +196,57 @@ func digitTail(number string) int {
 	return i
 }
 
-// overlapping calls f with the index of every pattern after the given one that has a number in common with it, each
-// once. It walks pattern and tree side by side: a pattern of few digits sees a few nodes, whatever the size of the
-// plan.
-func (m *matcher) overlapping(index int, f func(other int)) {
-	p := m.patterns[index]
-	reported := map[int32]bool{}
-	report := func(other int32) {
-		if int(other) > index && !reported[other] {
-			reported[other] = true
-			f(int(other))
-		}
-	}
-	tail := p.digitsToEnd()
-	type walk struct {
-		node int32
-		set  uint64
-	}
-	stack := []walk{{0, p.start()}}
-	for len(stack) > 0 {
-		at := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		n := &m.nodes[at.node]
-		for i := n.end; i >= 0; i = m.ends[i].next {
-			if e := &m.ends[i]; p.accepts(at.set) || e.loop && at.set&tail != 0 {
-				report(e.pattern)
-			}
-		}
-		for _, e := range m.edges[n.first:n.last] {
-			if set := p.step(at.set, e.mask); set != 0 {
-				stack = append(stack, walk{e.to, set})
-			}
-		}
-	}
-	m.overlappingLoose(index, report)
+// neighbours finds the patterns that have a number in common with one. It is kept between patterns for its room.
+type neighbours struct {
+	m     *matcher
+	seen  []int32 // by pattern: the pattern, plus one, that it was last reported for
+	stack []walk
 }
 
-func (m *matcher) overlappingLoose(index int, report func(int32)) {
-	for _, i := range m.loose {
-		if int(i) <= index {
-			continue
+// walk is a node of the tree, and the positions of the pattern that the same numbers lead to.
+type walk struct {
+	node int32
+	set  uint64
+}
+
+func newNeighbours(m *matcher) *neighbours {
+	return &neighbours{m: m, seen: make([]int32, len(m.patterns))}
+}
+
+// of calls f with the index of every pattern after the given one that has a number in common with it, each once. It
+// walks pattern and tree side by side: a pattern of few digits sees a few nodes, whatever the size of the plan.
+func (g *neighbours) of(index int, f func(other int)) {
+	p := g.m.patterns[index]
+	tail := p.digitsToEnd()
+	g.stack = append(g.stack[:0], walk{0, p.start()})
+	for len(g.stack) > 0 {
+		at := g.stack[len(g.stack)-1]
+		g.stack = g.stack[:len(g.stack)-1]
+		n := &g.m.nodes[at.node]
+		for i := n.end; i >= 0; i = g.m.ends[i].next {
+			if e := &g.m.ends[i]; p.accepts(at.set) || e.loop && at.set&tail != 0 {
+				g.report(index, e.pattern, f)
+			}
 		}
-		if _, ok := overlap(m.patterns[index], m.patterns[i]); ok {
-			report(i)
+		for _, e := range g.m.edges[n.first:n.last] {
+			if set := p.step(at.set, e.mask); set != 0 {
+				g.stack = append(g.stack, walk{e.to, set})
+			}
 		}
+	}
+	for _, i := range g.m.loose {
+		if int(i) > index {
+			if _, ok := overlap(p, g.m.patterns[i]); ok {
+				g.report(index, i, f)
+			}
+		}
+	}
+}
+
+func (g *neighbours) report(index int, other int32, f func(int)) {
+	if int(other) > index && g.seen[other] != int32(index)+1 {
+		g.seen[other] = int32(index) + 1
+		f(int(other))
 	}
 }
 

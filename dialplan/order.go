@@ -27,8 +27,8 @@ func (c *compiler) order() {
 type orderer struct {
 	*compiler
 	byPattern [][]*route
-	same      []int   // pattern → the first pattern that means the same numbers
-	around    [][]int // pattern → patterns that it lies inside of
+	same      []int     // pattern → the first pattern that means the same numbers
+	around    [][]int32 // pattern → patterns that it lies inside of
 	clashes   int
 }
 
@@ -48,7 +48,7 @@ func (o *orderer) collect() {
 		o.byPattern[i] = append(o.byPattern[i], r)
 	}
 	o.plan.matcher = newMatcher(patterns)
-	o.around = make([][]int, len(patterns))
+	o.around = make([][]int32, len(patterns))
 	o.same = make([]int, len(patterns))
 	for i := range o.same {
 		o.same[i] = i
@@ -58,30 +58,34 @@ func (o *orderer) collect() {
 // compare relates every two patterns that have a number in common.
 func (o *orderer) compare() {
 	patterns := o.plan.matcher.patterns
+	near := newNeighbours(o.plan.matcher)
 	for i, p := range patterns {
-		o.plan.matcher.overlapping(i, func(j int) {
-			rel, witness := relate(p, patterns[j])
-			switch rel {
+		near.of(i, func(j int) {
+			switch p.relation(patterns[j]) {
 			case equal:
 				o.same[j] = min(o.same[j], o.same[i])
 			case inside:
-				o.around[i] = append(o.around[i], j)
+				o.around[i] = append(o.around[i], int32(j))
 			case around:
-				o.around[j] = append(o.around[j], i)
+				o.around[j] = append(o.around[j], int32(i))
 			case crossing:
-				o.clash(i, j, "ambiguous routes", "neither pattern lies inside the other, so nothing says which is meant", witness)
+				o.clash(i, j, "ambiguous routes", "neither pattern lies inside the other, so nothing says which is meant")
 			case unknown:
-				o.clash(i, j, "patterns too intricate", "whether one pattern lies inside the other cannot be decided", witness)
+				o.clash(i, j, "patterns too intricate", "whether one pattern lies inside the other cannot be decided")
 			}
 		})
 	}
 }
 
 // clash reports two patterns, once, where some caller may use routes on both.
-func (o *orderer) clash(i, j int, summary, why, witness string) {
+func (o *orderer) clash(i, j int, summary, why string) {
+	if o.clashes > mostClashes {
+		return
+	}
 	for _, r := range o.byPattern[i] {
 		for _, s := range o.byPattern[j] {
 			if r.meets(s, o.plan) {
+				witness, _ := overlap(r.to, s.to)
 				o.report(r, s, summary, why, witness)
 				return
 			}
@@ -112,12 +116,12 @@ func precedes(a, b hcl.Range) bool {
 // rungs joins patterns that mean the same and orders the routes on each.
 func (o *orderer) rungs() {
 	o.plan.rungOf = make([]int32, len(o.same))
-	at := map[int]int32{}
+	at := make([]int32, len(o.same)) // by pattern: its rung, plus one
 	for i, first := range o.same {
-		k, ok := at[first]
-		if !ok {
+		k := at[first] - 1
+		if k < 0 {
 			k = int32(len(o.plan.rungs))
-			at[first] = k
+			at[first] = k + 1
 			o.plan.rungs = append(o.plan.rungs, rung{})
 		}
 		o.plan.rungOf[i] = k
@@ -171,7 +175,7 @@ func (o *orderer) levels() {
 		if level[i] == 0 {
 			level[i] = 1
 			for _, outer := range o.around[i] {
-				level[i] = max(level[i], depth(outer)+1)
+				level[i] = max(level[i], depth(int(outer))+1)
 			}
 		}
 		return level[i]

@@ -92,12 +92,12 @@ func ParsePattern(text string) (*Pattern, error) {
 	if p.accepts(p.start()) {
 		return nil, fmt.Errorf("the pattern matches the empty number")
 	}
-	if _, some := overlap(p, p); !some {
-		return nil, fmt.Errorf("no number can match: one with a plus has 7 to 15 digits, and the first is not 0")
-	}
 	p.trail = len(p.mask)
 	for p.trail > 0 && p.optional>>(p.trail-1)&1 == 1 && p.mask[p.trail-1] == p.mask[len(p.mask)-1] {
 		p.trail--
+	}
+	if _, some := overlap(p, p); !some {
+		return nil, fmt.Errorf("no number can match: one with a plus has 7 to 15 digits, and the first is not 0")
 	}
 	return p, nil
 }

@@ -267,7 +267,7 @@ func TestMatcherAgainstEachPatternAlone(t *testing.T) {
 		}
 		for i := range patterns {
 			var got []int
-			m.overlapping(i, func(j int) { got = append(got, j) })
+			newNeighbours(m).of(i, func(j int) { got = append(got, j) })
 			slices.Sort(got)
 			var want []int
 			for j := i + 1; j < len(patterns); j++ {
@@ -302,7 +302,7 @@ func TestMatcherLoosePatterns(t *testing.T) {
 		t.Errorf("1234567: %v", got)
 	}
 	var met []int
-	m.overlapping(0, func(j int) { met = append(met, j) })
+	newNeighbours(m).of(0, func(j int) { met = append(met, j) })
 	if !slices.Equal(met, []int{1}) {
 		t.Errorf("the first overlaps %v, want the second", met)
 	}

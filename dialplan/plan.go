@@ -27,6 +27,7 @@ type Plan struct {
 	rungOf     []int32 // by pattern of the matcher
 	rungs      []rung
 	tests      []*Case // by file and line
+	tables     []routeTable
 	emergency  *Emergency
 	blocks     []*blockList // by file and line
 }
@@ -157,7 +158,13 @@ func (p *Plan) Parts() []Part {
 	for _, l := range p.blocks {
 		add("block_list", l.name, "%s", l.describe())
 	}
+	for _, t := range p.tables {
+		add("routes", t.name, "%d rows, %s", t.rows, t.text)
+	}
 	for _, r := range p.routes {
+		if r.table != "" {
+			continue
+		}
 		add("route", r.name, "%s", r.describe())
 	}
 	slices.SortFunc(parts, func(a, b Part) int {

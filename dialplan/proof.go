@@ -2,6 +2,7 @@ package dialplan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,7 +11,7 @@ type Proof struct {
 	Plan      string      `json:"plan"`
 	Tests     []Verified  `json:"tests"`
 	Failed    int         `json:"failed"`
-	Routes    int         `json:"routes"`
+	Routes    int         `json:"routes"`    // a table counts as one
 	Unreached []Unreached `json:"unreached"` // routes that no test ends in
 }
 
@@ -42,7 +43,7 @@ func (p *Plan) Tests() int { return len(p.tests) }
 
 // Test runs the tests of the plan, in the order of files and lines.
 func (p *Plan) Test() Proof {
-	proof := Proof{Plan: p.version, Tests: []Verified{}, Unreached: []Unreached{}, Routes: len(p.routes)}
+	proof := Proof{Plan: p.version, Tests: []Verified{}, Unreached: []Unreached{}}
 	reached := map[string]bool{}
 	for _, t := range p.tests {
 		v := p.verify(t)
@@ -53,8 +54,18 @@ func (p *Plan) Test() Proof {
 		proof.Tests = append(proof.Tests, v)
 	}
 	for _, r := range p.routes {
+		if r.table != "" {
+			continue
+		}
+		proof.Routes++
 		if !reached[r.name] {
 			proof.Unreached = append(proof.Unreached, Unreached{r.name, placeOf(r.at)})
+		}
+	}
+	for _, t := range p.tables {
+		proof.Routes++
+		if !slices.ContainsFunc(proof.Tests, func(v Verified) bool { return strings.HasPrefix(v.Trial.Decision.Route, t.name+"/") }) {
+			proof.Unreached = append(proof.Unreached, Unreached{t.name, t.at})
 		}
 	}
 	return proof

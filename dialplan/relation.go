@@ -50,23 +50,26 @@ func (p *Pattern) over(set uint64) bool { return p == nil || p.accepts(set) }
 
 // relate compares two patterns exactly. Where some number matches both, the shortest such is the witness.
 func relate(a, b *Pattern) (relation, string) {
-	witness, ok := overlap(a, b)
+	r := a.relation(b)
+	if r == apart {
+		return r, ""
+	}
+	witness, _ := overlap(a, b)
+	return r, witness
+}
+
+// relateBySearch is relate for patterns of any form.
+func relateBySearch(a, b *Pattern) (relation, string) {
+	witness, ok := overlapBySearch(a, b)
 	if !ok {
 		return apart, ""
 	}
 	ab, known1 := subset(a, b)
 	ba, known2 := subset(b, a)
-	switch {
-	case !known1 || !known2:
+	if !known1 || !known2 {
 		return unknown, witness
-	case ab && ba:
-		return equal, witness
-	case ab:
-		return inside, witness
-	case ba:
-		return around, witness
 	}
-	return crossing, witness
+	return relationOf(ab, ba), witness
 }
 
 // pair is a position of each of two patterns, or a position of one and a set of positions of the other; and where the
@@ -84,9 +87,20 @@ type visit struct {
 	symbol uint8
 }
 
-// overlap finds the shortest number that both match, or tells that there is none: a breadth-first search over pairs of
-// positions.
+// overlap finds the shortest number that both match, or tells that there is none.
 func overlap(a, b *Pattern) (string, bool) {
+	if !a.plain() || !b.plain() {
+		return overlapBySearch(a, b)
+	}
+	length, ok := meetsPlain(a, b)
+	if !ok {
+		return "", false
+	}
+	return shared(a, b, length), true
+}
+
+// overlapBySearch is overlap for patterns of any form: a breadth-first search over pairs of positions.
+func overlapBySearch(a, b *Pattern) (string, bool) {
 	var queue []visit
 	seen := map[pair]bool{}
 	push := func(i int, set, in uint64, from int, s uint8) {

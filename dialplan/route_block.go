@@ -21,6 +21,7 @@ type route struct {
 	callerID   *expression
 	callerName *expression
 	steps      []Step
+	table      string // the table that it stands in; empty: it is a block
 
 	rung   int32  // where it stands in the plan
 	turn   int    // among the routes of its rung
@@ -44,14 +45,6 @@ func (c *compiler) route(b *hcl.Block) {
 	r := c.open(b.Body, routeSchema)
 	r.Require("to")
 	route := &route{name: b.Labels[0], at: b.DefRange, toAt: r.Range("to")}
-	for _, ref := range r.Refs("from", "class", "extension", "trunk") {
-		if c.exists(ref) {
-			route.from = append(route.from, origin{ref.Kind, ref.Name})
-		}
-	}
-	if r.Empty("from") {
-		c.fail(r.Range("from"), "nobody may use it", "An empty list admits no caller. Without \"from\" a route is for every extension.")
-	}
 	if v, ok := r.Value("to", cty.String); ok {
 		p, err := ParsePattern(v.AsString())
 		if err != nil {
@@ -60,6 +53,22 @@ func (c *compiler) route(b *hcl.Block) {
 			route.to = p
 			c.reachable(route)
 		}
+	}
+	c.routeRest(route, r, b)
+	if route.to != nil {
+		c.plan.routes = append(c.plan.routes, route)
+	}
+}
+
+// routeRest reads what a route has beside its pattern.
+func (c *compiler) routeRest(route *route, r *block.Reader, b *hcl.Block) {
+	for _, ref := range r.Refs("from", "class", "extension", "trunk") {
+		if c.exists(ref) {
+			route.from = append(route.from, origin{ref.Kind, ref.Name})
+		}
+	}
+	if r.Empty("from") {
+		c.fail(r.Range("from"), "nobody may use it", "An empty list admits no caller. Without \"from\" a route is for every extension.")
 	}
 	if e := r.Expr("when"); e != nil {
 		route.when = c.expression(e, cty.Bool, "A condition")
@@ -70,13 +79,12 @@ func (c *compiler) route(b *hcl.Block) {
 	if e := r.Expr("caller_name"); e != nil {
 		route.callerName = c.expression(e, cty.String, "A caller's name")
 	}
-	route.steps = c.steps(r, b.DefRange)
+	if b.Type != "routes" || len(r.Blocks) > 0 {
+		route.steps = c.steps(r, b.DefRange)
+	}
 	route.others = "it is for " + route.callers()
 	if route.when != nil {
 		route.closed = "its condition is false: " + route.when.source
-	}
-	if route.to != nil {
-		c.plan.routes = append(c.plan.routes, route)
 	}
 }
 

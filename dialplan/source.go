@@ -18,6 +18,7 @@ type Source struct {
 	Files      map[string][]byte                 // what was read, by the file names of the ranges
 	Context    *hcl.EvalContext                  // variables of the attributes; nil: none
 	Resolve    func(path string) (string, error) // the absolute path of a sound file that must be there
+	Read       func(path string) ([]byte, error) // a table of routes, by its absolute path
 	Ahead      bool                              // compile what calls cannot carry out yet: for tests of the language
 }
 
@@ -29,7 +30,7 @@ type Declared struct {
 
 // Schema is the headers of the blocks that this package reads, those that it refuses included.
 func Schema() []hcl.BlockHeaderSchema {
-	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "block_list name", "route name", "test name")
+	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "block_list name", "route name", "routes name", "test name")
 	for name := range notYetBlocks {
 		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name})
 	}
@@ -90,6 +91,7 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c.each("emergency", c.emergency)
 	c.each("block_list", c.blockList)
 	c.each("route", c.route)
+	c.each("routes", c.routes)
 	c.each("test", c.test)
 	c.order()
 	if c.diags.HasErrors() {

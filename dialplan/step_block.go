@@ -115,7 +115,7 @@ func (c *compiler) step(b *hcl.Block) Step {
 }
 
 func (c *compiler) dial(r *block.Reader, b *hcl.Block) Step {
-	d := &Dial{Timeout: r.Duration("timeout", time.Minute, time.Second, maxRing)}
+	d := &Dial{Timeout: r.Duration("timeout", defaultRing, time.Second, maxRing)}
 	given := 0
 	for _, name := range []string{"extension", "extensions", "trunks"} {
 		if r.Has(name) {

@@ -283,8 +283,10 @@ func (c *compiler) expect(t *Case, e entry) {
 }
 
 func (c *compiler) routeNamed(name string) bool {
-	_, ok := c.first["route\x00"+name]
-	return ok
+	if _, ok := c.first["route\x00"+name]; ok {
+		return true
+	}
+	return slices.ContainsFunc(c.plan.routes, func(r *route) bool { return r.table != "" && r.name == name })
 }
 
 func (c *compiler) routeNames() []string {
