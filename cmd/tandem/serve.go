@@ -58,6 +58,7 @@ func logger(l configs.Log, w io.Writer) *slog.Logger {
 
 // serve runs a switch until signals end it. ready is called when its sockets are bound.
 func serve(cfg *configs.Config, log *slog.Logger, load func() (*configs.Config, error), ready func(*node.Node)) error {
+	collectLess()
 	n, err := node.New(cfg, node.Options{Version: version, Log: log, Load: load})
 	if err != nil {
 		return err

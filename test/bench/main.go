@@ -19,18 +19,19 @@ func main() {
 	only := flag.String("only", "register,call,rtp", "sections to measure")
 	calls := flag.Int("calls", 300, "calls held while packets are measured")
 	rounds := flag.Int("rounds", 7, "rounds of each subject")
+	against := flag.String("against", "", "another build of the switch to compare with, instead of kamailio and rtpengine")
 	length := flag.Duration("length", 2*time.Second, "of one round")
 	flag.Parse()
 	if *quick {
 		*rounds, *length = 3, time.Second
 	}
-	if err := bench(*binary, *file, *only, *calls, *rounds, *length); err != nil {
+	if err := bench(*binary, *against, *file, *only, *calls, *rounds, *length); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func bench(binary, file, only string, calls, rounds int, length time.Duration) error {
+func bench(binary, against, file, only string, calls, rounds int, length time.Duration) error {
 	if calls < 1 || calls > mostLines || calls*2%stride == 0 {
 		return fmt.Errorf("calls: 1 to %d, and no multiple of %d", mostLines, stride)
 	}
@@ -51,10 +52,16 @@ func bench(binary, file, only string, calls, rounds int, length time.Duration) e
 		version(binary, "version"), version("kamailio", "-v"), version("rtpengine", "--version"), runtime.Version(),
 	}}
 	fmt.Printf("%s\n%s\n%s\n", r.Date.Format(time.RFC3339), r.Machine, strings.Join(r.Versions, "\n"))
-	for _, part := range []struct {
+	type part struct {
 		name string
 		run  func() (*section, error)
-	}{{"register", l.registrations}, {"call", l.callSection}, {"rtp", l.packets}} {
+	}
+	parts := []part{{"register", l.registrations}, {"call", l.callSection}, {"rtp", l.packets}}
+	if against != "" {
+		c := &comparison{lab: l, builds: []build{{"this build", binary, servers}, {"the other", against, older}}}
+		parts = []part{{"register", c.registrations}, {"call", c.calls}, {"rtp", c.packets}}
+	}
+	for _, part := range parts {
 		if !strings.Contains(only, part.name) {
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 var (
 	generator = netip.AddrFrom4([4]byte{127, 0, 77, 2})
 	servers   = netip.AddrFrom4([4]byte{127, 0, 77, 1})
+	older     = netip.AddrFrom4([4]byte{127, 0, 77, 3}) // of another build of the switch
 )
 
 // phones is how many extensions refresh their registrations, in three offices; desks are added to them for the calls.
@@ -155,9 +156,13 @@ route "desks" {
 }
 `
 
-// startTandem starts the built binary.
-func startTandem(dir string, core int, binary string) (*peer, error) {
-	host := servers.String()
+// startTandem starts a build of the switch on an address.
+func startTandem(dir string, core int, binary string, at netip.Addr) (*peer, error) {
+	host := at.String()
+	dir = filepath.Join(dir, "tandem-"+host)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	var csv strings.Builder
 	csv.WriteString("extension,name,password,class\n")
 	for i := range phones {
@@ -174,15 +179,11 @@ func startTandem(dir string, core int, binary string) (*peer, error) {
 			return nil, err
 		}
 	}
-	args := []string{"serve", "--config", dir}
-	if file := os.Getenv("TANDEM_CPUPROFILE"); file != "" {
-		args = append(args, "--cpuprofile", file)
-	}
-	p, err := start(dir, core, binary, args...)
+	p, err := start(dir, core, binary, "serve", "--config", dir)
 	if err != nil {
 		return nil, err
 	}
-	return &peer{p, netip.AddrPortFrom(servers, 5060)}, p.until("ready", func() bool {
+	return &peer{p, netip.AddrPortFrom(at, 5060)}, p.until("ready", func() bool {
 		resp, err := http.Get("http://" + host + ":9690/readyz")
 		if err != nil {
 			return false

@@ -51,7 +51,7 @@ func start(dir string, core int, name string, args ...string) (*process, error) 
 // stop ends the server and all that it started.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	if p.name == "tandem" { // the first signal drains
+	if strings.HasPrefix(p.name, "tandem") { // the first signal drains
 		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
 	select {

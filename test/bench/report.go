@@ -36,7 +36,7 @@ type aim struct {
 	Ours   string  `json:"ours"`
 	Theirs string  `json:"theirs"`
 	Most   float64 `json:"most"` // 0: no aim, the ratio is for information
-	Ratio  float64 `json:"ratio"`
+	Ratio  float64 `json:"ratio"` // median of the rounds' ratios: neighbours in time were disturbed alike
 }
 
 // report is all that was measured.
@@ -71,7 +71,12 @@ func (s *section) measure(rounds int, d time.Duration) error {
 		x.Median = median(x.Samples)
 	}
 	for _, a := range s.Aims {
-		a.Ratio = s.find(a.Ours).Median / s.find(a.Theirs).Median
+		ours, theirs := s.find(a.Ours), s.find(a.Theirs)
+		ratios := make([]float64, rounds)
+		for i := range ratios {
+			ratios[i] = ours.Samples[i] / theirs.Samples[i]
+		}
+		a.Ratio = median(ratios)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (l *lab) withServers(work func(s *signalling) error) (err error) {
 		at    **peer
 		begin func() (*peer, error)
 	}{
-		{&s.tandem, func() (*peer, error) { return startTandem(l.dir, l.core, l.binary) }},
+		{&s.tandem, func() (*peer, error) { return startTandem(l.dir, l.core, l.binary, servers) }},
 		{&s.kamailio, func() (*peer, error) { return startKamailio(l.dir, l.core, false) }},
 		{&s.fast, func() (*peer, error) { return startKamailio(l.dir, l.core, true) }},
 	} {
@@ -155,7 +155,7 @@ func (l *lab) packets() (*section, error) {
 	s := &section{Title: fmt.Sprintf("CPU per relayed RTP packet (%d calls, 50 packets/s each way, G.711)", l.calls), Unit: "packets", Aims: []*aim{
 		{Ours: "tandem", Theirs: "rtpengine", Most: 0.9},
 	}}
-	t, err := startTandem(l.dir, l.core, l.binary)
+	t, err := startTandem(l.dir, l.core, l.binary, servers)
 	if t != nil {
 		defer t.stop()
 	}
@@ -214,8 +214,8 @@ func (l *lab) throughTandem(t *peer) (e *ends, hangUp func() error, err error) {
 	}
 	x.step() // the last ACK
 	for i, line := range x.callers.lines {
-		a := netip.AddrPortFrom(servers, uint16(line.relay))
-		b := netip.AddrPortFrom(servers, uint16(x.desks.relay[i]))
+		a := netip.AddrPortFrom(t.sip.Addr(), uint16(line.relay))
+		b := netip.AddrPortFrom(t.sip.Addr(), uint16(x.desks.relay[i]))
 		if err := errors.Join(e.connect(2*i, a), e.connect(2*i+1, b)); err != nil {
 			return nil, nil, err
 		}
