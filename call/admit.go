@@ -17,7 +17,7 @@ var supported = []string{"timer"}
 
 // preliminary checks what can be said of a request outside a dialog without a transaction: methods that live in
 // dialogs only, extensions demanded, and whether it carries credentials at all.
-func (s *Switchboard) preliminary(m *sip.Message) *sip.StatusError {
+func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusError {
 	switch m.Method() {
 	case sip.BYE, sip.INFO, sip.UPDATE, sip.PRACK, sip.NOTIFY:
 		return &sip.StatusError{Code: 481}
@@ -33,7 +33,7 @@ func (s *Switchboard) preliminary(m *sip.Message) *sip.StatusError {
 			return fail
 		}
 	}
-	if !m.Has(sip.HeaderAuthorization) {
+	if !m.Has(sip.HeaderAuthorization) && s.carrierOf(f, m) == nil {
 		return s.challenge(m, false)
 	}
 	return nil

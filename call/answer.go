@@ -14,6 +14,7 @@ var errNoAnswer = errors.New("call: no session description in the answer")
 // branchResponse takes a response to the INVITE of a branch.
 func (c *Call) branchResponse(o *outgoing, m *sip.Message) {
 	l := o.leg
+	c.trunkReplied(l, m)
 	switch status := m.Status(); {
 	case status == 100, status == 199: // 199 ends a fork's early dialog (RFC 6228); the others of the branch ring on
 	case status < 200:
@@ -123,6 +124,7 @@ func (c *Call) branchAnswers(o *outgoing, m *sip.Message) {
 		return
 	}
 	c.record.attemptAnswered(l.attempt, time.Now())
+	c.trunkAnswered(l)
 	c.stepEnds, c.members, c.localMedia = time.Time{}, nil, nil
 	c.cancelBranches("SIP;cause=200;text=\"Call completed elsewhere\"")
 	c.log.Debug("call answered", "leg", l.name)

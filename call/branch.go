@@ -141,7 +141,12 @@ func (c *Call) sendInvite(l *Leg) {
 		w.SetInt(sip.HeaderMinSE, int(max(dialog.MinSE, l.minSE()).Seconds()))
 	}
 	w.Add("User-Agent", c.board.cfg.Product)
-	passHeaders(w, c.a.invite.Request())
+	names := passNames
+	if l.trunk != nil {
+		names = carrierPassNames
+		l.trunk.Config().WriteIdentity(w, c.outwardCaller(), c.home())
+	}
+	passHeaders(w, c.a.invite.Request(), names)
 	w.Finish("application/sdp", l.offer)
 	raw, err := w.Bytes()
 	if err != nil {
@@ -180,13 +185,19 @@ func hopsAfter(m *sip.Message) int {
 // callerAddress is the From of our legs: the caller's number at our domain, with the name of the plan.
 func (c *Call) callerAddress(f transport.Flow) string {
 	id := c.decision.CallerID
-	number := id.Number
-	if number == "" {
+	number, name := id.Number, id.Name
+	switch {
+	case number == "" && c.a.trunk != nil:
+		number = "anonymous"
+	case number == "":
 		number = c.a.party
 	}
+	if name == "" {
+		name = c.callerName
+	}
 	address := fmt.Sprintf("<sip:%s@%s>", sip.EscapeUser(number), c.domain(f))
-	if id.Name != "" {
-		return sip.Quote(id.Name) + " " + address
+	if name != "" {
+		return sip.Quote(name) + " " + address
 	}
 	return address
 }

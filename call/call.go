@@ -38,7 +38,9 @@ type Call struct {
 	starting   bool   // branches are being started: a failure of one of them is not the last word
 	early      *Leg   // the branch whose early media the caller hears
 	pending    map[*outgoing]struct{}
+	hunt       *hunt // the trunks of the current step; nil: it is not over trunks
 	facts      dialplan.Facts
+	callerName string // that a carrier gave
 	decision   dialplan.Decision
 	steps      []dialplan.Step
 	current    dialplan.Step
@@ -122,6 +124,7 @@ func (c *Call) close() {
 		}
 	}
 	c.guarded(c.abandon)
+	c.guarded(func() { c.endHunt(sip.CauseTemporary) })
 	for _, l := range c.legs {
 		c.guarded(l.release)
 		c.guarded(func() { c.board.dropLeg(l) })
@@ -169,6 +172,8 @@ func (c *Call) handle(e any) {
 		}
 	case failedEvent:
 		c.failed(e.out, e.why)
+	case huntEvent:
+		c.trunkFound(e)
 	case reachedEvent:
 		c.reached(e.leg, e.flow, e.err)
 	case mediaEvent:
@@ -188,7 +193,7 @@ func (c *Call) begin() {
 	}
 	c.decision = c.board.route(c.settings.Plan, c.facts)
 	c.record.decide(c.decision)
-	c.log.Info("call started", "from", c.facts.From, "to", printable(c.facts.To), "route", c.decision.Route, "peer", c.a.flow.Remote())
+	c.log.Info("call started", "from", c.a.party, "to", printable(c.facts.To), "route", c.decision.Route, "peer", c.a.flow.Remote())
 	if r := c.decision.Reject; r.Status != 0 {
 		c.refuseCaller("switch", &sip.StatusError{Code: r.Status, Reason: r.Reason, Cause: sip.Cause(r.Cause)})
 		return
@@ -207,6 +212,7 @@ func (c *Call) finish(by string, status int, cause sip.Cause, reason string) boo
 	c.stepEnds, c.localMedia = time.Time{}, nil
 	c.record.end(by, status, cause, time.Now())
 	c.board.letGoAll(c)
+	c.endHunt(c.record.Cause)
 	c.cancelBranches(reason)
 	return true
 }

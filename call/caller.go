@@ -26,6 +26,7 @@ func (c *Call) provisional(status int, body []byte) {
 		return
 	}
 	c.a.state = legEarly
+	c.a.channel.Rang(time.Now())
 	c.said = c.respondCaller(status, body)
 	c.sayAgain = time.Now().Add(provisionalEvery)
 }
@@ -82,6 +83,7 @@ func (c *Call) answerCaller(body []byte, late bool) {
 	c.a.state, c.answered, c.sayAgain = legUp, now, time.Time{}
 	c.a.timer.Due = now
 	c.board.stats.Answered.Add(1)
+	c.a.channel.Answered(now)
 	raw := c.respondCaller(200, body)
 	seq, _, _ := c.a.invite.Request().CSeq()
 	c.a.await(raw, c.a.invite, seq, late)

@@ -62,6 +62,9 @@ func (c *Call) mayMove(l *Leg, f transport.Flow, m *sip.Message) *sip.StatusErro
 	if f == l.flow || addr == l.flow.Remote().Addr().Unmap() {
 		return nil
 	}
+	if l.trunk != nil {
+		return c.mayMoveCarrier(l, f, m)
+	}
 	for _, b := range c.board.locator.Lookup(l.party, time.Now()) {
 		if b.Flow == f || b.Source.Addr().Unmap() == addr {
 			return nil

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,55 +228,5 @@ func TestLedgerWithoutAPath(t *testing.T) {
 	b.stop()
 	if w, f := b.Counts(); w+f != 0 {
 		t.Errorf("%d written, %d failed", w, f)
-	}
-}
-
-// An engine's sessions know each other through the narrow interface of this room.
-func TestEngineMedia(t *testing.T) {
-	e, err := media.NewEngine(media.Config{FirstPort: 41000, LastPort: 41099, LoopbackPeers: true}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, end := context.WithCancel(t.Context())
-	ran := make(chan error, 1)
-	go func() { ran <- e.Run(ctx) }()
-	room, local := EngineMedia(e), netip.MustParseAddr("127.0.0.1")
-	a, err := room.NewSession(media.Options{Call: "c", Leg: "a", Local: local, SignallingSource: local})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := room.NewSession(media.Options{Call: "c", Leg: "b", Local: local, SignallingSource: local})
-	if err != nil {
-		t.Fatal(err)
-	}
-	offer, err := a.CreateOffer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var peer *Leg
-	if err := b.SetOffer(offer); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := b.CreateAnswer(sessionOf(peer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.SetAnswer(answer); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Join(b); err != nil {
-		t.Fatal(err)
-	}
-	if again, err := b.CreateAnswer(a); err != nil || string(again) != string(answer) {
-		t.Errorf("%v: %s", err, again)
-	}
-	a.Close()
-	b.Close()
-	if _, err := room.NewSession(media.Options{}); err == nil {
-		t.Error("a session without an address")
-	}
-	end()
-	if err := <-ran; err != nil {
-		t.Error(err)
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"tandem/media"
 	"tandem/sip"
 	"tandem/sip/dialog"
+	"tandem/sip/digest"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 type role uint8
@@ -32,7 +34,7 @@ const (
 type Leg struct {
 	call  *Call
 	name  string // "a", "b1", "b2"…
-	party string // extension, or the number of a stranger
+	party string // extension, or trunk.NAME
 	role  role
 	state legState
 
@@ -49,6 +51,13 @@ type Leg struct {
 	agreed   bool // the peer has answered our offer, or we its
 	timer    dialog.SessionTimer
 	allows   string // the peer's Allow, for refreshes by UPDATE
+
+	trunk   *trunk.Trunk   // the carrier at the other end; nil: a phone
+	channel *trunk.Channel // that the leg takes of it
+	hop     transport.Hop  // its target, of a leg that we called
+	replied bool           // the target has answered our INVITE in some way
+	session digest.Session // what it has challenged us with
+	proof   [2]string      // header and value of the credentials in our last INVITE, for its ACK
 
 	invite *transaction.Server // the INVITE that made the caller's leg
 
@@ -127,6 +136,11 @@ func (l *Leg) release() {
 	l.unacked, l.farewell = nil, nil
 	l.call.board.dropLeg(l)
 	l.closeMedia()
+	cause := l.call.record.Cause
+	if cause == 0 {
+		cause = sip.CauseNormal
+	}
+	l.channel.Release(time.Now(), cause)
 }
 
 // maxHops is the Max-Forwards of what we begin (RFC 3261 §8.1.1.6).
@@ -135,6 +149,7 @@ const maxHops = 70
 // request writes a request of ours inside the leg's dialog; the caller adds headers and the body.
 func (l *Leg) request(w *sip.Writer, method string, seq uint32, hops int) {
 	l.dialog.Write(w, method, seq, l.flow.Via(sip.NewBranch()), hops)
+	l.prove(w, method)
 	w.Add("User-Agent", l.call.board.cfg.Product)
 }
 
@@ -142,6 +157,9 @@ func (l *Leg) request(w *sip.Writer, method string, seq uint32, hops int) {
 func (l *Leg) bye(cause sip.Cause, text string) []byte {
 	w := sip.NewWriter(make([]byte, 0, 512))
 	l.request(w, sip.BYE, l.dialog.Next(), maxHops)
+	if l.trunk != nil {
+		text = "" // what happened inside is no carrier's business
+	}
 	if cause != 0 {
 		w.Set(sip.HeaderReason, cause.ReasonHeader(text))
 	}

@@ -13,7 +13,7 @@ import (
 // behind a NAT, so media may be learnt from the address that it signals from.
 func (l *Leg) allocate(nat bool) *sip.StatusError {
 	c := l.call
-	s, err := c.board.media.NewSession(media.Options{
+	o := media.Options{
 		Call: c.id, Leg: l.name,
 		Local:            l.flow.Local().Addr().Unmap(),
 		Advertise:        advertised(c.settings.PublicAddress, l.flow.Remote().Addr()),
@@ -22,7 +22,11 @@ func (l *Leg) allocate(nat bool) *sip.StatusError {
 		SRTP:             srtpPolicy(c.settings.Plan, l.party),
 		Secure:           l.flow.Proto().Secure(),
 		Events:           func(ev media.Event) { c.hear(l, ev) },
-	})
+	}
+	if l.trunk != nil {
+		carrierMedia(l.trunk, &o)
+	}
+	s, err := c.board.media.NewSession(o)
 	if err != nil {
 		return mediaStatus(err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // startCall begins a call for an admitted INVITE; the error is its answer.
-func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, user string) *sip.StatusError {
+func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who caller) *sip.StatusError {
 	settings := s.settings.Load()
 	now := time.Now()
 	id := sip.NewCallID()[:16]
@@ -21,12 +21,17 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, user str
 	// The tag is our own and not tx.Tag(): with the Call-ID it is what lets a message into the call, so it must be
 	// beyond guessing, which the table's 64 bits for its own answers need not be.
 	c.a = &Leg{
-		call: c, name: "a", party: user, role: roleUAS, flow: tx.Flow(), invite: tx,
-		tag: sip.NewTag(), callID: m.CallID(), instance: s.instanceOf(user, tx.Flow(), now),
+		call: c, name: "a", party: who.party(), role: roleUAS, flow: tx.Flow(), invite: tx, trunk: who.trunk,
+		tag: sip.NewTag(), callID: m.CallID(),
 	}
 	c.legs = []*Leg{c.a}
 	c.a.contact = "<" + c.a.flow.Contact("") + ">"
-	c.facts = factsOf(m, user, now)
+	if who.trunk != nil {
+		c.facts, c.callerName = carrierFacts(settings.Plan, m, who.trunk, now)
+	} else {
+		c.facts = factsOf(m, who.extension, now)
+		c.a.instance = s.instanceOf(who.extension, tx.Flow(), now)
+	}
 	c.record.begin(c)
 	c.publish()
 
@@ -36,12 +41,15 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, user str
 		s.stats.Refused.Add(1)
 		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
 	}
-	if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit {
-		s.stats.Refused.Add(1)
-		return &sip.StatusError{Code: 403, Reason: "Too many calls at once", Cause: sip.CauseNoCircuit}
+	if user := who.extension; user != "" {
+		if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit {
+			s.stats.Refused.Add(1)
+			return &sip.StatusError{Code: 403, Reason: "Too many calls at once", Cause: sip.CauseNoCircuit}
+		}
+		s.busy[user]++
+		c.held[user] = true
 	}
-	s.busy[user]++
-	c.held[user] = true
+	c.a.channel = who.channel
 	s.enter(c)
 	s.stats.Started.Add(1)
 	s.wg.Add(1)

@@ -30,6 +30,7 @@ type outgoing struct {
 	seq     uint32
 	offer   bool                // a session description is in it
 	relay   *transaction.Server // the other leg's request that waits for this answer
+	answers int                 // challenges that this request answers
 	final   atomic.Bool         // the first final response has been posted
 
 	// What follows belongs to the call's goroutine.
@@ -90,6 +91,10 @@ func (c *Call) beginRequest(l *Leg, w *sip.Writer, method string, hops int) (seq
 // refind gives a leg whose connection is gone the flow over which its phone has registered again: the same
 // instance (RFC 5626), the same contact, or the only phone that the extension has.
 func (c *Call) refind(l *Leg) {
+	if l.trunk != nil {
+		c.refindCarrier(l)
+		return
+	}
 	bindings := c.board.locator.Lookup(l.party, time.Now())
 	for _, b := range bindings {
 		same := b.Instance != "" && b.Instance == l.instance || b.RequestURI() == l.dialog.Target || len(bindings) == 1
@@ -104,6 +109,9 @@ func (c *Call) refind(l *Leg) {
 func (c *Call) response(o *outgoing, m *sip.Message) {
 	if m.Status() >= 200 {
 		delete(c.pending, o)
+	}
+	if c.challenged(o, m) {
+		return
 	}
 	switch o.purpose {
 	case forInvite:

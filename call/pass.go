@@ -14,13 +14,13 @@ const maxPassed = 512
 
 // passHeaders writes them, each line on one line, compact forms spelt out. What is too long or holds a control
 // character is left out.
-func passHeaders(w *sip.Writer, m *sip.Message) {
+func passHeaders(w *sip.Writer, m *sip.Message, names []string) {
 	for i := range m.Len() {
 		name := m.Name(i)
 		if m.ID(i) == sip.HeaderSubject {
 			name = sip.HeaderSubject.Name()
 		}
-		for _, known := range passNames {
+		for _, known := range names {
 			if !sip.EqualFold(name, known) {
 				continue
 			}

@@ -14,8 +14,10 @@ type Record struct {
 	Started  time.Time  `json:"started"`
 	Answered *time.Time `json:"answered,omitempty"`
 	Ended    time.Time  `json:"ended"`
-	Duration float64    `json:"duration"` // from answer to end; 0 without an answer
-	From     string     `json:"from"`     // extension that called, as authenticated
+	Duration float64    `json:"duration"`         // from answer to end; 0 without an answer
+	From     string     `json:"from"`             // extension that called, as authenticated
+	Trunk    string     `json:"trunk,omitempty"`  // that the call came over
+	Caller   string     `json:"caller,omitempty"` // the number that the trunk gave
 	CallerID string     `json:"caller_id,omitempty"`
 	Dialled  string     `json:"dialled"` // as it stood in the Request-URI
 	Number   string     `json:"number"`  // after numbering
@@ -31,7 +33,9 @@ type Record struct {
 // Attempt is one contact that was rung.
 type Attempt struct {
 	Extension string     `json:"extension,omitempty"`
-	Contact   string     `json:"contact,omitempty"`
+	Trunk     string     `json:"trunk,omitempty"`
+	Number    string     `json:"number,omitempty"`  // dialled over the trunk
+	Contact   string     `json:"contact,omitempty"` // of a trunk: transport and address
 	Started   time.Time  `json:"started"`
 	Rang      *time.Time `json:"rang,omitempty"`
 	Ended     *time.Time `json:"ended,omitempty"`
@@ -52,6 +56,7 @@ type LegEntry struct {
 // begin notes what is known when the INVITE comes.
 func (r *Record) begin(c *Call) {
 	r.Call, r.Started, r.From, r.Dialled = c.id, c.started.UTC(), c.facts.From, printable(c.facts.To)
+	r.Trunk, r.Caller = c.facts.Trunk, printable(c.facts.Caller)
 }
 
 func (r *Record) decide(d dialplan.Decision) {
@@ -61,6 +66,12 @@ func (r *Record) decide(d dialplan.Decision) {
 // attempt opens the entry of one contact and returns its index.
 func (r *Record) attempt(extension, contact string, now time.Time) int {
 	r.Attempts = append(r.Attempts, Attempt{Extension: extension, Contact: printable(contact), Started: now.UTC()})
+	return len(r.Attempts) - 1
+}
+
+// attemptTrunk opens the entry of one target of a trunk, or of a trunk that took no call.
+func (r *Record) attemptTrunk(name, number, target string, now time.Time) int {
+	r.Attempts = append(r.Attempts, Attempt{Trunk: name, Number: printable(number), Contact: target, Started: now.UTC()})
 	return len(r.Attempts) - 1
 }
 
@@ -123,7 +134,7 @@ func (c *Call) finishRecord() {
 			CallID: printable(l.callID), Media: l.stats,
 		})
 	}
-	c.log.Info("call ended", "from", r.From, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
+	c.log.Info("call ended", "from", c.a.party, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
 		"seconds", r.Duration)
 	c.board.ended(r)
 }

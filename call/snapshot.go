@@ -52,7 +52,7 @@ func (c *Call) publish() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.s = Snapshot{
-		Call: c.id, State: c.stateName(), Started: c.started, From: c.facts.From, Dialled: c.record.Dialled,
+		Call: c.id, State: c.stateName(), Started: c.started, From: c.a.party, Dialled: c.record.Dialled,
 		Number: c.record.Number, Route: c.decision.Route, Plan: c.decision.Plan,
 	}
 	b.up, b.legs = c.answered, b.legs[:0]

@@ -59,7 +59,7 @@ func (s *Switchboard) ended(r *Record) {
 		s.groups.state.IdleSince = map[string]time.Time{}
 	}
 	for _, a := range r.Attempts {
-		if a.Status == 200 {
+		if a.Status == 200 && a.Extension != "" {
 			s.groups.state.IdleSince[a.Extension] = r.Ended
 		}
 	}

@@ -61,6 +61,10 @@ func (c *Call) outOfSteps(played bool) {
 }
 
 func (c *Call) dial(s dialplan.Dial) {
+	if len(s.Targets) > 0 && s.Targets[0].Trunk != "" {
+		c.dialTrunks(s)
+		return
+	}
 	var extensions []string
 	for _, t := range s.Targets {
 		if t.Extension != "" {
@@ -122,6 +126,10 @@ func (c *Call) branchFailed(l *Leg, f *failure) {
 	c.ringing = without(c.ringing, l)
 	c.dropBranch(l)
 	if c.phase != phaseRouting {
+		return
+	}
+	if c.hunt != nil && l.trunk != nil {
+		c.hopFailed(l, f)
 		return
 	}
 	c.best = better(c.best, f)
@@ -193,7 +201,9 @@ func (c *Call) stepTimedOut() {
 	}
 	c.best = better(c.best, f)
 	c.cancelBranches("")
-	c.branchesFailed()
+	if !c.huntTimedOut() {
+		c.branchesFailed()
+	}
 }
 
 // cancelBranches gives up every branch that still rings. reason is the value of a Reason header, or empty.

@@ -13,6 +13,7 @@ import (
 	"tandem/sip/digest"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // Rooms are the parts of the switch that a Switchboard works with.
@@ -23,7 +24,8 @@ type Rooms struct {
 	Authority *digest.Authority
 	Router    Router
 	Ledger    Ledger
-	Proxy     Proxy // takes authenticated MESSAGEs outside a call; nil: they get 405
+	Trunks    *trunk.Set // the carriers; nil: none
+	Proxy     Proxy      // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
 // Proxy forwards a request that is not a call (RFC 3261 §16).
@@ -46,6 +48,7 @@ type Switchboard struct {
 	authority *digest.Authority
 	router    Router
 	ledger    Ledger
+	trunks    *trunk.Set
 	proxy     Proxy
 
 	legs     *legTable
@@ -69,8 +72,11 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 	s := &Switchboard{
 		cfg: cfg.withDefaults(), log: log, seed: maphash.MakeSeed(),
 		media: rooms.Media, registrar: rooms.Registrar, locator: rooms.Locator, authority: rooms.Authority,
-		router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy,
+		router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, trunks: rooms.Trunks,
 		legs: newLegTable(), calls: map[string]*Call{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
+	}
+	if s.trunks == nil {
+		s.trunks = trunk.New(trunk.Rooms{}, log)
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 2048); return &b }
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -97,13 +103,13 @@ func (s *Switchboard) Draining() bool { return s.draining.Load() }
 func (s *Switchboard) Run(ctx context.Context) error {
 	<-ctx.Done()
 	s.Drain(true)
-	s.stop()
 	s.mu.Lock()
 	s.stopped = true
 	for _, c := range s.calls {
 		c.postOnce(hangupEvent{sip.CauseTemporary, "Switch is stopping", "switch", true})
 	}
 	s.mu.Unlock()
+	s.stop()
 	s.wg.Wait()
 	return nil
 }
@@ -126,7 +132,7 @@ func (s *Switchboard) Stateless(f transport.Flow, m *sip.Message) bool {
 		s.options(f, m)
 		return true
 	}
-	if fail := s.preliminary(m); fail != nil {
+	if fail := s.preliminary(f, m); fail != nil {
 		s.answer(f, m, fail)
 		return true
 	}
@@ -150,12 +156,16 @@ func (s *Switchboard) Request(tx *transaction.Server, m *sip.Message) {
 		s.requestInside(tag, tx, m)
 		return
 	}
+	if t := s.carrierOf(tx.Flow(), m); t != nil {
+		s.fromCarrier(tx, m, t)
+		return
+	}
 	user, fail := s.admit(tx.Flow(), m)
 	switch {
 	case fail != nil:
 		s.refuse(tx, m, fail)
 	case m.Method() == sip.INVITE:
-		if fail := s.startCall(tx, m, user); fail != nil {
+		if fail := s.startCall(tx, m, caller{extension: user}); fail != nil {
 			s.refuse(tx, m, fail)
 		}
 	case s.proxy != nil && m.Method() == sip.MESSAGE:

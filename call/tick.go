@@ -15,6 +15,7 @@ func (c *Call) untilNext(now time.Time) time.Duration {
 		}
 	}
 	sooner(c.stepEnds)
+	sooner(c.replyBy())
 	sooner(c.leaveAt)
 	sooner(c.repeatAt())
 	for _, l := range c.activeLegs() {
@@ -42,6 +43,9 @@ func (c *Call) tick(now time.Time) {
 	if due(c.stepEnds, now) {
 		c.stepEnds = time.Time{}
 		c.stepTimedOut()
+	}
+	if due(c.replyBy(), now) {
+		c.replyMissed()
 	}
 	if due(c.repeatAt(), now) {
 		_ = c.a.invite.Respond(c.said)

@@ -271,9 +271,12 @@ func (t *Trunk) Failed(now time.Time, h transport.Hop, wait time.Duration, why s
 	t.tellChange(before, after, why)
 }
 
-// FailedWith is Failed for a response, whose Retry-After counts.
+// FailedWith notes a 503: with Retry-After the hop rests that long, and without it was one call's bad luck (RFC 3261
+// §21.5.4).
 func (t *Trunk) FailedWith(now time.Time, h transport.Hop, m *sip.Message) {
-	t.Failed(now, h, retryAfter(m), itoa(m.Status())+" "+m.Reason())
+	if wait := retryAfter(m); wait > 0 {
+		t.Failed(now, h, wait, itoa(m.Status())+" "+m.Reason())
+	}
 }
 
 // Worked notes that a hop has answered.
@@ -322,6 +325,9 @@ func (t *Trunk) Authorize(s *digest.Session, f transport.Flow, method, uri strin
 	name, value, err := s.Authorize(t.cfg.Load().Credential, method, uri, body)
 	return name, value, err == nil
 }
+
+// Leads tells whether a flow leads to a target of the trunk.
+func (t *Trunk) Leads(f transport.Flow) bool { return t.carrier(f) }
 
 // carrier tells whether a flow leads to a target of the trunk: its address and port, and over TLS its name too.
 func (t *Trunk) carrier(f transport.Flow) bool {

@@ -145,6 +145,15 @@ func (d *Dialog) Write(w *sip.Writer, method string, seq uint32, via string, max
 	w.Set(sip.HeaderCSeq, fmt.Sprintf("%d %s", seq, method))
 }
 
+// RequestURI is what Write puts into the request line: the target, or a strict router's URI.
+func (d *Dialog) RequestURI() string {
+	if len(d.Routes) > 0 && !loose(d.Routes[0]) {
+		first, _ := sip.ParseNameAddr(d.Routes[0])
+		return first.URI
+	}
+	return d.Target
+}
+
 // NextHop is the URI that decides where a request of this dialog is sent (RFC 3261 §8.1.2).
 func (d *Dialog) NextHop() string {
 	if len(d.Routes) == 0 {

@@ -109,6 +109,18 @@ func (a *Authority) count(now time.Time, s *seed, nc uint32, m *sip.Message) (v 
 	return Stale, false
 }
 
+// Addressed tells whether a request carries credentials for our realm, be they right or wrong. Those of other realms are
+// what a proxy on the way left for others.
+func (a *Authority) Addressed(m *sip.Message) bool {
+	var p params
+	for i := m.Index(sip.HeaderAuthorization); i >= 0; i = m.Next(sip.HeaderAuthorization, i) {
+		if rest, ok := isDigest(m.Value(i)); ok && p.parse(rest) && unescape(p.value[fRealm]) == a.cfg.Realm {
+			return true
+		}
+	}
+	return false
+}
+
 // pick finds the credentials for our realm. A phone may answer each algorithm that we offered, in a line of its
 // own (newer baresip does): the strongest counts. Two of the same algorithm are refused: which one would be
 // checked, and by whom? Lines of other schemes and realms are not for us.

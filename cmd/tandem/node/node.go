@@ -76,7 +76,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: n.registrar, Locator: n.bindings,
-		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n},
+		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
