@@ -39,7 +39,7 @@ route "internal" {
 // be said of them. Without a first line "# alone" the sound part stands beside them.
 func TestBrokenConfigurations(t *testing.T) {
 	cases, err := filepath.Glob("testdata/broken/*.txt")
-	if err != nil || len(cases) < 40 {
+	if err != nil || len(cases) < 100 {
 		t.Fatalf("%d cases: %v", len(cases), err)
 	}
 	home, err := os.Getwd()

@@ -170,13 +170,6 @@ func (c *compiler) group(b *hcl.Block) {
 	}
 }
 
-func (c *compiler) trunk(b *hcl.Block) {
-	if c.Ahead {
-		return
-	}
-	c.fail(b.DefRange, "not available in this version", "Trunks to carriers are not available in this version: it connects phones with each other.")
-}
-
 // extensions enters the extensions, checked against each other and against the classes.
 func (c *compiler) extensions() {
 	for i := range c.Extensions {

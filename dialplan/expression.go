@@ -174,6 +174,11 @@ func (c *compiler) expression(expr hcl.Expression, want cty.Type, what string) *
 	}
 	v, d := tree.Value(c.unknown(x))
 	if d.HasErrors() {
+		for _, diag := range d {
+			if strings.Contains(diag.Summary, "unknown function") {
+				diag.Detail += " There are " + strings.Join(keys(guardFunctions), ", ") + "."
+			}
+		}
 		c.diags = append(c.diags, d...)
 		return nil
 	}
@@ -247,7 +252,7 @@ func knownFacts(whole, rest hcl.Traversal, t cty.Type, so string) *hcl.Diagnosti
 	}
 	step, ok := rest[0].(hcl.TraverseAttr)
 	if !ok || !t.IsObjectType() {
-		return block.Errorf(rest[0].SourceRange(), "no such fact", "%s has no parts.", so)
+		return block.Errorf(rest[0].SourceRange(), "no such fact", "Facts are asked by name, as in call.to or call.extension.did.")
 	}
 	next, ok := t.AttributeTypes()[step.Name]
 	if !ok {

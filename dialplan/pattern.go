@@ -140,6 +140,10 @@ func element(s string, first bool) (mask uint16, rest string, err error) {
 		return 0, "", fmt.Errorf("\"any further digits\" is written \"...\", at the end")
 	case c == '!':
 		return 0, "", fmt.Errorf("\"!\" has no meaning here: any further digits are written \"...\", at the end")
+	case strings.IndexByte("^$|()?\\", c) >= 0:
+		return 0, "", fmt.Errorf("%q cannot stand in a pattern, which is no regular expression: it matches the whole number, and other forms of it are other routes", string(c))
+	case strings.IndexByte(" -/", c) >= 0:
+		return 0, "", fmt.Errorf("a pattern has no blanks and no separators: those that people dial are taken away before routes are tried")
 	case c == '{':
 		return 0, "", fmt.Errorf("\"{\" must follow what is repeated")
 	}

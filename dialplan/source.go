@@ -87,7 +87,6 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c.each("class", c.class)
 	c.each("schedule", c.schedule)
 	c.each("ring_group", c.group)
-	c.each("trunk", c.trunk)
 	c.each("emergency", c.emergency)
 	c.each("block_list", c.blockList)
 	c.each("route", c.route)

@@ -46,7 +46,7 @@ func (c *compiler) totalBinary(n *hclsyntax.BinaryOpExpr, typeOf func(hclsyntax.
 	left, right := typeOf(n.LHS), typeOf(n.RHS)
 	switch n.Op {
 	case hclsyntax.OpEqual, hclsyntax.OpNotEqual:
-		if !left.Equals(right) {
+		if !left.Equals(right) && left != cty.DynamicPseudoType && right != cty.DynamicPseudoType {
 			c.fail(n.Range(), "never equal", "The left is %s and the right is %s, so they are never equal.", block.TypeName(left), block.TypeName(right))
 		}
 	case hclsyntax.OpLogicalAnd, hclsyntax.OpLogicalOr:
