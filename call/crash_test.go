@@ -259,7 +259,8 @@ func TestRecordContents(t *testing.T) {
 		bob.hears(sip.ACK)
 		a.hears("200")
 		a.acks("")
-		o.media.of("a").packets, o.media.of("b1").packets = 70, 90
+		o.media.of("a").packets.Store(70)
+		o.media.of("b1").packets.Store(90)
 		o.pass(9 * time.Second)
 		o.hangsUp(a, b)
 		r := o.record()

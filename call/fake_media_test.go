@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/media"
@@ -66,7 +67,7 @@ type fakeSession struct {
 	doing     string
 	digits    string
 	noEvents  bool // the peer takes no telephone-events
-	packets   uint64
+	packets   atomic.Uint64
 	version   int
 	rollbacks int
 	closed    bool
@@ -194,7 +195,7 @@ func (s *fakeSession) SendDTMF(digits string, d time.Duration) error {
 }
 func (s *fakeSession) Stats() media.Stats {
 	s.step("Stats")
-	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets}}
+	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets.Load()}}
 }
 func (s *fakeSession) Close() {
 	s.step("Close")

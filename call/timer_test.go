@@ -250,7 +250,7 @@ func TestSilence(t *testing.T) {
 				b.replies(probe, 405, "", nil, "") // any answer is a sign of life
 				b.phone.hearsNothing(30 * time.Second)
 			}
-			o.media.of("b1").packets++ // it speaks
+			o.media.of("b1").packets.Add(1) // it speaks
 			for range 4 {
 				b.phone.hearsNothing(30 * time.Second)
 			}
