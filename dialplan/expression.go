@@ -251,7 +251,10 @@ func knownFacts(whole, rest hcl.Traversal, t cty.Type, so string) *hcl.Diagnosti
 		return nil
 	}
 	step, ok := rest[0].(hcl.TraverseAttr)
-	if !ok || !t.IsObjectType() {
+	if ok && !t.IsObjectType() {
+		return block.Errorf(rest[0].SourceRange(), "no such fact", "%s has no parts.", so)
+	}
+	if !ok {
 		return block.Errorf(rest[0].SourceRange(), "no such fact", "Facts are asked by name, as in call.to or call.extension.did.")
 	}
 	next, ok := t.AttributeTypes()[step.Name]
