@@ -219,8 +219,8 @@ func (c *Call) handleUpdate(req *sip.Request, tx *sip.ServerTx) {
 		c.refuseOffer(req, tx, code)
 		return
 	}
-	defer c.stopAnswering()
 	body, err := c.reanswer(req, false)
+	c.stopAnswering() // the next request may come as soon as the answer is out
 	if err != nil {
 		c.log.Info("UPDATE refused", "error", err)
 		c.phone.reply(req, tx, 488)
