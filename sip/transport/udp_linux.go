@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,24 +116,31 @@ func packetAddr(oob []byte) (a netip.Addr) {
 
 // datagram is the room that one send needs; it is pooled because what the system call sees escapes.
 type datagram struct {
-	raw     []byte
 	oob     []byte
-	to      unix.Sockaddr
 	err     error
 	write   func(fd uintptr) bool
-	v4      unix.SockaddrInet4
-	v6      unix.SockaddrInet6
+	header  unix.Msghdr
+	vector  unix.Iovec
+	v4      unix.RawSockaddrInet4
+	v6      unix.RawSockaddrInet6
 	control [64]byte
 }
 
 func newDatagram() *datagram {
 	d := new(datagram)
+	d.header.Iov = &d.vector
+	d.header.SetIovlen(1)
 	d.write = func(fd uintptr) bool {
 		for {
-			_, d.err = unix.SendmsgN(int(fd), d.raw, d.oob, d.to, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			if d.err != unix.EINTR {
-				return true // never waits for room
+			// RawSyscall: it never waits, and the scheduler need not hear of it.
+			_, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&d.header)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+			if errno == unix.EINTR {
+				continue
 			}
+			if d.err = nil; errno != 0 {
+				d.err = errno
+			}
+			return true // never waits for room
 		}
 	}
 	return d
@@ -141,26 +149,37 @@ func newDatagram() *datagram {
 // send writes one packet, from source where that is valid.
 func (d *datagram) send(c syscall.RawConn, v6 bool, source netip.Addr, remote netip.AddrPort, raw []byte) error {
 	addr := remote.Addr()
-	d.raw, d.oob = raw, nil
+	d.oob, d.header.Control = nil, nil
 	if v6 {
-		d.v6 = unix.SockaddrInet6{Port: int(remote.Port()), Addr: addr.As16(), ZoneId: zoneID(addr.Zone())}
-		d.to = &d.v6
+		d.v6 = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: bigEndian(remote.Port()), Addr: addr.As16(), Scope_id: zoneID(addr.Zone())}
+		d.header.Name, d.header.Namelen = (*byte)(unsafe.Pointer(&d.v6)), unix.SizeofSockaddrInet6
 	} else {
 		if addr = addr.Unmap(); !addr.Is4() {
 			return ErrNoRoute
 		}
-		d.v4 = unix.SockaddrInet4{Port: int(remote.Port()), Addr: addr.As4()}
-		d.to = &d.v4
+		d.v4 = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: bigEndian(remote.Port()), Addr: addr.As4()}
+		d.header.Name, d.header.Namelen = (*byte)(unsafe.Pointer(&d.v4)), unix.SizeofSockaddrInet4
 	}
 	if source.IsValid() {
 		d.from(v6, source)
+		d.header.Control = &d.oob[0]
 	}
+	d.header.SetControllen(len(d.oob))
+	d.vector.Base = unsafe.SliceData(raw)
+	d.vector.SetLen(len(raw))
 	err := c.Write(d.write)
-	d.raw = nil
+	d.vector.Base = nil
 	if err != nil {
 		return err
 	}
 	return d.err
+}
+
+// bigEndian is a port as the kernel reads it.
+func bigEndian(port uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], port)
+	return binary.NativeEndian.Uint16(b[:])
 }
 
 // from asks the kernel for the source address of this one packet.
