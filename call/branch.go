@@ -92,7 +92,11 @@ func (c *Call) reached(l *Leg, f transport.Flow, err error) {
 		c.invite(l)
 	default:
 		c.log.Debug("branch unreachable", "leg", l.name, "err", err)
-		c.branchFailed(l, &failure{status: 480, unreachable: true})
+		f := &failure{status: 480, unreachable: true}
+		if l.trunk != nil { // not an absent person: a connection that failed (RFC 3261 §8.1.3.1)
+			f.status = 503
+		}
+		c.branchFailed(l, f)
 	}
 }
 

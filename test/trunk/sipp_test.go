@@ -1,0 +1,138 @@
+package trunk
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"tandem/test/binary"
+)
+
+// Parts of SIPp scenarios: what a carrier receives and says.
+const (
+	scenarioHead = `<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="carrier">
+  <recv request="INVITE" crlf="true"/>
+`
+	scenarioAck = `  <recv request="ACK" optional="true" timeout="3000" ontimeout="over"/>
+  <label id="over"/>
+</scenario>
+`
+	scenarioTalk = `  <recv request="ACK"/>
+  <recv request="BYE"/>
+` + scenarioOK + `</scenario>
+`
+	scenarioOK = `  <send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+`
+)
+
+// says is a response of a scenario; sdp adds a session description of one PCMA stream, lines further headers.
+func says(status string, sdp bool, lines ...string) string {
+	body := ""
+	if sdp {
+		body = `v=0
+o=carrier 1 1 IN IP[local_ip_type] [local_ip]
+s=-
+c=IN IP[media_ip_type] [media_ip]
+t=0 0
+m=audio [media_port] RTP/AVP 8 101
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000
+`
+		lines = append(lines, "Content-Type: application/sdp")
+	}
+	more := ""
+	for _, l := range lines {
+		more += l + "\n"
+	}
+	return fmt.Sprintf(`  <send><![CDATA[
+SIP/2.0 %s
+[last_Via:]
+[last_From:]
+[last_To:];tag=[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+Contact: <sip:carrier@[local_ip]:[local_port];transport=[transport]>
+%sContent-Length: [len]
+
+%s]]></send>
+`, status, more, body)
+}
+
+// sipp starts a carrier with a script; it sends back the audio that it hears.
+func sipp(t testing.TB, script string) (host string) {
+	t.Helper()
+	need(t, "sipp")
+	host = binary.Host()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "carrier.xml")
+	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	cmd := exec.Command("sipp", "-sf", file, "-i", host, "-mi", host, "-p", "5060", "-mp", "6000", "-rtp_echo", "-nostdin", "-m", "100000")
+	cmd.Dir, cmd.Stderr, cmd.Stdout = dir, &log, nil
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(done)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-done
+		if t.Failed() && log.Len() > 0 {
+			t.Log(log.String())
+		}
+	})
+	eventually(t, patience, "SIPp listens", func() bool {
+		table, err := os.ReadFile("/proc/net/udp")
+		return err == nil && strings.Contains(string(table), procAddr(host)+":13C4")
+	})
+	return host
+}
+
+// procAddr is an IPv4 address as /proc/net/udp has it.
+func procAddr(host string) string {
+	var a, b, c, d int
+	_, _ = fmt.Sscanf(host, "%d.%d.%d.%d", &a, &b, &c, &d)
+	return fmt.Sprintf("%02X%02X%02X%02X", d, c, b, a)
+}
+
+// answering is a carrier that rings, answers and sends back what it hears.
+func answering(t testing.TB) string {
+	return sipp(t, scenarioHead+says("180 Ringing", false)+says("200 OK", true)+scenarioTalk)
+}
+
+// failing is a carrier that says one thing and nothing else.
+func failing(t testing.TB, status string, lines ...string) string {
+	return sipp(t, scenarioHead+says(status, false, lines...)+scenarioAck)
+}
+
+// plainTrunk is a trunk known by its address.
+func plainTrunk(name, proxy string, more ...string) string {
+	return fmt.Sprintf(`
+trunk "%s" {
+  proxy     = "%s"
+  caller_id = "+442079460000"
+  %s
+}
+`, name, proxy, strings.Join(more, "\n  "))
+}
