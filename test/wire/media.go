@@ -212,6 +212,9 @@ func (m *Media) listen() {
 func (m *Media) take(packet []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.keys != nil && m.opener == nil {
+		return // before the other side's key is known
+	}
 	if m.opener != nil {
 		plain, err := m.opener.DecryptRTP(nil, packet, nil)
 		if err != nil {
