@@ -46,3 +46,6 @@ func (c *compiler) notYet(at hcl.Range, name string) {
 func (c *compiler) refuseWord(at hcl.Range, name, instead string) {
 	c.fail(at, "not available in this version", "%q is a word of the language that this version does not carry out. %s", name, instead)
 }
+
+// IsLater tells whether a word is a block or step of the language that this version reads no further than its name.
+func IsLater(word string) bool { return notYetBlocks[word] != "" || notYetSteps[word] != "" }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +46,7 @@ func checkCommand() *cobra.Command {
 
 func routeCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "route --from EXTENSION --to NUMBER", Short: "Say where a call would go: every rule tried, and why it won or lost",
+		Use: "route {--from EXTENSION|--trunk NAME} --to NUMBER", Short: "Say where a call would go: every rule tried, and why it won or lost",
 		Args: cobra.NoArgs, Example: "  tandem route --config configs/examples/office --from 101 --to 0441234567 --at 2026-12-24T18:00:00Z",
 	}
 	f := c.Flags()
@@ -52,8 +54,12 @@ func routeCommand() *cobra.Command {
 	from := f.String("from", "", "extension that calls")
 	to := f.String("to", "", "number as it is dialled")
 	at := f.String("at", "", "when, as 2026-11-23T10:00:00Z; default now")
+	trunk := f.String("trunk", "", "trunk that the call comes over, instead of an extension")
+	caller := f.String("caller", "", "calling number that the trunk gives")
+	down := f.StringSlice("down", nil, "targets that cannot be reached, such as trunk.a or 1002; the rest answers")
 	asJSON := f.Bool("json", false, "print JSON")
-	_ = c.MarkFlagRequired("from")
+	c.MarkFlagsOneRequired("from", "trunk")
+	c.MarkFlagsMutuallyExclusive("from", "trunk")
 	_ = c.MarkFlagRequired("to")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		now := time.Now()
@@ -68,8 +74,42 @@ func routeCommand() *cobra.Command {
 			fmt.Fprint(c.ErrOrStderr(), diags.String())
 			return errSilent
 		}
-		x := cfg.Plan.Explain(dialplan.Facts{From: *from, To: *to, Now: now})
-		return output(c.OutOrStdout(), *asJSON, x, func(w io.Writer, x dialplan.Explanation) { fmt.Fprint(w, x.String()) })
+		facts := dialplan.Facts{From: *from, Trunk: strings.TrimPrefix(*trunk, "trunk."), Caller: *caller, To: *to, Now: now}
+		x := dryRun{Explanation: cfg.Plan.Explain(facts)}
+		if len(*down) > 0 {
+			x.played(cfg.Plan, facts, *down)
+		}
+		return output(c.OutOrStdout(), *asJSON, x, func(w io.Writer, x dryRun) { fmt.Fprint(w, x.String()) })
 	}
 	return c
+}
+
+// dryRun is what route prints: the decision, and what becomes of the call while some targets are down.
+type dryRun struct {
+	dialplan.Explanation
+	Tried    []string `json:"tried,omitempty"`
+	Answered string   `json:"answered,omitempty"`
+	Status   int      `json:"status,omitempty"`
+}
+
+// played plays the call through with targets that cannot be reached.
+func (x *dryRun) played(plan *dialplan.Plan, facts dialplan.Facts, down []string) {
+	o := dialplan.Outcomes{}
+	for _, label := range down {
+		status := 480
+		if strings.HasPrefix(label, "trunk.") {
+			status = 503
+		}
+		o[label] = dialplan.Outcome{Status: status, Unreachable: true}
+	}
+	t := plan.Try(facts, o)
+	x.Tried, x.Answered, x.Status = t.Tried, t.Answered, t.Status
+}
+
+// String is the explanation, and how the call ends.
+func (x dryRun) String() string {
+	if x.Status == 0 {
+		return x.Explanation.String()
+	}
+	return fmt.Sprintf("%stried     %s\nends      %d, answered by %s\n", x.Explanation.String(), strings.Join(x.Tried, ", "), x.Status, cmp.Or(x.Answered, "nobody"))
 }

@@ -27,7 +27,7 @@ func main() {
 		SilenceUsage: true, SilenceErrors: true, Version: version,
 	}
 	root.SetVersionTemplate("tandem {{.Version}}\n")
-	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), routeCommand(), testCommand(), fmtCommand(), diffCommand(), replayCommand(), phone.Command(), versionCommand())
+	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), routeCommand(), testCommand(), fmtCommand(), diffCommand(), replayCommand(), schemaCommand(), phone.Command(), versionCommand())
 	root.AddCommand(adminCommands()...)
 	if err := root.Execute(); err != nil {
 		if !errors.Is(err, errSilent) {

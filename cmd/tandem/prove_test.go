@@ -122,3 +122,20 @@ func TestFmtCommand(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestRouteCommandWithTrunks(t *testing.T) {
+	const carrier = "../../configs/examples/carrier"
+	out, err := run(t, routeCommand(), "--config", carrier, "--trunk", "customer", "--caller", "+442079460018", "--to", "+33140000000", "--down", "trunk.blue")
+	if err != nil || !strings.Contains(out, "call      trunk customer dials +33140000000") || !strings.HasSuffix(out, "tried     trunk.blue, trunk.green\nends      200, answered by trunk.green\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := run(t, routeCommand(), "--config", carrier, "--to", "+33140000000"); err == nil {
+		t.Error("nobody calls, and that is well")
+	}
+}
+
+func TestSchemaCommand(t *testing.T) {
+	if out, err := run(t, schemaCommand()); err != nil || !json.Valid([]byte(out)) || !strings.Contains(out, `"ring_group"`) {
+		t.Errorf("%v\n%.300s", err, out)
+	}
+}
