@@ -35,7 +35,7 @@ type section struct {
 type aim struct {
 	Ours   string  `json:"ours"`
 	Theirs string  `json:"theirs"`
-	Most   float64 `json:"most"` // 0: no aim, the ratio is for information
+	Most   float64 `json:"most"`  // 0: no aim, the ratio is for information
 	Ratio  float64 `json:"ratio"` // median of the rounds' ratios: neighbours in time were disturbed alike
 }
 
