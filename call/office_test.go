@@ -3,7 +3,6 @@ package call
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -12,11 +11,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
-	"tandem/dialplan"
-	"tandem/dialplan/block"
 	"tandem/media"
 	"tandem/registrar"
 	"tandem/sip"
@@ -32,145 +26,6 @@ const (
 	realm      = "example.com"
 	secretWord = "not to be told"
 )
-
-// officePlan has extensions 1001 to 1006; 1004 has no class, and so no limit.
-const officePlan = `
-class "office" { max_calls = 2 }
-extension "1001" {
-  name  = "Alice"
-  class = class.office
-}
-extension "1002" {
-  name  = "Bob"
-  class = class.office
-}
-extension "1003" { class = class.office }
-extension "1004" {}
-extension "1005" {}
-extension "1006" {}
-ring_group "sales" {
-  strategy = "all"
-  members  = [extension["1002"], extension["1003"]]
-}
-ring_group "line" {
-  strategy = "in_order"
-  members  = [extension["1002"], extension["1003"], extension["1004"]]
-  timeout  = "40s"
-  each     = "10s"
-}
-route "internal" {
-  to = "1xxx"
-  dial {
-    extension = call.to
-    timeout   = "20s"
-  }
-}
-route "sales" {
-  to = "200"
-  ring { group = ring_group.sales }
-}
-route "line" {
-  to = "201"
-  ring { group = ring_group.line }
-}
-route "guarded" {
-  to = "300"
-  dial {
-    extension = extension["1002"]
-    timeout   = "20s"
-  }
-  on "busy" {
-    play { file = "busy.wav" }
-  }
-  on "no_answer" {
-    dial {
-      extension = extension["1003"]
-      timeout   = "10s"
-    }
-  }
-  on "unreachable" {
-    reject { status = 404 }
-  }
-  on "declined" {
-    dial {
-      extension = extension["1003"]
-      timeout   = "10s"
-    }
-    on "busy" {
-      reject { status = 404 }
-    }
-    on "unreachable" {
-      play {
-        file   = "busy.wav"
-        answer = false
-      }
-    }
-  }
-}
-route "notice" {
-  to = "301"
-  play { file = "welcome.wav" }
-  dial {
-    extension = extension["1002"]
-    timeout   = "20s"
-  }
-}
-route "echo" {
-  to = "400"
-  echo {}
-}
-route "tone" {
-  to = "401"
-  tone { hz = 1004 }
-}
-route "no" {
-  to = "402"
-  reject { status = 603 }
-}
-route "elsewhere" {
-  to = "403"
-  redirect { to = "1005" }
-}
-`
-
-// planOf compiles one HCL text.
-func planOf(t testing.TB, text string) *dialplan.Plan {
-	t.Helper()
-	file, d := hclsyntax.ParseConfig([]byte(text), "office.hcl", hcl.InitialPos)
-	if d.HasErrors() {
-		t.Fatal(d)
-	}
-	dialplan.Prepare(file.Body)
-	schema := append(dialplan.Schema(), hcl.BlockHeaderSchema{Type: "extension", LabelNames: []string{"number"}})
-	content, d := file.Body.Content(&hcl.BodySchema{Blocks: schema})
-	if d.HasErrors() {
-		t.Fatal(d)
-	}
-	src := dialplan.Source{
-		Files:   map[string][]byte{"office.hcl": file.Bytes},
-		Resolve: func(path string) (string, error) { return "/sounds/" + path, nil },
-	}
-	for _, b := range content.Blocks {
-		if b.Type != "extension" {
-			src.Blocks = append(src.Blocks, b)
-			continue
-		}
-		r := block.Open(b.Body, block.Schema("name class srtp"), nil, &d)
-		x := dialplan.Declared{At: b.LabelRanges[0]}
-		x.Number, x.Name, x.SRTP = b.Labels[0], r.Text("name", ""), r.Text("srtp", "optional")
-		if e := r.Expr("class"); e != nil {
-			if ref, ok := r.Ref(e, "class"); ok {
-				x.Class, x.ClassAt = ref.Name, ref.NameAt
-			}
-		}
-		src.Extensions = append(src.Extensions, x)
-	}
-	plan, more := dialplan.Compile(src)
-	if d = append(d, more...); d.HasErrors() {
-		t.Fatal(d.Error(), d.Errs())
-	}
-	return plan
-}
 
 // office is a switch on an in-memory network, with what it hears and says written down.
 type office struct {
@@ -377,74 +232,4 @@ func seconds(s ...float64) (at []time.Duration) {
 		at = append(at, time.Duration(x*float64(time.Second)))
 	}
 	return at
-}
-
-// fakeLocator knows where phones are because the test says so.
-type fakeLocator struct {
-	mu       sync.Mutex
-	bindings map[string][]registrar.Binding
-}
-
-func (l *fakeLocator) Lookup(aor string, _ time.Time) []registrar.Binding {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.bindings[aor])
-}
-
-func (l *fakeLocator) add(aor string, b registrar.Binding) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.bindings[aor] = append(l.bindings[aor], b)
-}
-
-func (l *fakeLocator) drop(aor string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.bindings, aor)
-}
-
-// fakeLedger keeps records.
-type fakeLedger struct {
-	mu      sync.Mutex
-	records []Record
-}
-
-func (l *fakeLedger) Write(r Record) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.records = append(l.records, r)
-}
-
-func (l *fakeLedger) all() []Record {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.records)
-}
-
-// fakeRouter reaches what the test says.
-type fakeRouter struct {
-	reach func(ctx context.Context, uri sip.URI, size int) (transport.Flow, error)
-}
-
-func (r *fakeRouter) Reach(ctx context.Context, uri sip.URI, size int) (transport.Flow, error) {
-	if r.reach == nil {
-		return transport.Flow{}, fmt.Errorf("no way to %s", uri.Host)
-	}
-	return r.reach(ctx, uri, size)
-}
-
-// fakeRegistrar answers every REGISTER with 401, and notes closed connections.
-type fakeRegistrar struct {
-	mu     sync.Mutex
-	closed int
-}
-
-func (r *fakeRegistrar) AppendReceive(dst []byte, _ time.Time, _ transport.Flow, m *sip.Message) []byte {
-	return sip.AppendResponse(dst, m, 401, "", "reg")
-}
-
-func (r *fakeRegistrar) Closed(transport.Flow) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.closed++
 }
