@@ -54,6 +54,7 @@ func Changes(before, after *Config) []Change {
 		out = append(out, Change{"cdr", "", "changed", before.CDR, after.CDR})
 	}
 	out = append(out, named("listen", listeners(before), listeners(after))...)
+	out = append(out, carriers(before.Trunks, after.Trunks)...)
 	was, is := parts(before), parts(after)
 	for _, kind := range slices.Sorted(maps.Keys(merged(was, is))) {
 		out = append(out, named(kind, was[kind], is[kind])...)

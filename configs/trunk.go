@@ -1,7 +1,9 @@
 package configs
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -279,4 +281,36 @@ func (l *loader) probe(c *trunk.Config, b *hcl.Block) {
 		Up:       r.Int("up", trunk.DefaultUp, 1, 100),
 		Down:     r.Int("down", trunk.DefaultDown, 1, 100),
 	}
+}
+
+// carriers compares two sets of trunks, field by field. Passwords are compared and not shown.
+func carriers(before, after []trunk.Config) []Change {
+	was, is := map[string]trunk.Config{}, map[string]trunk.Config{}
+	for _, c := range before {
+		was[c.Name] = c
+	}
+	for _, c := range after {
+		is[c.Name] = c
+	}
+	var out []Change
+	for _, name := range slices.Sorted(maps.Keys(merged(was, is))) {
+		a, had := was[name]
+		b, has := is[name]
+		switch {
+		case !had:
+			out = append(out, Change{Kind: "trunk", Name: name, What: "added", To: b.Domain})
+			continue
+		case !has:
+			out = append(out, Change{Kind: "trunk", Name: name, What: "removed", From: a.Domain})
+			continue
+		}
+		if a.Credential != b.Credential {
+			out = append(out, Change{Kind: "password", Name: "trunk." + name, What: "changed"})
+			a.Credential = b.Credential
+		}
+		for _, f := range fields("trunk", a, b) {
+			out = append(out, Change{"trunk", name, "changed", f.Name + " " + f.From, f.Name + " " + f.To})
+		}
+	}
+	return out
 }

@@ -176,11 +176,19 @@ func (t *Trunk) Drain(on bool) {
 	t.drained = on
 }
 
+// lookUpPatience is how long a call waits for the name servers where the last good answer is at hand.
+const lookUpPatience = time.Second
+
 // Hops finds where a call goes: the targets to try in turn, the dead ones last, and the Route that the carrier gave us
 // with the registration. While no name server answers, the last good answer serves.
 func (t *Trunk) Hops(ctx context.Context) (hops []transport.Hop, routes []string, err error) {
 	t.mu.Lock()
 	routes = t.routes
+	if len(t.hops) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, lookUpPatience)
+		defer cancel()
+	}
 	t.mu.Unlock()
 	if target, ok := routeTarget(routes); ok {
 		if hops, err = t.rooms.Network.Resolve(ctx, target); err == nil && len(hops) > 0 {
