@@ -43,23 +43,50 @@ func mutant(r *rand.Rand, from [][]byte) []byte {
 	return b[:min(len(b), 8000)]
 }
 
-// flood sends garbage from all sockets together at a rate, until ctx ends; it gives the number of packets.
-func flood(ctx context.Context, from []*net.UDPConn, to *net.UDPAddr, rate int, seed uint64) (sent int) {
-	r := rand.New(rand.NewPCG(seed, seed))
+// A source of packets gives the next one; it is used by one goroutine.
+type source func(r *rand.Rand, n int) []byte
+
+// garbled are random bytes and mutated messages.
+func garbled() source {
 	messages := seeds()
 	garbage := make([]byte, 1200)
+	return func(r *rand.Rand, n int) []byte {
+		if n%3 != 0 {
+			return mutant(r, messages)
+		}
+		for i := range garbage {
+			garbage[i] = byte(r.Uint32())
+		}
+		return garbage[:1+r.IntN(len(garbage))]
+	}
+}
+
+// polite are requests as a phone would send them, without credentials or with wrong ones, and responses to nothing.
+func polite(host string) source {
+	return func(r *rand.Rand, n int) []byte {
+		method := []string{"REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "BYE", "ACK"}[n%7]
+		credentials := ""
+		if n%2 == 0 {
+			credentials = fmt.Sprintf("Authorization: Digest username=\"%d\", realm=\"%s\", nonce=\"%x\", uri=\"sip:%s\", response=\"%032x\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"x\"\r\n",
+				1001+n%9, host, r.Uint64(), host, r.Uint64())
+		}
+		start := method + " sip:1002@" + host + " SIP/2.0"
+		if n%11 == 0 {
+			start = "SIP/2.0 200 OK"
+		}
+		return fmt.Appendf(nil, "%s\r\nVia: SIP/2.0/UDP h;rport;branch=z9hG4bK%x\r\nFrom: <sip:1001@%s>;tag=%x\r\nTo: <sip:1002@%s>\r\nCall-ID: %x\r\nCSeq: 1 %s\r\nMax-Forwards: 70\r\n%sContent-Length: 0\r\n\r\n",
+			start, r.Uint64(), host, r.Uint32(), host, r.Uint64(), method, credentials)
+	}
+}
+
+// flood sends from all sockets together at a rate, until ctx ends; it gives the number of packets.
+func flood(ctx context.Context, from []*net.UDPConn, to *net.UDPAddr, rate int, next source) (sent int) {
+	r := rand.New(rand.NewPCG(1, 2))
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		for range rate / 200 {
-			packet := mutant(r, messages)
-			if sent%3 == 0 {
-				for i := range garbage {
-					garbage[i] = byte(r.Uint32())
-				}
-				packet = garbage[:1+r.IntN(len(garbage))]
-			}
-			_, _ = from[sent%len(from)].WriteToUDP(packet, to)
+			_, _ = from[sent%len(from)].WriteToUDP(next(r, sent), to)
 			sent++
 		}
 		select {
@@ -144,35 +171,57 @@ func watchMemory(o *office, done <-chan struct{}) *atomic.Int64 {
 	return peak
 }
 
-func garbage(t *testing.T, addresses, rate int) {
+// rate is packets a second of a flood.
+const rate = 20000
+
+// drown floods the switch for a few seconds from a number of addresses, each with a socket of its own.
+func drown(t *testing.T, addresses int, length time.Duration, next func(host string) source) {
 	undisturbed(t, func(o *office) {
 		var sockets []*net.UDPConn
 		for range addresses {
-			host := binary.Host()
-			c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
+			c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(binary.Host())})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer func() { _ = c.Close() }()
 			sockets = append(sockets, c)
 		}
-		length := 5 * time.Second
 		if testing.Short() {
 			length = time.Second
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), length)
 		defer cancel()
-		start := time.Now()
-		cpu := o.Process().CPU
-		n := flood(ctx, sockets, net.UDPAddrFromAddrPort(addrPort(o.Addr(5060))), rate, 1)
+		start, cpu := time.Now(), o.Process().CPU
+		n := flood(ctx, sockets, net.UDPAddrFromAddrPort(addrPort(o.Addr(5060))), rate, next(o.Host))
 		took := time.Since(start)
 		t.Logf("%d packets in %v (%.0f/s), %.1f µs of the switch's CPU each", n, took.Round(time.Millisecond),
 			float64(n)/took.Seconds(), (o.Process().CPU-cpu).Seconds()*1e6/float64(n))
 	})
 }
 
-func TestGarbageFromOneAddress(t *testing.T)    { garbage(t, 1, 20000) }
-func TestGarbageFromManyAddresses(t *testing.T) { garbage(t, 200, 20000) }
+func anyGarbage(string) source { return garbled() }
+
+func TestGarbageFromOneAddress(t *testing.T)     { drown(t, 1, 5*time.Second, anyGarbage) }
+func TestGarbageFromManyAddresses(t *testing.T)  { drown(t, 200, 5*time.Second, anyGarbage) }
+func TestRequestsFromOneAddress(t *testing.T)    { drown(t, 1, 3*time.Second, polite) }
+func TestRequestsFromManyAddresses(t *testing.T) { drown(t, 200, 3*time.Second, polite) }
+
+// One address may hold so many connections and no more; another still gets in.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	undisturbed(t, func(o *office) {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(binary.Host())}}
+		for range 1000 {
+			if c, err := d.Dial("tcp", o.Addr(5060)); err == nil {
+				defer func() { _ = c.Close() }()
+			}
+		}
+		o.Eventually(5*time.Second, "no more than 200 and the phone's own", func() bool {
+			n := o.Metrics()[`tandem_sip_connections{listener="tcp",transport="tcp"}`]
+			return n > 100 && n <= 201
+		})
+		ping(t, o.over("TCP", "1004"))
+	})
+}
 
 // Peers that are slow in every way that a stream allows, from several addresses each up to what one may hold.
 func TestSlowPeers(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -204,7 +206,7 @@ func (l *Line) readDatagrams(c *net.UDPConn) {
 	for {
 		n, from, err := c.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			if strings.Contains(err.Error(), "closed") {
+			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			continue // an ICMP error of an earlier packet
@@ -257,7 +259,7 @@ func (l *Line) Send(text string) {
 	if dead {
 		return
 	}
-	if err := l.write(text); err != nil && !strings.Contains(err.Error(), "refused") {
+	if err := l.write(text); err != nil && !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, net.ErrClosed) {
 		l.T.Logf("%s %v: %v", l.Proto, l.Local, err)
 	}
 }
@@ -272,6 +274,8 @@ func (l *Line) Poll(limit time.Duration, match func(Message) bool) (Message, boo
 		}
 		select {
 		case <-l.fresh:
+		case <-l.ended: // nothing more will come
+			return l.find(match)
 		case <-deadline.C:
 			return l.find(match)
 		}

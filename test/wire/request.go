@@ -73,6 +73,11 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 			}
 			return m, true
 		}
+		select {
+		case <-l.ended:
+			return m, false
+		default:
+		}
 		if !time.Now().Before(deadline) {
 			return m, false
 		}
