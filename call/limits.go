@@ -37,12 +37,12 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls {
+	if s.stopped || s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls && !s.urgent(c) {
 		s.stats.Refused.Add(1)
 		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
 	}
 	if user := who.extension; user != "" {
-		if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit {
+		if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit && !s.urgent(c) {
 			s.stats.Refused.Add(1)
 			return &sip.StatusError{Code: 403, Reason: "Too many calls at once", Cause: sip.CauseNoCircuit}
 		}
@@ -59,6 +59,10 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 	}()
 	return nil
 }
+
+// urgent tells whether a call that a limit would refuse is one that nothing may stand in the way of. The plan is a pure
+// function: the call asks it again.
+func (s *Switchboard) urgent(c *Call) bool { return s.route(c.settings.Plan, c.facts).Emergency }
 
 // enter makes a call known. The caller holds the lock.
 func (s *Switchboard) enter(c *Call) {

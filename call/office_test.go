@@ -180,6 +180,9 @@ func (o *office) clean() {
 	}
 	for _, p := range o.phones {
 		for _, m := range p.All() {
+			if p.challenges {
+				continue
+			}
 			if m.Has(sip.HeaderAuthorization) || m.Has(sip.HeaderProxyAuthorization) {
 				o.Errorf("%s was sent credentials:\n%s", p.ext, m.Raw())
 			}

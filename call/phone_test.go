@@ -22,6 +22,8 @@ type phone struct {
 	flow transport.Flow // to the switch
 	deaf bool           // nobody asks what it hears
 	read int            // messages taken note of
+
+	challenges bool // a carrier, to which we may prove who we are
 }
 
 // phone puts a phone on the network, 192.0.2.N, without registering it.
