@@ -163,7 +163,7 @@ func lower(s string) string {
 }
 
 var (
-	plainPassword = regexp.MustCompile(`(?m)"?\bpassword"?\s*[=:]\s*"((?:[^"\\\n]|\\.)*)"`)
+	plainPassword = regexp.MustCompile(`(?m)"?\b(?:password|secret)"?\s*[=:]\s*"((?:[^"\\\n]|\\.)*)"`)
 	barePassword  = regexp.MustCompile(`\bpassword"?\s*[=:]\s*([0-9]+)`)
 	inSecret      = regexp.MustCompile(`\bsecret\(\s*\\?"([^"\n]*)"`)
 	storedHash    = regexp.MustCompile(`\b(?:sha256|md5):([^"\s,\\]+)`)

@@ -26,6 +26,14 @@ type Word struct {
 	Attributes []AttributeWord
 }
 
+// key is the word's name among schemas.
+func (w *Word) key() string {
+	if w.Step {
+		return "step " + w.Name
+	}
+	return w.Name
+}
+
 // AttributeWord is an attribute of a Word.
 type AttributeWord struct {
 	Name, Type, Default, Means string
@@ -104,7 +112,7 @@ func JSONSchema() map[string]any {
 	words := Language()
 	steps := map[string]any{}
 	for _, w := range words {
-		if w.Step {
+		if w.Step && !strings.Contains(w.Name, ".") {
 			steps[w.Name] = jsonBlock(w, words)
 		}
 	}
@@ -139,7 +147,7 @@ func jsonBlock(w Word, words []Word) map[string]any {
 	if len(required) > 0 {
 		body["required"] = required
 	}
-	if w.Name == "route" || w.Name == "routes" || w.Name == "on" {
+	if read := schemas()[w.key()]; len(read.Attributes) == 0 && len(read.Blocks) == 0 && w.Name != "echo" || w.Name == "route" || w.Name == "routes" {
 		body["allOf"] = []any{map[string]any{"$ref": "#/$defs/steps"}}
 	} else {
 		body["additionalProperties"] = false

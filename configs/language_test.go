@@ -17,8 +17,8 @@ func TestLanguageIsDescribedWhole(t *testing.T) {
 	read := schemas()
 	described := map[string]bool{}
 	for _, w := range Language() {
-		described[w.Name] = true
-		s := read[w.Name]
+		described[w.key()] = true
+		s := read[w.key()]
 		if s == nil {
 			t.Errorf("%s is described and not read", w.Name)
 			continue

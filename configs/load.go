@@ -217,13 +217,22 @@ func (l *loader) plan() {
 		}
 	}
 	plan, d := dialplan.Compile(dialplan.Source{
-		Blocks: blocks, Extensions: l.extensions, Files: l.files, Context: l.ctx, Resolve: l.sound, Read: readTable,
+		Blocks: blocks, Extensions: l.extensions, Files: l.files, Context: l.ctx, Resolve: l.sound, Read: readTable, Secret: l.hookKey,
 	})
 	l.diags = append(l.diags, d...)
 	l.config.Plan = plan
 	if routes == 0 {
 		l.diags = append(l.diags, block.Warnf(hcl.Range{Filename: l.dir}, "no route", "Without a route nobody can call anybody."))
 	}
+}
+
+// hookKey reads the key of a hook: the secret itself, since it signs.
+func (l *loader) hookKey(e hcl.Expression) (string, hcl.Diagnostics) {
+	s, ok := l.password(e)
+	if ok && s.password == "" {
+		return "", hcl.Diagnostics{block.Errorf(e.Range(), "a hash", "A hook is signed with its key, not with a hash: write secret(\"env:NAME\") or secret(\"file:PATH\").")}
+	}
+	return s.password, nil
 }
 
 // readTable reads a table of routes.

@@ -20,6 +20,7 @@ var callFacts = map[string]cty.Type{
 	"dialled": cty.String, // the number as it was dialled
 	"from":    cty.String, // the calling number
 	"trunk":   cty.String,
+	"digits":  cty.String, // that were pressed in the menu around; empty elsewhere
 	"class":   cty.String,
 	"domain":  cty.String,
 	"hour":    cty.Number, // 0-23, by the zone of numbering
@@ -57,6 +58,7 @@ type env struct {
 	reasons []Reason
 	asked   bool // a condition was asked
 
+	digits   string   // pressed in a menu
 	via      []string // extensions that have forwarded the call to here
 	forwards int      // that have been looked at for the call
 }
@@ -117,6 +119,7 @@ func (e *env) values() cty.Value {
 		"dialled": cty.StringVal(e.facts.To),
 		"from":    cty.StringVal(e.from()),
 		"trunk":   cty.StringVal(e.facts.Trunk),
+		"digits":  cty.StringVal(e.digits),
 		"class":   cty.StringVal(x.Class),
 		"domain":  cty.StringVal(e.facts.Domain),
 		"hour":    cty.NumberIntVal(int64(local.Hour())),
@@ -143,6 +146,7 @@ var plainFacts = map[string]func(*env) string{
 	"call.to":               func(e *env) string { return e.number },
 	"call.dialled":          func(e *env) string { return e.facts.To },
 	"call.from":             (*env).from,
+	"call.digits":           func(e *env) string { return e.digits },
 	"call.trunk":            func(e *env) string { return e.facts.Trunk },
 	"call.domain":           func(e *env) string { return e.facts.Domain },
 	"call.extension.number": func(e *env) string { return e.of((*Extension).number) },
@@ -216,6 +220,9 @@ func (c *compiler) knownPath(x *expression, path hcl.Traversal) *hcl.Diagnostic 
 	switch root {
 	case "call":
 		x.call = true
+		if a, ok := path[min(1, len(path)-1)].(hcl.TraverseAttr); ok && a.Name == "digits" && c.choosing == 0 {
+			return block.Errorf(path.SourceRange(), "no digits here", "call.digits is what was pressed in a menu: ask it in a choice.")
+		}
 		return knownFacts(path, path[1:], cty.Object(callFacts), "call")
 	case "schedule":
 		if len(path) != 3 {

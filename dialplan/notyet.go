@@ -12,24 +12,19 @@ var notYet = map[string]string{
 	"emergency":        "Route the numbers of emergency services to a trunk of their own.",
 	"calls_per_minute": "Limit calls at once with max_calls, and countries.",
 	"minutes_per_day":  "Limit calls at once with max_calls, and countries.",
+	"menu":             "Route the call to a person, or play a notice.",
+	"voicemail":        "Play a notice, or ring somebody else.",
+	"hook":             "Nothing outside can be asked about a call.",
 	"new_country":      "Name the countries that may be dialled.",
 }
 
 // notYetBlocks and notYetSteps are words whose blocks are not read at all.
 var notYetBlocks = map[string]string{
-	"flow":       "Write its steps in the route.",
-	"menu":       "Route the call to a person, or play a notice.",
-	"voicemail":  "Route the call to a person, or play a notice.",
-	"hook":       "Nothing outside can be asked about a call.",
 	"queue":      "A ring_group rings several people.",
 	"conference": "Calls join two sides.",
 }
 
 var notYetSteps = map[string]string{
-	"menu":       "Route the call to a person, or play a notice.",
-	"voicemail":  "Play a notice, or ring somebody else.",
-	"flow":       "Write its steps here.",
-	"hook":       "Nothing outside can be asked about a call.",
 	"queue":      "A ring_group rings several people.",
 	"conference": "Calls join two sides.",
 	"record":     "Calls are not recorded.",

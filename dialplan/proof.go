@@ -72,7 +72,7 @@ func (p *Plan) Test() Proof {
 }
 
 func (p *Plan) verify(t *Case) Verified {
-	v := Verified{Name: t.Name, Place: t.Place, Trial: p.Try(t.Facts, t.Outcomes)}
+	v := Verified{Name: t.Name, Place: t.Place, Trial: p.Try(t.Facts, t.Outcomes, t.Digits...)}
 	for _, x := range t.expect {
 		got := v.Trial.said(x.what)
 		ok := got == x.want

@@ -34,7 +34,7 @@ type origin struct{ kind, name string }
 
 // routeSchema is that of a route; a list of steps elsewhere (an on block) has only its blocks.
 var routeSchema, stepsSchema = func() (*hcl.BodySchema, *hcl.BodySchema) {
-	blocks := []string{"dial", "ring", "play", "echo", "tone", "reject", "redirect", "failover", "on class"}
+	blocks := []string{"dial", "ring", "play", "echo", "tone", "reject", "redirect", "failover", "on class", "flow", "menu", "voicemail", "hook"}
 	for name := range notYetSteps {
 		blocks = append(blocks, name)
 	}

@@ -6,14 +6,16 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// Schemas is what is read of each block and step, by its name: for descriptions of the language, which must be whole.
+// Schemas is what is read of each block, by its name, and of each step, as "step dial": for descriptions of the language, which must be whole.
 // Blocks inside are left out where they are steps.
 func Schemas() map[string]*hcl.BodySchema {
 	all := map[string]*hcl.BodySchema{
 		"class": classSchema, "numbering": numberingSchema, "schedule": scheduleSchema, "ring_group": groupSchema,
 		"emergency": emergencySchema, "block_list": blockSchema, "route": routeSchema, "routes": tableSchema, "test": testSchema,
-		"dial": dialSchema, "ring": ringSchema, "play": playSchema, "echo": echoSchema, "tone": toneSchema, "reject": rejectSchema,
-		"redirect": redirectSchema, "failover": failoverSchema, "on": {},
+		"flow": {}, "step flow": flowStepSchema, "step dial": dialSchema, "step ring": ringSchema, "step play": playSchema,
+		"step echo": echoSchema, "step tone": toneSchema, "step reject": rejectSchema, "step redirect": redirectSchema,
+		"step failover": failoverSchema, "step on": {}, "step menu": menuSchema, "step menu.choice": {}, "step menu.otherwise": {},
+		"step voicemail": voicemailSchema, "step hook": hookSchema, "step hook.otherwise": {},
 	}
 	return all
 }

@@ -15,11 +15,27 @@ func (p *Plan) Sounds() []string {
 }
 
 func sounds(steps []Step, files map[string]bool) {
+	file := func(path string) {
+		if path != "" {
+			files[path] = true
+		}
+	}
 	for _, s := range steps {
 		var on []Handler
 		switch s := s.(type) {
 		case Play:
-			files[s.File] = true
+			file(s.File)
+		case Menu:
+			file(s.Greeting)
+			file(s.Invalid)
+			for _, c := range s.choices {
+				sounds(c.steps, files)
+			}
+			sounds(s.Otherwise, files)
+		case Voicemail:
+			file(s.Greeting)
+		case Hook:
+			sounds(s.Otherwise, files)
 		case Dial:
 			on = s.On
 		case Ring:

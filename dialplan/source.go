@@ -13,13 +13,14 @@ import (
 
 // Source is all that a Plan is compiled from.
 type Source struct {
-	Blocks     hcl.Blocks                        // of the types in Schema, from all files
-	Extensions []Declared                        // from blocks and tables
-	Files      map[string][]byte                 // what was read, by the file names of the ranges
-	Context    *hcl.EvalContext                  // variables of the attributes; nil: none
-	Resolve    func(path string) (string, error) // the absolute path of a sound file that must be there
-	Read       func(path string) ([]byte, error) // a table of routes, by its absolute path
-	Ahead      bool                              // compile what calls cannot carry out yet: for tests of the language
+	Blocks     hcl.Blocks                                     // of the types in Schema, from all files
+	Extensions []Declared                                     // from blocks and tables
+	Files      map[string][]byte                              // what was read, by the file names of the ranges
+	Context    *hcl.EvalContext                               // variables of the attributes; nil: none
+	Resolve    func(path string) (string, error)              // the absolute path of a sound file that must be there
+	Secret     func(hcl.Expression) (string, hcl.Diagnostics) // the key of a hook; nil: none can be read
+	Read       func(path string) ([]byte, error)              // a table of routes, by its absolute path
+	Ahead      bool                                           // compile what calls cannot carry out yet: for tests of the language
 }
 
 // Declared is an extension with the places of what it says.
@@ -30,14 +31,14 @@ type Declared struct {
 
 // Schema is the headers of the blocks that this package reads, those that it refuses included.
 func Schema() []hcl.BlockHeaderSchema {
-	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "block_list name", "route name", "routes name", "test name")
+	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "block_list name", "route name", "routes name", "flow name", "test name")
 	for name := range notYetBlocks {
 		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name})
 	}
 	return s.Blocks
 }
 
-// Prepare makes a file that was just parsed fit for schemas. An "on" block has any number of labels, which a schema
+// Prepare makes a file that was just parsed fit for schemas. An "on" or "choice" block has any number of labels, which a schema
 // cannot say, so it becomes one block a label, all with the same body; and blocks of this package's future lose their
 // labels, so that one message is given and not two. JSON bodies are left alone: they have one label a block.
 func Prepare(body hcl.Body) {
@@ -54,7 +55,7 @@ func Prepare(body hcl.Body) {
 			continue
 		}
 		Prepare(b.Body)
-		if b.Type != "on" || len(b.Labels) < 2 {
+		if b.Type != "on" && b.Type != "choice" || len(b.Labels) < 2 {
 			blocks = append(blocks, b)
 			continue
 		}
@@ -73,11 +74,15 @@ type compiler struct {
 	plan  *Plan
 	diags hcl.Diagnostics
 	first map[string]hcl.Range // where a name was declared, by kind and name
+
+	flowsByName map[string]*flow
+	running     []string // flows that are being read, one within the other
+	choosing    int      // menus whose choices are being read: digits may be asked
 }
 
 // Compile builds a Plan. Where a diagnostic is an error the Plan is nil.
 func Compile(src Source) (*Plan, hcl.Diagnostics) {
-	c := &compiler{Source: src, first: map[string]hcl.Range{}, plan: &Plan{
+	c := &compiler{Source: src, first: map[string]hcl.Range{}, flowsByName: map[string]*flow{}, plan: &Plan{
 		zone: time.UTC, classes: map[string]*Class{}, extensions: map[string]*Extension{}, dids: map[string]*Extension{},
 		groups: map[string]*Group{}, schedules: map[string]*Schedule{}, trunks: map[string]*Trunk{},
 	}}
@@ -89,6 +94,7 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c.each("ring_group", c.group)
 	c.each("emergency", c.emergency)
 	c.each("block_list", c.blockList)
+	c.flows()
 	c.each("route", c.route)
 	c.each("routes", c.routes)
 	c.each("test", c.test)
@@ -129,6 +135,8 @@ func (c *compiler) declare() {
 			c.plan.groups[name] = &Group{Name: name, place: at}
 		case "schedule":
 			c.plan.schedules[name] = &Schedule{Name: name, Zone: time.UTC}
+		case "flow":
+			c.flowsByName[name] = &flow{block: b}
 		case "trunk":
 			c.plan.trunks[name] = &Trunk{Name: name, place: at}
 		}

@@ -1,6 +1,7 @@
 package dialplan
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,13 @@ func (c *compiler) steps(r *block.Reader, owner hcl.Range) []Step {
 			c.fail(b.DefRange, "never reached", "%q ends a list of steps, so nothing after it happens. What follows a failed dial or ring stands in an on block.", ended)
 			continue
 		}
+		if b.Type == "flow" {
+			steps = append(steps, attachable(c.runFlow(b))...)
+			if len(steps) == 0 || ends(steps[len(steps)-1]) {
+				ended = b.Type
+			}
+			continue
+		}
 		if step := c.step(b); step != nil {
 			steps = append(steps, step)
 		}
@@ -54,7 +62,7 @@ func (c *compiler) steps(r *block.Reader, owner hcl.Range) []Step {
 		}
 	}
 	if len(steps) == 0 && ended == "" && !misspelt(r) {
-		c.fail(owner, "no step", "Say what happens to the call: dial, ring, play, echo, tone, reject or redirect.")
+		c.fail(owner, "no step", "Say what happens to the call: dial, ring, play, echo, tone, reject, redirect or flow.")
 	}
 	return values(steps)
 }
@@ -80,6 +88,24 @@ func values(steps []Step) []Step {
 		}
 	}
 	return steps
+}
+
+// attachable is the steps of a flow as on blocks may be attached to them: copies, since other routes run the flow too.
+func attachable(steps []Step) []Step {
+	out := make([]Step, len(steps))
+	for i, s := range steps {
+		switch s := s.(type) {
+		case Dial:
+			s.On = slices.Clip(s.On)
+			out[i] = &s
+		case Ring:
+			s.On = slices.Clip(s.On)
+			out[i] = &s
+		default:
+			out[i] = s
+		}
+	}
+	return out
 }
 
 // labels gathers the labels of an on block that Prepare has split.
@@ -108,6 +134,12 @@ func (c *compiler) step(b *hcl.Block) Step {
 	case "tone":
 		// Telephony is sampled at 8 kHz, so there is nothing from 4 kHz on.
 		return Tone{c.open(b.Body, toneSchema).Int("hz", 1004, 20, 3999)}
+	case "menu":
+		return c.menu(b)
+	case "voicemail":
+		return c.voicemail(b)
+	case "hook":
+		return c.hook(b)
 	case "reject":
 		return c.reject(c.open(b.Body, rejectSchema))
 	}

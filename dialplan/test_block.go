@@ -19,6 +19,7 @@ type Case struct {
 	Place    Place
 	Facts    Facts
 	Outcomes Outcomes
+	Digits   []string // pressed in menus, a try each
 
 	timed  bool // it says when
 	expect []expectation
@@ -36,7 +37,7 @@ var (
 	testSchema = block.Schema("call state outcome expect")
 
 	// What may stand in a test's call and expect.
-	callWords   = []string{"from", "trunk", "caller", "to", "domain", "at"}
+	callWords   = []string{"from", "trunk", "caller", "to", "domain", "at", "digits"}
 	stateWords  = []string{"open", "closed", "do_not_disturb", "forward", "calls_this_minute", "minutes_today", "countries"}
 	expectWords = []string{"route", "status", "number", "caller_id", "caller_name", "tried", "answered", "steps", "plays", "alarm"}
 )
@@ -170,6 +171,10 @@ func (c *compiler) testCall(t *Case, r *block.Reader) {
 	before := len(c.diags)
 	for _, e := range c.entries(r, "call") {
 		if !c.knownEntry(e, "a call", callWords) {
+			continue
+		}
+		if e.key == "digits" {
+			t.Digits, _ = c.entryWords(e)
 			continue
 		}
 		text, ok := c.entryText(e)

@@ -53,24 +53,25 @@ type Trial struct {
 	Steps    []string `json:"steps"`              // names of the steps that were begun
 	Plays    []string `json:"plays,omitempty"`    // absolute paths of the files that were played
 
-	asked bool // some condition was asked, so the moment matters
+	asked  bool     // some condition was asked, so the moment matters
+	digits []string // that will be pressed
 }
 
-// Try routes a call and plays its steps through.
-func (p *Plan) Try(f Facts, o Outcomes) Trial {
+// Try routes a call and plays its steps through. digits are what the caller presses in menus, a try each.
+func (p *Plan) Try(f Facts, o Outcomes, digits ...string) Trial {
 	e, d := env{plan: p, facts: &f}, Decision{}
 	p.decide(&e, &d)
-	t := Trial{Decision: d, asked: e.asked, Tried: []string{}, Steps: []string{}}
+	t := Trial{Decision: d, asked: e.asked, digits: digits, Tried: []string{}, Steps: []string{}}
 	if d.Reject.Status != 0 {
 		t.Status = d.Reject.Status
 		return t
 	}
-	t.run(d.Steps, o)
+	t.run(p, f, d.Steps, o)
 	return t
 }
 
 // run plays steps until one of them decides the call.
-func (t *Trial) run(steps []Step, o Outcomes) {
+func (t *Trial) run(p *Plan, f Facts, steps []Step, o Outcomes) {
 	answered := false
 	var last *Outcome
 	for len(steps) > 0 {
@@ -86,6 +87,13 @@ func (t *Trial) run(steps []Step, o Outcomes) {
 		case Play:
 			t.Plays = append(t.Plays, s.File)
 			answered = answered || s.Answer
+			continue
+		case Menu:
+			answered = true
+			steps = t.menu(s, p, f)
+			continue
+		case Hook: // in a trial nobody answers
+			steps = s.Otherwise
 			continue
 		case Reject:
 			t.Status = s.Status
@@ -113,6 +121,19 @@ func (t *Trial) run(steps []Step, o Outcomes) {
 	default:
 		t.Status = 480
 	}
+}
+
+// menu gives the steps that the digits of the facts lead to: one entry is one try.
+func (t *Trial) menu(m Menu, p *Plan, f Facts) []Step {
+	for i := 0; i <= m.Retries && len(t.digits) > 0; i++ {
+		pressed := t.digits[0]
+		t.digits = t.digits[1:]
+		if steps, reasons, ok := p.Choose(m, f, pressed); ok {
+			t.Decision.Reasons = append(t.Decision.Reasons, reasons...)
+			return steps
+		}
+	}
+	return m.Otherwise
 }
 
 // dial tries extensions together and trunks one after the other.
@@ -238,6 +259,12 @@ func stepName(s Step) string {
 		return "reject"
 	case Redirect:
 		return "redirect"
+	case Menu:
+		return "menu"
+	case Voicemail:
+		return "voicemail"
+	case Hook:
+		return "hook"
 	}
 	return "step"
 }
