@@ -11,6 +11,7 @@ import (
 func TestReadmeExamplesLoad(t *testing.T) {
 	t.Setenv("ALICE", "a password")
 	t.Setenv("BOB", "another one")
+	t.Setenv("CARRIER_A", "a third one")
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)
