@@ -34,7 +34,10 @@ func newTrunkFamilies() trunkFamilies {
 }
 
 func (c collector) collectTrunks(put putter) {
+	panics := uint64(0)
+	defer func() { put(c.panics, float64(panics), "trunk") }()
 	for _, t := range c.src.Trunks() {
+		panics += t.Panics
 		for _, state := range []trunk.State{trunk.Up, trunk.Degraded, trunk.Down, trunk.Drained} {
 			put(c.trunkUp, one(t.State == state.String()), t.Trunk, state.String())
 		}

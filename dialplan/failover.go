@@ -39,17 +39,21 @@ func (f Failover) describe(b *strings.Builder) {
 	}
 }
 
-// Owns tells whether a number is one of this switch: an extension's DID, or a caller ID that a route names.
-func (p *Plan) Owns(number string) bool {
-	if p.dids[number] != nil {
-		return true
-	}
+// Owns tells whether a number is one of this switch: an extension's DID, or a caller ID that a route or class names.
+func (p *Plan) Owns(number string) bool { return p.dids[number] != nil || p.shown[number] }
+
+// own notes the caller IDs that the configuration names.
+func (p *Plan) own() {
+	p.shown = map[string]bool{}
 	for _, r := range p.routes {
-		if r.callerID != nil && r.callerID.constant != nil && *r.callerID.constant == number {
-			return true
+		if r.callerID != nil && r.callerID.constant != nil {
+			p.shown[*r.callerID.constant] = true
 		}
 	}
-	return false
+	for _, c := range p.classes {
+		p.shown[c.CallerID] = true
+	}
+	delete(p.shown, "")
 }
 
 // Trunks gives the names of the trunks, sorted.

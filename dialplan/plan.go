@@ -29,7 +29,8 @@ type Plan struct {
 	tests      []*Case // by file and line
 	tables     []routeTable
 	emergency  *Emergency
-	blocks     []*blockList // by file and line
+	shown      map[string]bool // numbers that may be shown outside, beside DIDs
+	blocks     []*blockList    // by file and line
 }
 
 // rung is the routes on one pattern, in the order in which they are tried: guarded ones by line, then the others.

@@ -102,6 +102,7 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	if c.diags.HasErrors() {
 		return nil, c.diags
 	}
+	c.plan.own()
 	c.plan.version = c.plan.hash()
 	return c.plan, c.diags
 }

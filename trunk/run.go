@@ -164,6 +164,7 @@ func (r *runner) spawn(work func(ctx context.Context)) {
 	r.wg.Go(func() {
 		defer func() {
 			if p := recover(); p != nil {
+				r.panics.Add(1)
 				r.log.Error("trunk panicked", "panic", p, "stack", string(debug.Stack()))
 			}
 		}()

@@ -21,7 +21,6 @@ type Set struct {
 	ctx     context.Context
 	running map[*Trunk]context.CancelFunc
 	wg      sync.WaitGroup
-	panics  atomic.Uint64
 }
 
 // table is the trunks that are there: it never changes.
@@ -87,7 +86,7 @@ func (s *Set) start(t *Trunk) {
 func (s *Set) guard(ctx context.Context, t *Trunk) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.panics.Add(1)
+			t.panics.Add(1)
 			t.log.Error("trunk panicked", "panic", p, "stack", string(debug.Stack()))
 			select {
 			case <-ctx.Done():
@@ -118,6 +117,3 @@ func (s *Set) Find(name string) *Trunk { return s.table.Load().byName[name] }
 
 // All is every trunk, by name.
 func (s *Set) All() []*Trunk { return s.table.Load().list }
-
-// Panics is how often a trunk's goroutine panicked.
-func (s *Set) Panics() uint64 { return s.panics.Load() }

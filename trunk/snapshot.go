@@ -26,7 +26,8 @@ type Snapshot struct {
 	Targets       []TargetState       `json:"targets,omitempty"`
 	ChannelsOut   int                 `json:"channels_out"` // in use
 	ChannelsIn    int                 `json:"channels_in"`
-	Channels      int                 `json:"channels"` // the limit over both directions; 0: none
+	Channels      int                 `json:"channels"`         // the limit over both directions; 0: none
+	Panics        uint64              `json:"panics,omitempty"` // bugs: its registrations and probes began anew
 	Out           Figures             `json:"out"`
 	In            Figures             `json:"in"`
 }
@@ -52,7 +53,7 @@ func (t *Trunk) Snapshot(now time.Time) Snapshot {
 	state, why := t.state(now)
 	return Snapshot{
 		Trunk: t.name, State: state.String(), Why: why, Registrations: t.regs, Targets: t.targets.Snapshot(),
-		ChannelsOut: t.limits.busy[Out], ChannelsIn: t.limits.busy[In], Channels: cfg.Channels.Both,
+		ChannelsOut: t.limits.busy[Out], ChannelsIn: t.limits.busy[In], Channels: cfg.Channels.Both, Panics: t.panics.Load(),
 		Out: figures(&t.counts[Out]), In: figures(&t.counts[In]),
 	}
 }

@@ -47,6 +47,8 @@ type Trunk struct {
 	log   *slog.Logger
 	cfg   atomic.Pointer[Config]
 
+	panics atomic.Uint64
+
 	mu       sync.Mutex // guards what follows, for a few lines at a time
 	limits   limits
 	targets  Targets
@@ -73,10 +75,13 @@ func (t *Trunk) configure(cfg Config) {
 	cfg = cfg.WithDefaults()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if old := t.cfg.Load(); old == nil || !slices.Equal(old.Proxies, cfg.Proxies) {
+		t.targets, t.hops = newTargets(cfg.Probe), nil
+	}
 	t.cfg.Store(&cfg)
 	t.limits.adopt(&cfg)
-	t.targets = newTargets(cfg.Probe)
-	t.accepted, t.hops, t.routes, t.regs = slices.Clone(cfg.Accept.Addresses), nil, nil, nil
+	t.targets.probe = cfg.Probe
+	t.accepted, t.routes, t.regs = slices.Clone(cfg.Accept.Addresses), nil, nil
 	for _, p := range cfg.Proxies { // what needs no look-up counts from the first moment
 		if a, err := netip.ParseAddr(p.Host); err == nil && cfg.Accept.On && cfg.Accept.nothing() {
 			t.accepted = append(t.accepted, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
