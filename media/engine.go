@@ -21,6 +21,8 @@ type Engine struct {
 	own      own
 	settings atomic.Pointer[settings]
 
+	recorders sync.WaitGroup // goroutines that write recordings
+
 	mu       sync.Mutex
 	calls    map[string][]*Session // open sessions by Options.Call, for placing the legs of a call side by side
 	sessions int
@@ -51,7 +53,11 @@ func NewEngine(c Config, log *slog.Logger) (*Engine, error) {
 }
 
 // Run carries media until ctx is done, and returns when all of it has stopped. Sessions left over are then dead: Close them.
-func (e *Engine) Run(ctx context.Context) error { return e.relay.Run(ctx) }
+func (e *Engine) Run(ctx context.Context) error {
+	defer e.recorders.Wait()
+	defer e.stopRecordings()
+	return e.relay.Run(ctx)
+}
 
 // Update takes a changed configuration for the sessions that begin, and the offers and answers that are made, from now on. It changes
 // nothing on an error, which is ErrNeedsRestart for another port range or number of loops.
@@ -127,6 +133,17 @@ func (e *Engine) near(call string) *relay.Port {
 		return legs[0].port
 	}
 	return nil
+}
+
+// stopRecordings ends those of the sessions left over.
+func (e *Engine) stopRecordings() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, legs := range e.calls {
+		for _, s := range legs {
+			s.stopRecording()
+		}
+	}
 }
 
 // enter notes an open session.

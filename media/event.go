@@ -21,13 +21,14 @@ type EventKind uint8
 
 // The kinds of events.
 const (
-	Silence  EventKind = iota + 1 // a direction was silent for Config.Silence, or HeldSilence; once until it speaks again
-	DTMF                          // the peer pressed a key; once for each press
-	PlayDone                      // the clip of the last Play was sent whole
-	Latched                       // the peer's media was heard for the first time, or from elsewhere
+	Silence    EventKind = iota + 1 // a direction was silent for Config.Silence, or HeldSilence; once until it speaks again
+	DTMF                            // the peer pressed a key; once for each press
+	PlayDone                        // the clip of the last Play was sent whole
+	Latched                         // the peer's media was heard for the first time, or from elsewhere
+	RecordDone                      // a recording has reached its limit, or could not be written
 )
 
-var eventNames = [...]string{Silence: "silence", DTMF: "dtmf", PlayDone: "play done", Latched: "latched"}
+var eventNames = [...]string{Silence: "silence", DTMF: "dtmf", PlayDone: "play done", Latched: "latched", RecordDone: "record done"}
 
 // String names the kind for logs.
 func (k EventKind) String() string {

@@ -69,6 +69,7 @@ type Session struct {
 	agreed         *sdp.Agreed
 	theirs         *sdp.Media // the peer's section in the last offer or answer that was agreed
 	closed         bool
+	recording      *Recording // the last one
 }
 
 func (e *Engine) newSession(o Options) (*Session, error) {
@@ -224,7 +225,16 @@ func (s *Session) SendDTMF(digits string, duration time.Duration) error {
 	return s.port.Press(digits, duration)
 }
 
-// Close frees the ports, which then rest a while. No event comes after it. Again it does nothing.
+// stopRecording ends a recording without waiting for its file.
+func (s *Session) stopRecording() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.recording != nil {
+		s.recording.Stop()
+	}
+}
+
+// Close frees the ports, which then rest a while, and stops a recording. No event comes after it. Again it does nothing.
 func (s *Session) Close() {
 	s.mu.Lock()
 	first := !s.closed
@@ -233,6 +243,7 @@ func (s *Session) Close() {
 	if !first {
 		return
 	}
+	s.stopRecording()
 	stats := s.port.Finish()
 	s.engine.leave(s)
 	if n := stats.Drops[relay.DropSource] + stats.Drops[relay.DropAuth] + stats.Drops[relay.DropReplay]; n > 0 {

@@ -107,6 +107,7 @@ type Port struct {
 	cname     string
 
 	out  outbound
+	sink Sink // who listens beside the other leg; nil: nobody
 	play *playback
 	keys *codec.EventSender
 	dest endpoint // RTP
@@ -302,6 +303,7 @@ func (p *Port) Finish() (last Stats) {
 	p.loop.do(func() {
 		last = p.stats()
 		p.part()
+		p.sink = nil
 		p.loop.dismiss(p)
 		p.closed = true
 		for _, s := range p.sockets() {

@@ -92,9 +92,11 @@ func (p *Port) take(pkt rtp.Packet) {
 	if r.event {
 		p.listen(pkt)
 	}
+	tapped := p.sink != nil && p.set.MayReceive && p.tapped(pkt, r)
 	switch {
 	case !p.set.MayReceive:
 		p.drop(DropHeld)
+	case p.peer == nil && tapped:
 	case p.peer == nil:
 		p.drop(DropAlone)
 	case !r.forward:
