@@ -140,7 +140,14 @@ func manner(d *Decision) Manner {
 func (c *comparison) numbers() ([]string, bool) {
 	matchers := []*matcher{c.plans[0].matcher, c.plans[1].matcher, c.marks(), countryMatcher()}
 	sig := c.permits()
-	numbers, complete := regionsOf(matchers, func(number string, accepted [][]int32) string {
+	only := -1
+	if touched, some := c.touched(); some {
+		if len(touched) == 0 {
+			return nil, true
+		}
+		matchers, only = append(matchers, newMatcher(touched)), len(matchers)
+	}
+	numbers, complete := regionsOf(matchers, only, func(number string, accepted [][]int32) string {
 		b := make([]byte, 0, 64)
 		for _, list := range accepted[:3] {
 			b = binary.AppendUvarint(b, uint64(len(list)))
@@ -163,6 +170,51 @@ func (c *comparison) numbers() ([]string, bool) {
 		}
 	}
 	return all, complete
+}
+
+// touched is the patterns of the routes that differ, where nothing else does: a call to any other number
+// goes as before. false: something differs that any call may depend on.
+func (c *comparison) touched() ([]*Pattern, bool) {
+	was, is := c.plans[0].shared(), c.plans[1].shared()
+	if was != is {
+		return nil, false
+	}
+	var out []*Pattern
+	seen := map[string]bool{}
+	add := func(p *Pattern) {
+		if !seen[p.key()] {
+			seen[p.key()] = true
+			out = append(out, p)
+		}
+	}
+	for i, p := range c.plans {
+		other := c.plans[1-i]
+		same := map[string]bool{} // tables that both have, row by row
+		for _, t := range p.tables {
+			same[t.name] = slices.ContainsFunc(other.tables, func(o routeTable) bool { return o.name == t.name && o.text == t.text })
+		}
+		theirs := map[string]string{}
+		for _, r := range other.routes {
+			if !same[r.table] {
+				theirs[r.name] = r.describe()
+			}
+		}
+		for _, r := range p.routes {
+			if !same[r.table] && theirs[r.name] != r.describe() {
+				add(r.to)
+			}
+		}
+	}
+	return out, true
+}
+
+// shared is all that a plan says beside its routes.
+func (p *Plan) shared() string {
+	var b strings.Builder
+	for _, part := range p.parts(false) {
+		fmt.Fprintf(&b, "%s\x00%s\x00%s\n", part.Kind, part.Name, part.Text)
+	}
+	return b.String()
 }
 
 // permits tells which classes may dial a country, as a text.

@@ -134,7 +134,10 @@ type Part struct {
 }
 
 // Parts gives all parts of the plan, sorted by kind and name.
-func (p *Plan) Parts() []Part {
+func (p *Plan) Parts() []Part { return p.parts(true) }
+
+// parts is Parts; where all is not set it leaves out routes.
+func (p *Plan) parts(all bool) []Part {
 	var parts []Part
 	add := func(kind, name, format string, args ...any) {
 		parts = append(parts, Part{kind, name, fmt.Sprintf(format, args...)})
@@ -159,14 +162,16 @@ func (p *Plan) Parts() []Part {
 	for _, l := range p.blocks {
 		add("block_list", l.name, "%s", l.describe())
 	}
-	for _, t := range p.tables {
-		add("routes", t.name, "%d rows, %s", t.rows, t.text)
-	}
-	for _, r := range p.routes {
-		if r.table != "" {
-			continue
+	if all {
+		for _, t := range p.tables {
+			add("routes", t.name, "%d rows, %s", t.rows, t.text)
 		}
-		add("route", r.name, "%s", r.describe())
+		for _, r := range p.routes {
+			if r.table != "" {
+				continue
+			}
+			add("route", r.name, "%s", r.describe())
+		}
 	}
 	slices.SortFunc(parts, func(a, b Part) int {
 		if c := strings.Compare(a.Kind, b.Kind); c != 0 {

@@ -16,10 +16,11 @@ type regions struct {
 	keyOf    func(number string, accepted [][]int32) string
 	keys     map[string]bool
 	full     bool // mostRegionStates was reached: there may be more
+	only     int  // numbers outside of this matcher's patterns are left out; -1: none are
 }
 
-// mostRegionStates bounds a walk; two plans of a hundred thousand routes stay below it.
-const mostRegionStates = 2 << 20
+// mostRegionStates bounds a walk: with half a kilobyte each, it holds 200 MB at the most.
+const mostRegionStates = 400_000
 
 // regionState is where a number stands in all matchers, and how it came there.
 type regionState struct {
@@ -35,10 +36,14 @@ type side struct {
 	loose []uint64 // sets of positions of the patterns beside the tree
 }
 
+// dead tells whether no number that goes on from here is in a pattern.
+func (s *side) dead() bool { return len(s.nodes) == 0 && len(s.loops) == 0 && len(s.loose) == 0 }
+
 // regionsOf gives a number for each region. key tells regions apart that matter: it is given the number and the
-// patterns of each matcher that it is in.
-func regionsOf(matchers []*matcher, key func(string, [][]int32) string) (numbers []string, complete bool) {
-	g := regions{matchers: matchers, seen: map[string]bool{}, keys: map[string]bool{}, keyOf: key}
+// patterns of each matcher that it is in. Where only is not negative, regions that are in none of that matcher's
+// patterns are left out.
+func regionsOf(matchers []*matcher, only int, key func(string, [][]int32) string) (numbers []string, complete bool) {
+	g := regions{matchers: matchers, only: only, seen: map[string]bool{}, keys: map[string]bool{}, keyOf: key}
 	start := regionState{at: make([]side, len(matchers))}
 	for i, m := range matchers {
 		start.at[i].nodes = []int32{0}
@@ -72,7 +77,7 @@ func (g *regions) visit(s regionState) {
 			continue
 		}
 		next, ok := g.step(s, sym)
-		if !ok {
+		if !ok || g.only >= 0 && next.at[g.only].dead() {
 			continue
 		}
 		if k := next.key(); !g.seen[k] {
@@ -126,6 +131,9 @@ func (g *regions) note(s regionState) {
 		}
 		slices.Sort(list)
 		accepted[i] = list
+	}
+	if g.only >= 0 && len(accepted[g.only]) == 0 {
+		return
 	}
 	if k := g.keyOf(s.number, accepted); !g.keys[k] {
 		g.keys[k] = true
