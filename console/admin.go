@@ -74,8 +74,9 @@ type Switch interface {
 	// Reload reads the configuration anew; on an error nothing has changed. The error's text is for people. A test of
 	// the configuration that fails is an error, unless force is set.
 	Reload(force bool) (Change, error)
-	// Diff says what Reload would change, and changes nothing.
-	Diff() (Difference, error)
+	// Diff says what the configuration in a folder would change, or where it is empty what Reload would; and changes
+	// nothing.
+	Diff(config string) (Difference, error)
 	Drain(on bool)
 	// Ready is nil when calls are taken.
 	Ready() error
@@ -120,8 +121,8 @@ func admin(s Switch) http.Handler {
 		}
 		reply(w, change)
 	})
-	mux.HandleFunc("GET /v1/diff", func(w http.ResponseWriter, _ *http.Request) {
-		d, err := s.Diff()
+	mux.HandleFunc("GET /v1/diff", func(w http.ResponseWriter, r *http.Request) {
+		d, err := s.Diff(r.FormValue("config"))
 		if err != nil {
 			refuse(w, http.StatusUnprocessableEntity, err)
 			return

@@ -74,9 +74,9 @@ func (c *Client) Reload(force bool) (ch Change, err error) {
 	return ch, c.ask(http.MethodPost, path, &ch)
 }
 
-// Diff asks what a reload would change.
-func (c *Client) Diff() (d Difference, err error) {
-	return d, c.ask(http.MethodGet, "/v1/diff", &d)
+// Diff asks what the configuration in a folder (an absolute path) would change; empty: what a reload would.
+func (c *Client) Diff(config string) (d Difference, err error) {
+	return d, c.ask(http.MethodGet, "/v1/diff?config="+url.QueryEscape(config), &d)
 }
 
 // Drain refuses new calls, or takes them again.

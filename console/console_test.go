@@ -54,8 +54,10 @@ func (f *fakeSwitch) Reload(force bool) (Change, error) {
 	}
 	return Change{Plan: "p2", Changes: []string{"route a added"}}, f.reload
 }
-func (f *fakeSwitch) Diff() (Difference, error) { return Difference{Plan: "p2"}, f.reload }
-func (f *fakeSwitch) Drain(on bool)             { f.draining = on }
+func (f *fakeSwitch) Diff(config string) (Difference, error) {
+	return Difference{Plan: "p2" + config}, f.reload
+}
+func (f *fakeSwitch) Drain(on bool) { f.draining = on }
 func (f *fakeSwitch) Ready() error {
 	if f.draining {
 		return ErrDraining
@@ -118,7 +120,7 @@ func TestAdminSocket(t *testing.T) {
 	if ch, err := c.Reload(false); err != nil || ch.Plan != "p2" {
 		t.Fatalf("reload %+v %v", ch, err)
 	}
-	if d, err := c.Diff(); err != nil || d.Plan != "p2" {
+	if d, err := c.Diff("/a b"); err != nil || d.Plan != "p2/a b" {
 		t.Fatalf("diff %+v %v", d, err)
 	}
 	f.reload = errors.New("a.hcl:1:2: error")

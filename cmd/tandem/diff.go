@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,12 +24,13 @@ func diffCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		Long: "Compare two configurations by what they do. Calls are routed by both for one number of every region of the number\n" +
 			"space, one caller of every kind, and one moment of every combination of open and closed schedules.\n" +
-			"Without --running, the switch that runs is asked what a reload of its own folder would change.",
+			"--running names the old folder, or the admin socket of a switch. Without it, the switch that runs here is asked what\n" +
+			"the folder of --config would change, or without that a reload of its own folder.",
 		Example: "  tandem diff --config new/ --running /etc/tandem\n  tandem diff",
 	}
 	f := c.Flags()
 	dir := f.String("config", "", "folder with the new *.hcl files")
-	running := f.String("running", "", "folder with the old ones")
+	running := f.String("running", "", "folder with the old ones, or socket of the switch that runs")
 	socket := f.String("socket", os.Getenv("TANDEM_SOCKET"), "admin socket of the switch to ask (or set TANDEM_SOCKET)")
 	asJSON := f.Bool("json", false, "print JSON")
 	quiet := f.Bool("exit-code", false, "end with status 1 where calls would go differently")
@@ -48,14 +50,23 @@ func diffCommand() *cobra.Command {
 	return c
 }
 
+// difference compares with another folder, or with what a switch runs.
 func difference(c *cobra.Command, dir, running, socket string) (d console.Difference, err error) {
-	if running == "" {
+	if info, err := os.Stat(running); running == "" || err == nil && info.Mode()&os.ModeSocket != 0 {
+		if running != "" {
+			socket = running
+		}
 		at := place{socket: socket, config: dir}
 		client, err := at.dial()
 		if err != nil {
 			return d, err
 		}
-		return client.Diff()
+		if dir != "" {
+			if dir, err = filepath.Abs(dir); err != nil {
+				return d, err
+			}
+		}
+		return client.Diff(dir)
 	}
 	if dir == "" {
 		return d, errors.New("name the new configuration with --config")

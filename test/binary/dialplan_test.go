@@ -25,6 +25,9 @@ func TestReloadRunsTheTestsFirst(t *testing.T) {
 	if out, err := s.Run("diff", socket); err != nil || !strings.Contains(out, "after   route \"more\": answer and play 1004 Hz") {
 		t.Fatalf("it was put in force all the same: %v\n%s", err, out)
 	}
+	if out, err := s.Run("diff", "--config", s.Dir, "--running", s.Dir+"/state/admin.sock"); err != nil || !strings.Contains(out, "after   route \"more\": answer and play 1004 Hz") {
+		t.Fatalf("diff of a folder: %v\n%s", err, out)
+	}
 	if out, err := s.Run("reload", "--force", socket); err != nil || !strings.Contains(out, "route more changed") {
 		t.Fatalf("force: %v\n%s", err, out)
 	}

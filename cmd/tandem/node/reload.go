@@ -75,13 +75,24 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 	return change, nil
 }
 
-// Diff says what Reload would change. Nothing is changed by it, and calls go on meanwhile.
-func (n *Node) Diff() (console.Difference, error) {
-	if n.opts.Load == nil {
+// Diff says what the configuration in a folder would change, or where it is empty what Reload would. Nothing is changed
+// by it, and calls go on meanwhile.
+func (n *Node) Diff(config string) (console.Difference, error) {
+	load := n.opts.Load
+	if config != "" {
+		load = func() (*configs.Config, error) {
+			cfg, diags := configs.Load(config)
+			if cfg == nil {
+				return nil, diags
+			}
+			return cfg, nil
+		}
+	}
+	if load == nil {
 		return console.Difference{}, errors.New("this switch has no configuration folder to compare with: start it with `tandem serve --config DIR`")
 	}
 	old := n.config.Load()
-	cfg, err := n.opts.Load()
+	cfg, err := load()
 	if err != nil {
 		return console.Difference{}, err
 	}

@@ -81,8 +81,8 @@ func (n *Node) registrations() int {
 // HangUp ends a call.
 func (v view) HangUp(id string) bool { return v.n.board.HangUp(id) }
 
-// Diff says what a reload would change.
-func (v view) Diff() (console.Difference, error) { return v.n.Diff() }
+// Diff says what another configuration would change.
+func (v view) Diff(config string) (console.Difference, error) { return v.n.Diff(config) }
 
 // Reload reads the configuration anew.
 func (v view) Reload(force bool) (console.Change, error) { return v.n.Reload(force) }
