@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tandem/dialplan"
+	"tandem/media"
 	"tandem/sip"
 )
 
@@ -62,6 +63,7 @@ type Call struct {
 
 // run is the life of a call. It returns when every leg has ended and every request of ours has its answer.
 func (c *Call) run() {
+	defer c.shed()
 	defer c.board.forget(c)
 	defer c.close()
 	defer c.rescue("call panicked")
@@ -130,6 +132,18 @@ func (c *Call) close() {
 		c.guarded(func() { c.board.dropLeg(l) })
 	}
 	c.guarded(c.finishRecord)
+}
+
+// shed lets go of what a late answer does not need: the transactions of a call linger for half a minute, and keep it.
+func (c *Call) shed() {
+	c.lateness.Lock()
+	defer c.lateness.Unlock()
+	for _, l := range c.legs {
+		l.invite, l.media, l.stats = nil, nil, media.Stats{}
+	}
+	c.facts, c.decision, c.record = dialplan.Facts{}, dialplan.Decision{}, Record{}
+	c.steps, c.current, c.localMedia, c.said, c.hunt = nil, nil, nil, nil, nil
+	c.legs, c.ringing, c.early, c.pending, c.a, c.b = nil, nil, nil, nil, nil, nil
 }
 
 // abandon takes leave of all that a call still holds which was stopped, or whose own goroutine failed: best effort,
