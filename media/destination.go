@@ -56,6 +56,8 @@ func (e *Engine) permit(addr netip.AddrPort, source netip.Addr) error {
 		return fmt.Errorf("%w: port 0", errDestination)
 	case ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return fmt.Errorf("%w: %s is no single host", errDestination, ip)
+	case ip.Is4() && (ip.As4()[0] == 0 || ip.As4()[0] >= 240): // RFC 1122 §3.2.1.3, RFC 1112 §4
+		return fmt.Errorf("%w: %s is no host's address", errDestination, ip)
 	case ip.IsLinkLocalUnicast():
 		return fmt.Errorf("%w: %s is link-local", errDestination, ip)
 	case e.relay.Pool().InUse(addr):
