@@ -105,6 +105,33 @@ func hop(s string) transport.Hop {
 	return transport.Hop{Proto: transport.UDP, Addr: netip.MustParseAddrPort(s)}
 }
 
+func TestOneCallTriesADeadTargetAgain(t *testing.T) {
+	a, b := hop("192.0.2.1:5060"), hop("192.0.2.2:5060")
+	hops := []transport.Hop{a, b}
+	ts := newTargets(Probe{})
+	ts.Learn(hops)
+	ts.Failed(noon, a, 0, "no reply")
+	now := noon.Add(firstRest)
+	if got := ts.Take(now, hops)[0]; got != a {
+		t.Fatal("nobody tries it:", got)
+	}
+	if got := ts.Take(now, hops)[0]; got != b {
+		t.Error("two calls try it")
+	}
+	ts.Failed(now.Add(4*time.Second), a, 0, "no reply")
+	if wait := ts.find(a).until.Sub(now.Add(4 * time.Second)); wait != 2*firstRest {
+		t.Errorf("it rests for %v, want twice as long as before", wait)
+	}
+	now = ts.find(a).until
+	ts.Take(now, hops)
+	ts.Worked(a)
+	for range 2 {
+		if got := ts.Take(now, hops)[0]; got != a {
+			t.Error("it works, and is not used")
+		}
+	}
+}
+
 func TestTargetsDieAndComeBack(t *testing.T) {
 	a, b := hop("192.0.2.1:5060"), hop("192.0.2.2:5060")
 	ts := newTargets(Probe{Interval: 10 * time.Second, Up: 2, Down: 3})

@@ -37,6 +37,7 @@ type target struct {
 	dead      bool      //
 	until     time.Time // dead: when a call may try it again
 	wait      time.Duration
+	trial     bool // one call tries it; the others wait for what becomes of that
 	why       string
 }
 
@@ -44,6 +45,9 @@ type target struct {
 const (
 	firstRest = 5 * time.Second
 	longRest  = 2 * time.Minute
+	// trialTime is how long the one call that tries a dead target again keeps the others off: longer than a carrier's
+	// usual four seconds for a first reply.
+	trialTime = 5 * time.Second
 	// longestRetryAfter bounds what a peer may ask for.
 	longestRetryAfter = 10 * time.Minute
 )
@@ -93,6 +97,18 @@ func (t *Targets) Order(now time.Time, hops []transport.Hop) []transport.Hop {
 	return append(live, dead...)
 }
 
+// Take is Order for a call that is about to go. One call alone tries a dead target whose rest is over: if it is dead
+// still, a hundred others need not wait for it.
+func (t *Targets) Take(now time.Time, hops []transport.Hop) []transport.Hop {
+	out := t.Order(now, hops)
+	if len(out) > 0 {
+		if x := t.find(out[0]); x != nil && x.dead && !x.resting(now) {
+			x.until, x.trial = now.Add(trialTime), true
+		}
+	}
+	return out
+}
+
 func (x *target) resting(now time.Time) bool { return x.dead && now.Before(x.until) }
 
 // Failed notes that a call, a REGISTER or a connection found the hop dead. wait is what its Retry-After asked for; 0:
@@ -106,11 +122,11 @@ func (t *Targets) Failed(now time.Time, h transport.Hop, wait time.Duration, why
 }
 
 func (x *target) fail(now time.Time, wait time.Duration, why string) {
-	if !x.resting(now) { // what failed together counts once
+	if !x.resting(now) || x.trial { // what failed together counts once
 		x.wait = min(max(2*x.wait, firstRest), longRest)
 	}
 	rest := max(x.wait, min(wait, longestRetryAfter))
-	x.dead, x.why, x.good = true, why, 0
+	x.dead, x.trial, x.why, x.good = true, false, why, 0
 	if until := now.Add(rest); until.After(x.until) {
 		x.until = until
 	}

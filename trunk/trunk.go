@@ -199,7 +199,7 @@ func (t *Trunk) Hops(ctx context.Context) (hops []transport.Hop, routes []string
 		if hops, err = t.rooms.Network.Resolve(ctx, target); err == nil && len(hops) > 0 {
 			t.mu.Lock()
 			defer t.mu.Unlock()
-			return t.targets.Order(time.Now(), hops), routes, nil
+			return t.targets.Take(time.Now(), hops), routes, nil
 		}
 	}
 	hops, err = t.lookUp(ctx)
@@ -208,7 +208,7 @@ func (t *Trunk) Hops(ctx context.Context) (hops []transport.Hop, routes []string
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.targets.Order(time.Now(), hops), routes, nil
+	return t.targets.Take(time.Now(), hops), routes, nil
 }
 
 // routeTarget is where the first route of a registration leads.

@@ -264,7 +264,7 @@ func open(t testing.TB, more string) *binary.Switch {
 		t.Skip("starts the switch")
 	}
 	hcl := strings.Replace(binary.Office, `class "office" {}`, `class "office" { countries = ["*"] }`, 1)
-	s := binary.Start(t, hcl+binary.Media+numbering+more)
+	s := binary.Start(t, hcl+media+numbering+more)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("%s\n%v", s.Log(), s.Records())
@@ -272,6 +272,16 @@ func open(t testing.TB, more string) *binary.Switch {
 	})
 	return s
 }
+
+// media has ports for 200 calls a second.
+const media = `
+media {
+  ports          = "20000-49999"
+  quarantine     = "2s"
+  loopback_peers = true
+  private_peers  = true
+}
+`
 
 const numbering = `
 numbering { country = "GB" }

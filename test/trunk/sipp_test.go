@@ -73,11 +73,18 @@ Contact: <sip:carrier@[local_ip]:[local_port];transport=[transport]>
 `, status, more, body)
 }
 
-// sipp starts a carrier with a script; it sends back the audio that it hears.
+// sipp starts a carrier with a script, at an address of its own; it sends back the audio that it hears.
 func sipp(t testing.TB, script string) (host string) {
 	t.Helper()
-	need(t, "sipp")
 	host = binary.Host()
+	runSIPp(t, host, script)
+	return host
+}
+
+// runSIPp starts a carrier at an address. It ends with the test, or by what is returned.
+func runSIPp(t testing.TB, host, script string) (stop func()) {
+	t.Helper()
+	need(t, "sipp")
 	dir := t.TempDir()
 	file := filepath.Join(dir, "carrier.xml")
 	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
@@ -95,9 +102,12 @@ func sipp(t testing.TB, script string) (host string) {
 		_ = cmd.Wait()
 		close(done)
 	}()
-	t.Cleanup(func() {
+	stop = func() {
 		_ = cmd.Process.Kill()
 		<-done
+	}
+	t.Cleanup(func() {
+		stop()
 		if t.Failed() && log.Len() > 0 {
 			t.Log(log.String())
 		}
@@ -106,7 +116,7 @@ func sipp(t testing.TB, script string) (host string) {
 		table, err := os.ReadFile("/proc/net/udp")
 		return err == nil && strings.Contains(string(table), procAddr(host)+":13C4")
 	})
-	return host
+	return stop
 }
 
 // procAddr is an IPv4 address as /proc/net/udp has it.
