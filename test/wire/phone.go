@@ -163,6 +163,17 @@ func (c *Call) Final(limit time.Duration) Message {
 	return m
 }
 
+// Poll is Final that may stay away.
+func (c *Call) Poll(limit time.Duration) (Message, bool) {
+	m, ok := c.Phone.Poll(limit, func(m Message) bool {
+		return m.Status() >= 200 && m.Get("call-id") == c.ID && m.Branch() == c.Invite.Branch
+	})
+	if ok && m.Status() >= 300 {
+		c.Phone.acknowledge(c.Invite, m)
+	}
+	return m, ok
+}
+
 // Ack acknowledges the 2xx of our INVITE.
 func (c *Call) Ack() { c.Phone.Send(c.Phone.Text(c.ack(c.Invite.Seq))) }
 
