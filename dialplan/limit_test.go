@@ -163,7 +163,7 @@ emergency {
 	if d := p.Route(Facts{From: "4711", To: "999"}); d.Emergency || d.Reject.Status != 403 {
 		t.Error("who is nobody may call")
 	}
-	refused(t, []string{`"emergency" is a word of the language`}, limited+"emergency {\n numbers = [\"999\"]\n trunks = []\n}\n")
+	refused(t, []string{`"notify" is a word of the language`, "no way out"}, limited+"emergency {\n numbers = [\"999\"]\n trunks = []\n notify = [\"https://a.example\"]\n}\n")
 }
 
 func TestNightSwitch(t *testing.T) {

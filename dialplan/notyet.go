@@ -9,7 +9,7 @@ import "github.com/hashicorp/hcl/v2"
 // notYet is words that are compiled and checked, and that the room of the calls cannot carry out yet, each with what to
 // do instead. Source.Ahead lets them through.
 var notYet = map[string]string{
-	"emergency":        "Route the numbers of emergency services to a trunk of their own.",
+	"notify":           "Emergency calls are put through; nobody else is told of them.",
 	"calls_per_minute": "Limit calls at once with max_calls, and countries.",
 	"minutes_per_day":  "Limit calls at once with max_calls, and countries.",
 	"menu":             "Route the call to a person, or play a notice.",

@@ -40,6 +40,12 @@ ring_group "leads" {
   timeout  = "20s"
 }
 
+emergency { # comes before everything below, and asks the second carrier whatever the first says
+  numbers   = ["999", "112"]
+  trunks    = [trunk.alpha, trunk.beta]
+  caller_id = "+442079460100"
+}
+
 block_list "nuisance" {
   callers = ["+4420794609...", "+883..."]
   status  = 607

@@ -53,3 +53,8 @@ test "a service that costs by the minute" {
   call   = { from = "2101", to = "0909 879 0000" }
   expect = { route = "", status = 403 }
 }
+test "help, and the first carrier does not know the number" {
+  call    = { from = "2003", to = "999" }
+  outcome = { "trunk.alpha" = 404 }
+  expect  = { number = "999", tried = ["trunk.alpha", "trunk.beta"], answered = "trunk.beta", caller_id = "+442079460100" }
+}

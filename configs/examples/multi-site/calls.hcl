@@ -23,6 +23,12 @@ schedule "paris" {
   closed   = ["05-01", "07-14"]
 }
 
+emergency {
+  numbers   = ["112", "999"]
+  trunks    = [trunk.london, trunk.paris]
+  caller_id = "+442079462000"
+}
+
 ring_group "london" {
   members = [extension["2001"], extension["2002"], extension["2003"]]
   timeout = "30s"

@@ -49,3 +49,7 @@ test "London has gone home early, Paris has not" {
   state  = { closed = ["london"] }
   expect = { route = "london-by-paris" }
 }
+test "help in Paris, shown with the caller's own number" {
+  call   = { from = "3001", to = "112" }
+  expect = { tried = ["trunk.london"], caller_id = "+33140003001" }
+}
