@@ -10,7 +10,6 @@ type dialogue struct {
 	*phone
 	callID, local, remote string // From and To values of the phone's requests, with tags
 	target                string
-	routes                []string
 	cseq                  int
 	request               siptest.Request  // the INVITE of a caller
 	invite                siptest.Received // the INVITE that a callee heard

@@ -163,17 +163,19 @@ func welcome(d *configs.DemoSwitch, n *node.Node) string {
 
 // nearest is where a phone on this machine reaches the first listener, that of UDP.
 func nearest(n *node.Node) string {
-	for _, l := range n.Listeners() {
-		host := l.Addr.Addr().String()
-		if l.Addr.Addr().IsUnspecified() {
-			host = "127.0.0.1"
-			if l.Addr.Addr().Is6() {
-				host = "::1"
-			}
-		}
-		return net.JoinHostPort(host, strconv.Itoa(int(l.Addr.Port())))
+	listeners := n.Listeners()
+	if len(listeners) == 0 {
+		return ""
 	}
-	return ""
+	at := listeners[0].Addr
+	host := at.Addr().String()
+	if at.Addr().IsUnspecified() {
+		host = "127.0.0.1"
+		if at.Addr().Is6() {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(at.Port())))
 }
 
 // reach writes where a listener is reached: at every address of the machine, of its family, if it listens on all.
