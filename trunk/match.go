@@ -77,8 +77,12 @@ func (t *Trunk) accept(cfg *Config, found []netip.Addr) {
 		all = append(all, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.cfg.Load() == cfg {
+	same := t.cfg.Load() != cfg || slices.Equal(t.accepted, all)
+	if !same {
 		t.accepted = all
+	}
+	t.mu.Unlock()
+	if !same {
+		t.moved()
 	}
 }

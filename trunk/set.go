@@ -16,6 +16,9 @@ type Set struct {
 	rooms Rooms
 	log   *slog.Logger
 	table atomic.Pointer[table]
+	known atomic.Pointer[peers]
+
+	learning sync.Mutex
 
 	mu      sync.Mutex // guards what follows; held while trunks start and stop
 	ctx     context.Context
@@ -33,6 +36,7 @@ type table struct {
 func New(rooms Rooms, log *slog.Logger) *Set {
 	s := &Set{rooms: rooms, log: log, running: map[*Trunk]context.CancelFunc{}}
 	s.table.Store(&table{byName: map[string]*Trunk{}})
+	s.known.Store(&peers{})
 	return s
 }
 
@@ -51,6 +55,7 @@ func (s *Set) Update(configs []Config) {
 		switch {
 		case t == nil:
 			t = newTrunk(c, s.rooms, s.log)
+			t.moved = s.learn
 		case !reflect.DeepEqual(*t.Config(), c.WithDefaults()):
 			t.configure(c)
 		}
@@ -60,6 +65,7 @@ func (s *Set) Update(configs []Config) {
 	}
 	sort.Slice(next.list, func(i, j int) bool { return next.list[i].name < next.list[j].name })
 	s.table.Store(next)
+	s.learn()
 	for _, t := range old.list {
 		if next.byName[t.name] == nil && s.running[t] != nil {
 			s.running[t]()

@@ -47,6 +47,7 @@ type Trunk struct {
 	log   *slog.Logger
 	cfg   atomic.Pointer[Config]
 
+	moved  func() // its addresses have changed; called with no lock held
 	panics atomic.Uint64
 
 	mu       sync.Mutex // guards what follows, for a few lines at a time
@@ -62,7 +63,7 @@ type Trunk struct {
 }
 
 func newTrunk(cfg Config, rooms Rooms, log *slog.Logger) *Trunk {
-	t := &Trunk{name: cfg.Name, line: sip.NewTag(), rooms: rooms, log: log.With("trunk", cfg.Name), changed: make(chan struct{})}
+	t := &Trunk{moved: func() {}, name: cfg.Name, line: sip.NewTag(), rooms: rooms, log: log.With("trunk", cfg.Name), changed: make(chan struct{})}
 	for d := range t.counts {
 		t.counts[d].Causes, t.counts[d].Refusals = map[uint8]uint64{}, map[string]uint64{}
 	}
@@ -250,18 +251,15 @@ func (t *Trunk) lookUp(ctx context.Context) ([]transport.Hop, error) {
 		}
 		hops = append(hops, found...)
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if len(hops) == 0 {
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		if len(t.hops) > 0 {
 			return t.hops, nil
 		}
 		return nil, fmt.Errorf("trunk %s: %w", t.name, errors.Join(errs...))
 	}
-	if t.cfg.Load() == cfg {
-		t.hops = hops
-		t.targets.Learn(hops)
-	}
+	t.found(cfg, hops)
 	return hops, nil
 }
 

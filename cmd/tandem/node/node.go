@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -22,6 +24,7 @@ import (
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
 	"tandem/trunk"
+	"tandem/voicemail"
 )
 
 // Options are what a Node is told beside its configuration.
@@ -53,6 +56,8 @@ type Node struct {
 	trunks    *trunk.Set
 	board     *call.Switchboard
 	ledger    *call.FileLedger
+	boxes     *voicemail.Store
+	lamps     *voicemail.Lamps
 	console   *console.Server
 }
 
@@ -71,16 +76,20 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	if n.media, err = media.NewEngine(cfg.Media, opts.Log.With("room", "media")); err != nil {
 		return nil, fmt.Errorf("media: %w", err)
 	}
+	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail")}, opts.Log.With("room", "voicemail")); err != nil {
+		return nil, err
+	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen)})
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
-		Media: call.EngineMedia(n.media), Registrar: n.registrar, Locator: n.bindings,
+		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: n.bindings, Voicemail: n.boxes,
 		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
 	n.board.Use(n.table)
+	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, opts.Log.With("room", "voicemail"))
 	n.trunks.Use(n.table)
 	n.trunks.Update(cfg.Trunks)
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
@@ -102,7 +111,7 @@ func (n *Node) Listeners() []transport.Bound { return n.layer.Listeners() }
 func (n *Node) HTTPAddr() net.Addr { return n.console.HTTPAddr() }
 
 // Run serves until drain ends, then refuses new calls and waits for those in progress, or for stop. It returns when
-// everything has stopped: calls first, then their records, registrations at carriers, media, transactions, transports, and the console last.
+// everything has stopped: calls first, then their records, lamps, registrations at carriers, media, transactions, transports, and the console last.
 func (n *Node) Run(drain, stop context.Context) error {
 	calls := n.background("call", n.board.Run)
 	records := n.background("cdr", n.ledger.Run)
@@ -111,6 +120,7 @@ func (n *Node) Run(drain, stop context.Context) error {
 	transactions := n.background("transaction", n.table.Run)
 	sockets := n.background("transport", n.layer.Run)
 	carriers := n.background("trunk", n.trunks.Run)
+	lamps := n.background("voicemail", n.lamps.Run)
 	views := n.background("console", n.console.Run)
 	alive := n.background("watchdog", n.watchdog)
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
@@ -121,7 +131,7 @@ func (n *Node) Run(drain, stop context.Context) error {
 	n.log.Info("draining", "calls", n.board.Live())
 	n.waitForCalls(stop)
 	var errs []error
-	for _, room := range []*running{alive, calls, records, carriers, bindings, packets, transactions, sockets, views} {
+	for _, room := range []*running{alive, calls, records, lamps, carriers, bindings, packets, transactions, sockets, views} {
 		errs = append(errs, room.end())
 	}
 	n.log.Info("switch has stopped")
@@ -176,10 +186,11 @@ func (r *running) end() error {
 	return <-r.done
 }
 
-// transport is what the transports take from a configuration: sources from which somebody proved himself cost no budget.
+// transport is what the transports take from a configuration: carriers, and sources from which somebody proved himself, cost
+// no budget.
 func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c := cfg.Transport
-	c.Known = n.authority.Known
+	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) }
 	return c
 }
 
