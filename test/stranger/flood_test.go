@@ -225,6 +225,9 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 
 // Peers that are slow in every way that a stream allows, from several addresses each up to what one may hold.
 func TestSlowPeers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until the switch has lost patience with every one of them: run without -short")
+	}
 	undisturbed(t, func(o *office) {
 		var wg sync.WaitGroup
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
