@@ -112,7 +112,8 @@ func (s *Set) Run(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	<-ctx.Done()
-	s.mu.Lock() // whoever starts trunks has gone
+	s.mu.Lock() // whoever starts trunks has gone: no other begins after ctx
+	clear(s.running)
 	s.mu.Unlock()
 	s.wg.Wait()
 	return nil
