@@ -93,6 +93,7 @@ func (c *Call) joinUp(l *Leg) {
 		c.log.Debug("no early media", "leg", l.name, "err", err)
 		return
 	}
+	c.a.media.StopPlay()
 	c.early = l
 }
 

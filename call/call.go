@@ -1,6 +1,7 @@
 package call
 
 import (
+	"context"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -56,6 +57,11 @@ type Call struct {
 	started    time.Time
 	answered   time.Time
 	endsAt     time.Time // the longest that this call may last
+	turn       int       // counts the steps
+	talk       talk      // the current step where the switch itself speaks with the caller; nil: none
+	talkEnds   time.Time // when the caller has waited long enough
+	lastKey    keyPress
+	storing    int       // messages that are being completed: the record names them
 	leaveAt    time.Time // when a stopping switch waits no more; zero: it does not stop
 	record     Record
 	legs       []*Leg // every leg of the call, in the order of their births
@@ -109,7 +115,7 @@ func (c *Call) over(now time.Time) bool {
 	if !c.leaveAt.IsZero() && !now.Before(c.leaveAt) {
 		return true
 	}
-	return len(c.pending) == 0 && c.a.farewell == nil
+	return len(c.pending) == 0 && c.a.farewell == nil && c.storing == 0
 }
 
 // close releases all that the call holds, however it ended.
@@ -123,8 +129,13 @@ func (c *Call) close() {
 			c.guarded(func() { c.board.refuse(e.tx, e.m, &sip.StatusError{Code: 481}) })
 		case responseEvent:
 			c.guarded(func() { c.endLate(e.out, e.m) })
+		case awayEvent:
+			if e.lost != nil {
+				c.board.spawn(func(context.Context) { e.lost() }, func() {})
+			}
 		}
 	}
+	c.guarded(c.endTalk)
 	c.guarded(c.abandon)
 	c.guarded(func() { c.endHunt(sip.CauseTemporary) })
 	for _, l := range c.legs {
@@ -192,6 +203,10 @@ func (c *Call) handle(e any) {
 		c.reached(e.leg, e.flow, e.err)
 	case mediaEvent:
 		c.mediaHeard(e.leg, e.ev)
+	case awayEvent:
+		c.back(e)
+	case storedEvent:
+		c.stored(e)
 	case hangupEvent:
 		c.operatorHungUp(e)
 	case closedEvent:
@@ -224,6 +239,7 @@ func (c *Call) finish(by string, status int, cause sip.Cause, reason string) boo
 	}
 	c.phase = phaseEnding
 	c.stepEnds, c.localMedia = time.Time{}, nil
+	c.endTalk()
 	c.record.end(by, status, cause, time.Now())
 	c.board.letGoAll(c)
 	c.endHunt(c.record.Cause)

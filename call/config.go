@@ -2,6 +2,7 @@ package call
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"tandem/dialplan"
@@ -76,9 +77,16 @@ type Session interface {
 	Play(clip media.Clip, loop bool) error
 	StopPlay()
 	SendDTMF(digits string, each time.Duration) error
+	Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error)
 	RemoteDirection() media.Direction
 	Stats() media.Stats
 	Close()
+}
+
+// Recording is what is being recorded of a leg; see media.Recording.
+type Recording interface {
+	Stop()
+	Wait() media.Recorded
 }
 
 // Locator tells where an extension can be reached.

@@ -1,6 +1,10 @@
 package call
 
-import "tandem/media"
+import (
+	"io"
+
+	"tandem/media"
+)
 
 // EngineMedia lets the media room's engine be the Media of a switchboard.
 func EngineMedia(e *media.Engine) Media { return engine{e} }
@@ -28,3 +32,11 @@ func own(s Session) *media.Session {
 func (s session) CreateAnswer(like Session) ([]byte, error) { return s.Session.CreateAnswer(own(like)) }
 func (s session) CreateOffer(like Session) ([]byte, error)  { return s.Session.CreateOffer(own(like)) }
 func (s session) Join(other Session) error                  { return media.Join(s.Session, own(other)) }
+
+func (s session) Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error) {
+	r, err := s.Session.Record(w, limits)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}

@@ -3,12 +3,14 @@ package call
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"tandem/media"
+	"tandem/media/codec"
 )
 
 // fakeMedia is a media room without sockets: its descriptions are one readable line, and it counts what is open.
@@ -71,6 +73,9 @@ type fakeSession struct {
 	version   int
 	rollbacks int
 	closed    bool
+	recording *fakeRecording
+	spoken    atomic.Int64 // a time.Duration: what a recording has heard so far
+	clips     int          // played so far
 }
 
 func (s *fakeSession) step(do string) {
@@ -181,7 +186,10 @@ func (s *fakeSession) Play(media.Clip, bool) error {
 	if !s.agreed {
 		return media.ErrNoCodec
 	}
-	s.doing = "play"
+	if s.doing != "record" {
+		s.doing = "play"
+	}
+	s.clips++
 	return nil
 }
 func (s *fakeSession) StopPlay() { s.step("StopPlay"); s.doing = "" }
@@ -193,12 +201,63 @@ func (s *fakeSession) SendDTMF(digits string, d time.Duration) error {
 	s.digits += fmt.Sprintf("%s(%v)", digits, d)
 	return nil
 }
+
+// Record keeps what the peer has spoken so far as a tone of that length.
+func (s *fakeSession) Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error) {
+	s.step("Record")
+	r := &fakeRecording{session: s, w: w, stop: make(chan struct{})}
+	s.recording, s.doing = r, "record"
+	return r, nil
+}
+
+type fakeRecording struct {
+	session *fakeSession
+	w       io.WriteSeeker
+	stop    chan struct{}
+	stopped sync.Once
+	once    sync.Once
+	got     media.Recorded
+}
+
+func (r *fakeRecording) Stop() { r.stopped.Do(func() { close(r.stop) }) }
+
+func (r *fakeRecording) Wait() media.Recorded {
+	<-r.stop
+	r.once.Do(func() {
+		spoken := time.Duration(r.session.spoken.Load())
+		r.got = media.Recorded{Length: spoken, Spoken: spoken}
+		out, err := codec.NewWAVWriter(r.w, 1)
+		if err == nil {
+			err = out.Write(make([]int16, int(spoken.Seconds()*codec.SampleRate)))
+		}
+		if err == nil {
+			err = out.Close()
+		}
+		r.got.Err = err
+	})
+	return r.got
+}
+
+// presses is a key that the peer presses, as a telephone-event.
+func (s *fakeSession) presses(key byte) {
+	s.options.Events(media.Event{Kind: media.DTMF, Digit: key})
+}
+
+// recorded is the end of a recording by its limits.
+func (s *fakeSession) recorded() {
+	s.recording.Stop()
+	s.options.Events(media.Event{Kind: media.RecordDone})
+}
+
 func (s *fakeSession) Stats() media.Stats {
 	s.step("Stats")
 	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets.Load()}}
 }
 func (s *fakeSession) Close() {
 	s.step("Close")
+	if s.recording != nil {
+		s.recording.Stop()
+	}
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	s.closed = true

@@ -124,7 +124,13 @@ func (c *Call) info(l *Leg, tx *transaction.Server, m *sip.Message) {
 	if length <= 0 {
 		length = dtmfLength
 	}
-	if o := c.other(l); o != nil && o.media != nil {
+	o := c.other(l)
+	if o == nil {
+		c.ok(l, tx, m, nil)
+		c.keyPressed(l, digit, true)
+		return
+	}
+	if o.media != nil {
 		if err := o.media.SendDTMF(string(rune(digit)), length); err != nil {
 			c.log.Debug("digit not sent as an event", "leg", o.name, "err", err)
 			c.relay(l, tx, m)

@@ -35,12 +35,12 @@ func (l *Leg) allocate(nat bool) *sip.StatusError {
 }
 
 // hear takes an event of the media room, in one of its loops. Silence is told once and a player ends once, so neither
-// may be lost; each can come again only after packets, or after another Play.
+// may be lost; each can come again only after packets, or after another Play. A key may be lost to a full inbox.
 func (c *Call) hear(l *Leg, ev media.Event) {
 	switch ev.Kind {
-	case media.PlayDone:
+	case media.PlayDone, media.RecordDone:
 		c.postOnce(mediaEvent{l, ev})
-	case media.Silence:
+	case media.Silence, media.DTMF:
 		c.post(mediaEvent{l, ev})
 	}
 }

@@ -28,6 +28,15 @@ type Record struct {
 	EndedBy  string     `json:"ended_by"` // a leg's name, caller or callee (before an answer), switch, operator
 	Attempts []Attempt  `json:"attempts,omitempty"`
 	Legs     []LegEntry `json:"legs"`
+
+	Voicemail *VoicemailEntry `json:"voicemail,omitempty"` // the message that was left
+}
+
+// VoicemailEntry is a message that a caller left.
+type VoicemailEntry struct {
+	Box     string  `json:"box"`
+	Message string  `json:"message"` // its id
+	Seconds float64 `json:"seconds"`
 }
 
 // Attempt is one contact that was rung.

@@ -17,6 +17,10 @@ func (c *Call) mediaHeard(l *Leg, ev media.Event) {
 		c.legSilent(l)
 	case ev.Kind == media.PlayDone:
 		c.playDone(l)
+	case ev.Kind == media.DTMF:
+		c.keyPressed(l, ev.Digit, false)
+	case ev.Kind == media.RecordDone && l == c.a && c.talk != nil:
+		c.talk.recorded()
 	}
 }
 

@@ -13,7 +13,9 @@ func (c *Call) nextStep() {
 	if c.phase == phaseEnding {
 		return
 	}
-	_, played := c.current.(dialplan.Play)
+	played := speaks(c.current)
+	c.endTalk()
+	c.turn++
 	c.stepEnds, c.members, c.current = time.Time{}, nil, nil
 	if c.best != nil {
 		c.last, c.best = c.best, nil
@@ -34,6 +36,12 @@ func (c *Call) nextStep() {
 		c.local(func() error { return c.a.media.Echo() })
 	case dialplan.Tone:
 		c.local(func() error { return c.a.media.Play(media.Tone(float64(s.Hz), toneLevel, time.Second), true) })
+	case dialplan.Menu:
+		c.menu(s)
+	case dialplan.Voicemail:
+		c.voicemail(s)
+	case dialplan.Hook:
+		c.hook(s)
 	case dialplan.Reject:
 		c.refuseCaller("switch", &sip.StatusError{Code: s.Status, Reason: s.Reason, Cause: sip.Cause(s.Cause)})
 	case dialplan.Redirect:
@@ -41,6 +49,15 @@ func (c *Call) nextStep() {
 	default:
 		c.refuseCaller("switch", &sip.StatusError{Code: 500, Reason: "Step not available"})
 	}
+}
+
+// speaks tells whether in a step the switch itself speaks with the caller.
+func speaks(s dialplan.Step) bool {
+	switch s.(type) {
+	case dialplan.Play, dialplan.Menu, dialplan.Voicemail:
+		return true
+	}
+	return false
 }
 
 // toneLevel is the level of the test tone in dBm0: the digital milliwatt's 1004 Hz at the level that lines are
@@ -60,7 +77,15 @@ func (c *Call) outOfSteps(played bool) {
 	}
 }
 
+// ringback lets a caller whom the switch has answered already hear that it rings.
+func (c *Call) ringback() {
+	if c.a.state == legUp && c.a.agreed {
+		_ = c.a.media.Play(c.board.sounds().ring, true) // one who cannot hear it may still be heard
+	}
+}
+
 func (c *Call) dial(s dialplan.Dial) {
+	c.ringback()
 	if len(s.Targets) > 0 && s.Targets[0].Trunk != "" {
 		c.dialTrunks(s)
 		return
@@ -90,6 +115,7 @@ func (c *Call) ringFor(timeout time.Duration, extensions []string) {
 
 func (c *Call) ringGroup(s dialplan.Ring) {
 	c.board.turn(s.Group)
+	c.ringback()
 	if s.Strategy == dialplan.RingAll {
 		c.ringFor(s.Timeout, s.Members)
 		return
@@ -274,6 +300,10 @@ func (c *Call) play(s dialplan.Play) {
 }
 
 func (c *Call) playDone(l *Leg) {
+	if l == c.a && c.talk != nil && c.phase == phaseRouting {
+		c.talk.played()
+		return
+	}
 	if _, ok := c.current.(dialplan.Play); ok && l == c.a {
 		c.nextStep()
 	}

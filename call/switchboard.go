@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"net/http"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
 	"tandem/trunk"
+	"tandem/voicemail"
 )
 
 // Rooms are the parts of the switch that a Switchboard works with.
@@ -24,8 +26,9 @@ type Rooms struct {
 	Authority *digest.Authority
 	Router    Router
 	Ledger    Ledger
-	Trunks    *trunk.Set // the carriers; nil: none
-	Proxy     Proxy      // takes authenticated MESSAGEs outside a call; nil: they get 405
+	Trunks    *trunk.Set       // the carriers; nil: none
+	Voicemail *voicemail.Store // nil: nobody can leave a message
+	Proxy     Proxy            // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
 // Proxy forwards a request that is not a call (RFC 3261 §16).
@@ -50,6 +53,9 @@ type Switchboard struct {
 	ledger    Ledger
 	trunks    *trunk.Set
 	proxy     Proxy
+	voicemail *voicemail.Store
+	hooks     *http.Client
+	sounds    func() *sounds // made when they are first needed
 
 	legs     *legTable
 	groups   groupState
@@ -72,7 +78,8 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 	s := &Switchboard{
 		cfg: cfg.withDefaults(), log: log, seed: maphash.MakeSeed(),
 		media: rooms.Media, registrar: rooms.Registrar, locator: rooms.Locator, authority: rooms.Authority,
-		router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, trunks: rooms.Trunks,
+		router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, voicemail: rooms.Voicemail, trunks: rooms.Trunks,
+		hooks: hookClient(), sounds: sync.OnceValue(makeSounds),
 		legs: newLegTable(), calls: map[string]*Call{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
 	}
 	if s.trunks == nil {
@@ -111,6 +118,7 @@ func (s *Switchboard) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	s.wg.Wait()
+	s.hooks.CloseIdleConnections()
 	return nil
 }
 

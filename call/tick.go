@@ -15,6 +15,7 @@ func (c *Call) untilNext(now time.Time) time.Duration {
 		}
 	}
 	sooner(c.stepEnds)
+	sooner(c.talkEnds)
 	sooner(c.replyBy())
 	sooner(c.leaveAt)
 	sooner(c.repeatAt())
@@ -43,6 +44,10 @@ func (c *Call) tick(now time.Time) {
 	if due(c.stepEnds, now) {
 		c.stepEnds = time.Time{}
 		c.stepTimedOut()
+	}
+	if due(c.talkEnds, now) && c.talk != nil {
+		c.talkEnds = time.Time{}
+		c.talk.timedOut()
 	}
 	if due(c.replyBy(), now) {
 		c.replyMissed()

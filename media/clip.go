@@ -76,6 +76,26 @@ func Notice() Clip {
 	return NewClip(append(samples, make([]int16, codec.SampleRate)...))
 }
 
+// Beep is one tone of Beeps and the pause after it.
+type Beep struct {
+	Hz      float64
+	On, Off time.Duration
+}
+
+// Beeps is tones one after the other, for what is said without words.
+func Beeps(list ...Beep) Clip {
+	var samples []int16
+	for _, b := range list {
+		part := make([]int16, int(b.On.Seconds()*codec.SampleRate))
+		t := codec.NewTone(-14, b.Hz)
+		t.Read(part)
+		edge(part)
+		samples = append(samples, part...)
+		samples = append(samples, make([]int16, int(b.Off.Seconds()*codec.SampleRate))...)
+	}
+	return NewClip(samples)
+}
+
 // note is a sound that is struck and dies away.
 func note(hz []float64, d time.Duration) []int16 {
 	part := make([]int16, int(d.Seconds()*codec.SampleRate))

@@ -30,15 +30,16 @@ var may = map[string][]string{
 	"media/secure":    {"media/rtp"},
 	"registrar":       {"sip", "sip/transport", "sip/transaction", "sip/digest"},
 	"trunk":           {"sip", "sip/transport", "sip/transaction", "sip/digest"},
+	"voicemail":       {"sip", "sip/transport", "sip/transaction", "registrar"},
 	"sip/proxy":       {"sip", "sip/transport", "sip/transaction"},
 	"media/relay":     {"media/rtp", "media/secure", "media/ice", "media/codec"},
 	"media":           {"media/relay", "media/rtp", "media/secure", "media/ice", "media/codec", "media/sdp"},
 	"call": {
 		"sip", "sip/transport", "sip/transaction", "sip/dialog", "sip/digest", "media", "media/codec", "dialplan",
-		"registrar", "trunk",
+		"registrar", "trunk", "voicemail",
 	},
 	"configs": {
-		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster",
+		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail",
 	},
 	"console":         {"*"},
 	"cmd/tandem/node": {"*"},

@@ -1,0 +1,136 @@
+package voicemail
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tandem/registrar"
+	"tandem/sip"
+	"tandem/sip/transaction"
+	"tandem/sip/transport"
+)
+
+// waiting bounds the boxes whose phones are still to be told; a box waits once, however often it changes. When it is full
+// a lamp stays as it is until the next change or registration.
+const waiting = 4096
+
+// Sender sends a request in a transaction of its own; the table does.
+type Sender interface {
+	Send(f transport.Flow, raw []byte, sink transaction.Sink) (*transaction.Client, error)
+}
+
+// Locator tells where an extension can be reached.
+type Locator interface {
+	Lookup(aor string, now time.Time) []registrar.Binding
+}
+
+// Lamps tells phones how many messages wait for them.
+type Lamps struct {
+	store   *Store
+	locator Locator
+	sender  Sender
+	product string
+	log     *slog.Logger
+
+	mu    sync.Mutex
+	due   map[string]bool
+	ready chan struct{} // capacity 1: a signal that waits already is enough
+}
+
+// NewLamps makes the lamps of a store's boxes. Run lights them.
+func NewLamps(s *Store, l Locator, to Sender, product string, log *slog.Logger) *Lamps {
+	m := &Lamps{store: s, locator: l, sender: to, product: product, log: log, due: map[string]bool{}, ready: make(chan struct{}, 1)}
+	s.Notify(m.tell)
+	return m
+}
+
+// Registered has the phones of an extension told when there are messages; it does not block.
+func (m *Lamps) Registered(extension string) {
+	if m.store.Count(extension) != (Count{}) {
+		m.tell(extension)
+	}
+}
+
+func (m *Lamps) tell(box string) {
+	m.mu.Lock()
+	full := len(m.due) >= waiting
+	if !full {
+		m.due[box] = true
+	}
+	m.mu.Unlock()
+	if full {
+		m.log.Warn("too many lamps change at once", "box", box)
+		return
+	}
+	select {
+	case m.ready <- struct{}{}:
+	default:
+	}
+}
+
+// Run tells the phones of boxes that changed, until ctx ends.
+func (m *Lamps) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-m.ready:
+		}
+		m.mu.Lock()
+		due := m.due
+		m.due = map[string]bool{}
+		m.mu.Unlock()
+		for box := range due {
+			m.light(box)
+		}
+	}
+}
+
+// light sends the count of a box to each of its phones, and waits for none: one that does not know NOTIFY says so.
+func (m *Lamps) light(box string) {
+	n := m.store.Count(box)
+	for _, b := range m.locator.Lookup(box, time.Now()) {
+		if !b.Flow.Alive() {
+			continue
+		}
+		if _, err := m.sender.Send(b.Flow, m.notify(b, n), nil); err != nil {
+			m.log.Debug("phone not told of its messages", "box", box, "err", err)
+		}
+	}
+}
+
+// notify is the NOTIFY for one phone: unsolicited, as phones with a lamp take it (RFC 3842, outside a subscription).
+func (m *Lamps) notify(b registrar.Binding, n Count) []byte {
+	host := b.Flow.Local().String()
+	self := "<sip:" + sip.EscapeUser(b.AOR) + "@" + host + ">"
+	w := sip.NewWriter(make([]byte, 0, 768))
+	w.Request(sip.NOTIFY, b.RequestURI())
+	w.Set(sip.HeaderVia, b.Flow.Via(sip.NewBranch()))
+	for _, route := range b.Route() {
+		w.Add("Route", route)
+	}
+	w.SetInt(sip.HeaderMaxForwards, 70)
+	w.Set(sip.HeaderFrom, self+";tag="+sip.NewTag())
+	w.Set(sip.HeaderTo, self)
+	w.Set(sip.HeaderCallID, sip.NewCallID())
+	w.Set(sip.HeaderCSeq, "1 NOTIFY")
+	w.Set(sip.HeaderContact, "<"+b.Flow.Contact("")+">")
+	w.Add("Event", "message-summary")
+	w.Add("Subscription-State", "active")
+	w.Set(sip.HeaderUserAgent, m.product)
+	w.Finish("application/simple-message-summary", Summary(n, "sip:"+sip.EscapeUser(b.AOR)+"@"+host))
+	raw, _ := w.Bytes()
+	return raw
+}
+
+// Summary is the body of a NOTIFY about a box (RFC 3842 §5.2).
+func Summary(n Count, account string) []byte {
+	lamp := "no"
+	if n.New > 0 {
+		lamp = "yes"
+	}
+	return fmt.Appendf(nil, "Messages-Waiting: %s\r\nMessage-Account: %s\r\nVoice-Message: %d/%d (0/0)\r\n", lamp, account, n.New, n.Heard)
+}
