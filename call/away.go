@@ -48,14 +48,10 @@ type awayEvent struct {
 }
 
 // away runs blocking work of the current step elsewhere and then, when the step still runs, then in the call's goroutine.
-// lost frees the result where nobody wants it any more; it may block too.
+// Work that panics is followed by then too, so an error stands in its result from the beginning. lost frees the result where nobody wants it any more; it may block too.
 func (c *Call) away(work func(context.Context), then, lost func()) {
 	turn := c.turn
-	failed := func() {
-		c.postOnce(awayEvent{turn: turn, then: func() {
-			c.hangUp("switch", sip.CauseTemporary, "")
-		}})
-	}
+	failed := func() { c.postOnce(awayEvent{turn, then, lost}) }
 	c.board.spawn(func(ctx context.Context) {
 		work(ctx)
 		if !c.postOnce(awayEvent{turn, then, lost}) && lost != nil {

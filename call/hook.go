@@ -38,7 +38,7 @@ func (c *Call) hook(s dialplan.Hook) {
 		Number: c.decision.Number, At: time.Now().UTC(), Plan: c.settings.Plan.Version(),
 	}
 	var steps []dialplan.Step
-	var err error
+	err := errNotDone
 	c.away(func(ctx context.Context) {
 		var body []byte
 		if body, err = c.board.ask(ctx, s, asked); err == nil {

@@ -10,8 +10,8 @@ import (
 	"tandem/voicemail"
 )
 
-// errNotKept says that a message could not be completed.
-var errNotKept = errors.New("call: message could not be completed")
+// errNotDone says that blocking work came to no end.
+var errNotDone = errors.New("call: work was given up")
 
 // shortest is the sound that makes a message: less is somebody who hung up, or a click.
 const shortest = 500 * time.Millisecond
@@ -59,7 +59,7 @@ func (c *Call) takeMessage(s dialplan.Voicemail) {
 	if clip, ok := c.settings.Clips[s.Greeting]; ok {
 		v.greet = clip
 	}
-	var err error
+	err := errNotDone
 	c.away(func(context.Context) {
 		if v.draft, err = c.board.voicemail.Begin(s.Box); err != nil {
 			return
@@ -146,7 +146,7 @@ func (v *leaving) keep() {
 	c.board.spawn(func(context.Context) {
 		m, err := store(draft, rec, m)
 		c.postOnce(storedEvent{v, m, err})
-	}, func() { c.postOnce(storedEvent{v: v, err: errNotKept}) })
+	}, func() { c.postOnce(storedEvent{v: v, err: errNotDone}) })
 }
 
 // store commits a message that has something to say. An ID of "" says that it had not.

@@ -82,7 +82,7 @@ func (l *listening) fetch() {
 	l.stage = listenFetch
 	c.say(func() error { return c.a.media.Play(c.board.sounds().quiet, true) })
 	file := c.board.voicemail.Sound(l.left[0])
-	var err error
+	err := errNotDone
 	c.away(func(context.Context) { l.clip, err = media.LoadWAV(file) }, func() {
 		if err != nil {
 			c.log.Warn("message not playable", "box", l.box, "err", err)
@@ -144,7 +144,7 @@ func (l *listening) become(sign media.Clip, do func(box, id string) error) {
 	c.talkEnds = time.Time{}
 	l.left, l.stage = l.left[1:], listenFetch
 	c.say(func() error { return c.a.media.Play(c.board.sounds().quiet, true) })
-	var err error
+	err := errNotDone
 	c.away(func(context.Context) { err = do(l.box, m.ID) }, func() {
 		if err != nil {
 			c.log.Warn("message not changed", "box", l.box, "message", m.ID, "err", err)
