@@ -37,7 +37,7 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls && !s.urgent(c) {
+	if s.stopped || (s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls) && !s.urgent(c) {
 		s.stats.Refused.Add(1)
 		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
 	}

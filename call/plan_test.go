@@ -125,7 +125,6 @@ func planOf(t testing.TB, text string) *dialplan.Plan {
 	}
 	src := dialplan.Source{
 		Files:   map[string][]byte{"office.hcl": file.Bytes},
-		Ahead:   true,
 		Resolve: func(path string) (string, error) { return "/sounds/" + path, nil },
 	}
 	for _, b := range content.Blocks {

@@ -24,12 +24,15 @@ type Record struct {
 	Route    string     `json:"route,omitempty"`
 	Plan     string     `json:"plan"` // version of the plan that decided
 	Status   int        `json:"status"`
-	Cause    sip.Cause  `json:"cause"`    // Q.850
-	EndedBy  string     `json:"ended_by"` // a leg's name, caller or callee (before an answer), switch, operator
+	Refused  string     `json:"refused,omitempty"` // why the plan refused the call
+	Cause    sip.Cause  `json:"cause"`             // Q.850
+	EndedBy  string     `json:"ended_by"`          // a leg's name, caller or callee (before an answer), switch, operator
 	Attempts []Attempt  `json:"attempts,omitempty"`
 	Legs     []LegEntry `json:"legs"`
 
-	Voicemail *VoicemailEntry `json:"voicemail,omitempty"` // the message that was left
+	Emergency bool             `json:"emergency,omitempty"`
+	Alarms    []dialplan.Alarm `json:"alarms,omitempty"`
+	Voicemail *VoicemailEntry  `json:"voicemail,omitempty"` // the message that was left
 }
 
 // VoicemailEntry is a message that a caller left.
@@ -70,6 +73,10 @@ func (r *Record) begin(c *Call) {
 
 func (r *Record) decide(d dialplan.Decision) {
 	r.Number, r.Route, r.Plan, r.CallerID = printable(d.Number), d.Route, d.Plan, d.CallerID.Number
+	r.Emergency, r.Alarms = d.Emergency, d.Alarms
+	if n := len(d.Reasons); d.Reject.Status != 0 && n > 0 {
+		r.Refused = printable(d.Reasons[n-1].Why)
+	}
 }
 
 // attempt opens the entry of one contact and returns its index.
@@ -145,5 +152,5 @@ func (c *Call) finishRecord() {
 	}
 	c.log.Info("call ended", "from", c.a.party, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
 		"seconds", r.Duration)
-	c.board.ended(r)
+	c.board.ended(c.settings.Plan, r)
 }

@@ -1,9 +1,7 @@
 package call
 
 import (
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"tandem/dialplan"
 )
@@ -17,6 +15,9 @@ type Stats struct {
 	Throttled    atomic.Uint64 // requests of sources that failed too often
 	InboxFull    atomic.Uint64
 	Panics       atomic.Uint64
+	Alarms       atomic.Uint64 // what a person should hear of, by the plan
+	Emergencies  atomic.Uint64
+	Untold       atomic.Uint64      // messages about emergency calls that did not arrive
 	ByCause      [128]atomic.Uint64 // calls ended, by Q.850 cause
 }
 
@@ -26,43 +27,9 @@ func (s *Switchboard) Stats() *Stats { return &s.stats }
 // Dialogs is the number of dialogs that exist, early ones among them.
 func (s *Switchboard) Dialogs() int { return s.legs.count() }
 
-// groupState is what the plan must know of the moment (see dialplan.State). It is bounded by the groups and
-// extensions of the configuration.
-type groupState struct {
-	mu    sync.RWMutex
-	state dialplan.State
-}
-
-// route asks the plan.
-func (s *Switchboard) route(plan *dialplan.Plan, facts dialplan.Facts) dialplan.Decision {
-	s.groups.mu.RLock()
-	defer s.groups.mu.RUnlock()
-	facts.State = s.groups.state
-	return plan.Route(facts)
-}
-
-// turn counts a call of a ring group.
-func (s *Switchboard) turn(group string) {
-	s.groups.mu.Lock()
-	defer s.groups.mu.Unlock()
-	if s.groups.state.Turns == nil {
-		s.groups.state.Turns = map[string]uint64{}
-	}
-	s.groups.state.Turns[group]++
-}
-
 // ended takes the record of a call that is over.
-func (s *Switchboard) ended(r *Record) {
+func (s *Switchboard) ended(plan *dialplan.Plan, r *Record) {
 	s.stats.ByCause[r.Cause&127].Add(1)
-	s.groups.mu.Lock()
-	if s.groups.state.IdleSince == nil {
-		s.groups.state.IdleSince = map[string]time.Time{}
-	}
-	for _, a := range r.Attempts {
-		if a.Status == 200 && a.Extension != "" {
-			s.groups.state.IdleSince[a.Extension] = r.Ended
-		}
-	}
-	s.groups.mu.Unlock()
+	s.spent(plan, r)
 	s.ledger.Write(*r)
 }

@@ -42,6 +42,8 @@ func (c *Call) nextStep() {
 		c.voicemail(s)
 	case dialplan.Hook:
 		c.hook(s)
+	case dialplan.Set:
+		c.set(s)
 	case dialplan.Reject:
 		c.refuseCaller("switch", &sip.StatusError{Code: s.Status, Reason: s.Reason, Cause: sip.Cause(s.Cause)})
 	case dialplan.Redirect:

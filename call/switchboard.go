@@ -59,6 +59,7 @@ type Switchboard struct {
 
 	legs     *legTable
 	groups   groupState
+	telling  atomic.Int64 // messages about emergency calls that are under way
 	stats    Stats
 	draining atomic.Bool
 	buffers  sync.Pool       // *[]byte for stateless answers
@@ -86,6 +87,10 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		s.trunks = trunk.New(trunk.Rooms{}, log)
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 2048); return &b }
+	s.groups.changed = make(chan struct{}, 1)
+	if s.cfg.StateFile != "" {
+		s.groups.load(s.cfg.StateFile, log)
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -108,6 +113,9 @@ func (s *Switchboard) Draining() bool { return s.draining.Load() }
 // Run lives as long as the switch. When ctx ends it refuses new calls, hangs up those in progress, and returns
 // when the last one has gone: after Config.StopWait at the latest, for a dead phone does not answer a BYE.
 func (s *Switchboard) Run(ctx context.Context) error {
+	keeping, kept := context.WithCancel(context.Background())
+	var keeper sync.WaitGroup
+	keeper.Go(func() { s.groups.run(keeping, s.cfg.StateFile, s.log) })
 	<-ctx.Done()
 	s.Drain(true)
 	s.mu.Lock()
@@ -118,6 +126,8 @@ func (s *Switchboard) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	s.stop()
 	s.wg.Wait()
+	kept()
+	keeper.Wait()
 	s.hooks.CloseIdleConnections()
 	return nil
 }

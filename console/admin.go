@@ -78,6 +78,7 @@ type Switch interface {
 	// nothing.
 	Diff(config string) (Difference, error)
 	Drain(on bool)
+	FeatureSwitch
 	// Ready is nil when calls are taken.
 	Ready() error
 }
@@ -133,6 +134,7 @@ func admin(s Switch) http.Handler {
 		s.Drain(r.FormValue("off") == "")
 		reply(w, s.Status())
 	})
+	features(mux, s)
 	return mux
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tandem/call"
+	"tandem/dialplan"
 	"tandem/media"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
@@ -26,6 +27,9 @@ type fakeSwitch struct {
 
 	trunkDrained bool
 	reload       error
+
+	features dialplan.Features
+	night    string
 }
 
 func (f *fakeSwitch) Status() Status {
@@ -56,6 +60,26 @@ func (f *fakeSwitch) Reload(force bool) (Change, error) {
 }
 func (f *fakeSwitch) Diff(config string) (Difference, error) {
 	return Difference{Plan: "p2" + config}, f.reload
+}
+func (f *fakeSwitch) Features(extension string) (Features, error) {
+	if extension != "1001" {
+		return Features{}, errors.New("there is no such extension")
+	}
+	return Features{Extension: extension, Features: f.features}, nil
+}
+func (f *fakeSwitch) Set(extension string, set dialplan.Set) error {
+	if set.Schedule != "" {
+		f.night = set.State
+		return set.Valid()
+	}
+	f.features = set.Apply(f.features)
+	return set.Valid()
+}
+func (f *fakeSwitch) NightSwitch(schedule string) (NightSwitch, error) {
+	if schedule != "office" {
+		return NightSwitch{}, errors.New("there is no such schedule")
+	}
+	return NightSwitch{Schedule: schedule, State: f.night, Open: f.night == "open"}, nil
 }
 func (f *fakeSwitch) Drain(on bool) { f.draining = on }
 func (f *fakeSwitch) Ready() error {

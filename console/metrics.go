@@ -55,6 +55,7 @@ func newMetric(name, help string, kind prometheus.ValueType, labels []string) *m
 type families struct {
 	info, calls, dialogs, registrations, nonces                       *metric
 	started, answered, refused, authFailures, throttled, inbox, ended *metric
+	alarms, emergencies, untold                                       *metric
 	panics                                                            *metric
 	transactions, created, failed, resent, absorbed, merged, full     *metric
 	messages, bytes, connections, accepted, drops, errors, keepalives *metric
@@ -75,6 +76,9 @@ func newFamilies() *families {
 		refused:       counter("calls_refused", "INVITEs refused while draining, full, or over a limit of calls at once."),
 		authFailures:  counter("auth_failures", "Requests with a wrong password or an unknown user."),
 		throttled:     counter("auth_throttled", "Requests of sources that failed too often, not looked at."),
+		alarms:        counter("alarms", "Calls that a person should hear of: a country that an extension never called before."),
+		emergencies:   counter("emergency_calls", "Calls to emergency numbers."),
+		untold:        counter("emergency_notices_failed", "Messages about emergency calls that did not arrive."),
 		inbox:         counter("call_inbox_full", "Events that a call could not take."),
 		ended:         counter("calls_ended", "Calls that ended, by Q.850 cause.", "cause"),
 		panics:        counter("panics", "Bugs that ended one message or one call.", "room"),
@@ -150,6 +154,9 @@ func (c collector) collectCalls(put putter) {
 	put(c.refused, float64(s.Refused.Load()))
 	put(c.authFailures, float64(s.AuthFailures.Load()))
 	put(c.throttled, float64(s.Throttled.Load()))
+	put(c.alarms, float64(s.Alarms.Load()))
+	put(c.emergencies, float64(s.Emergencies.Load()))
+	put(c.untold, float64(s.Untold.Load()))
 	put(c.inbox, float64(s.InboxFull.Load()))
 	put(c.panics, float64(s.Panics.Load()), "call")
 	for cause := range s.ByCause {

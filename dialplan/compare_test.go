@@ -152,14 +152,14 @@ func TestReplay(t *testing.T) {
 // What changes in a large plan is found without a walk through all of it.
 func TestCompareFindsARowAmongMany(t *testing.T) {
 	table := priceList(100_000)
-	before, d := withTable(t, listed, table, false)
+	before, d := withTable(t, listed, table)
 	if before == nil {
 		t.Fatal(describeAll(d))
 	}
 	rows := strings.SplitAfter(table, "\n")
 	prefix, _, _ := strings.Cut(rows[5000], "...")
 	rows[5000] = prefix + "...,499\n"
-	after, _ := withTable(t, listed, strings.Join(rows, ""), false)
+	after, _ := withTable(t, listed, strings.Join(rows, ""))
 	start := time.Now()
 	got := Compare(before, after, start)
 	if len(got.Shifts) != 1 || !strings.HasPrefix(got.Shifts[0].Examples[0].To, prefix) || !got.Complete || got.Numbers > 100 {

@@ -73,9 +73,6 @@ func (c *compiler) emergency(b *hcl.Block) {
 	if m.CallerID = r.Text("caller_id", ""); m.CallerID != "" && !isE164(m.CallerID) {
 		c.fail(r.Range("caller_id"), "not E.164", "The number that is shown is written with plus and country code.")
 	}
-	if r.Has("notify") {
-		c.notYet(r.Attributes["notify"].NameRange, "notify")
-	}
 }
 
 // isEmergency tells whether what was dialled is an emergency number: as it stands, or behind the plus that some phones

@@ -34,7 +34,7 @@ var hookSchema = block.Schema("url secret timeout", "otherwise")
 func (c *compiler) hook(b *hcl.Block) Step {
 	r := c.open(b.Body, hookSchema)
 	r.Require("url", "secret")
-	h := Hook{URL: r.Text("url", ""), Timeout: r.Duration("timeout", 2*time.Second, 100*time.Millisecond, 10*time.Second)}
+	h := Hook{URL: r.Text("url", ""), Timeout: r.Duration("timeout", 2*time.Second, 100*time.Millisecond, 5*time.Second)}
 	if u, err := url.Parse(h.URL); r.Has("url") && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "") {
 		c.fail(r.Range("url"), "not a URL", "Write a URL such as \"https://crm.example.com/call\".")
 	}
@@ -53,7 +53,6 @@ func (c *compiler) hook(b *hcl.Block) Step {
 		}
 		h.Otherwise = c.steps(c.open(inner.Body, stepsSchema), inner.DefRange)
 	}
-	c.notYet(b.DefRange, "hook")
 	return h
 }
 

@@ -9,7 +9,6 @@ import (
 // What a web server answers leads to steps that the plan has, or to an error.
 func FuzzHookAnswer(f *testing.F) {
 	src := sourceOf(f, attended)
-	src.Ahead = true
 	src.Secret = func(hcl.Expression) (string, hcl.Diagnostics) { return "key", nil }
 	p, d := Compile(src)
 	if p == nil {

@@ -48,11 +48,6 @@ func (c *compiler) readLimits(class *Class, r *block.Reader) {
 	class.MinutesPerDay = r.Int("minutes_per_day", 0, 1, 1440*1000)
 	class.Premium = r.Bool("premium", false)
 	class.NewCountry = r.OneOf("new_country", newAllowed, newAllowed, newAlarm, newRefused)
-	for _, name := range []string{"calls_per_minute", "minutes_per_day", "new_country"} {
-		if r.Has(name) {
-			c.notYet(r.Attributes[name].NameRange, name)
-		}
-	}
 	if class.CallerID = r.Text("caller_id", ""); class.CallerID != "" && !isE164(class.CallerID) {
 		c.fail(r.Range("caller_id"), "not E.164", "The number that is shown outside is written with plus and country code, as in \"+442079460018\".")
 	}

@@ -72,7 +72,6 @@ func (c *compiler) menu(b *hcl.Block) Step {
 	if len(m.choices) == 0 && !r.Meant("choice") {
 		c.fail(b.DefRange, "no choice", "A menu has choices, as in choice \"1\" { … }.")
 	}
-	c.notYet(b.DefRange, "menu")
 	return m
 }
 

@@ -101,7 +101,6 @@ test "the server is silent" {
 func attendant(t *testing.T) *Plan {
 	t.Helper()
 	src := sourceOf(t, attended)
-	src.Ahead = true
 	src.Secret = func(hcl.Expression) (string, hcl.Diagnostics) { return "key", nil }
 	p, d := Compile(src)
 	if p == nil {

@@ -29,6 +29,7 @@ type Plan struct {
 	tests      []*Case // by file and line
 	tables     []routeTable
 	emergency  *Emergency
+	codes      *featureCodes
 	shown      map[string]bool // numbers that may be shown outside, beside DIDs
 	blocks     []*blockList    // by file and line
 }
@@ -103,6 +104,12 @@ func (p *Plan) Class(name string) (Class, bool) {
 	return *c, true
 }
 
+// Schedule finds a schedule by its name.
+func (p *Plan) Schedule(name string) (*Schedule, bool) {
+	s, ok := p.schedules[name]
+	return s, ok
+}
+
 // Groups gives the ring groups, sorted by name.
 func (p *Plan) Groups() []Group {
 	var all []Group
@@ -158,6 +165,9 @@ func (p *Plan) parts(all bool) []Part {
 	}
 	if m := p.emergency; m != nil {
 		add("emergency", "", "%s over %s notify %s caller_id %s", strings.Join(m.Numbers, " "), strings.Join(m.Trunks, " "), strings.Join(m.Notify, " "), m.CallerID)
+	}
+	if p.codes != nil {
+		add("feature_codes", "", "%s", p.codes.describe())
 	}
 	for _, l := range p.blocks {
 		add("block_list", l.name, "%s", l.describe())

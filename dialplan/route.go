@@ -20,6 +20,7 @@ func (p *Plan) decide(e *env, d *Decision) {
 	case !p.identify(e, d):
 	case len(e.via) == 0 && e.caller != nil && p.isEmergency(e.facts.To):
 		p.help(e, d)
+	case p.set(e, d):
 	case p.number(e, d) && p.permit(e, d) && p.limit(e, d) && p.blocked(e, d):
 		p.choose(e, d)
 	}

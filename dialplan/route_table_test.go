@@ -14,9 +14,8 @@ import (
 )
 
 // withTable compiles HCL and a table of routes.
-func withTable(t testing.TB, text, table string, ahead bool) (*Plan, hcl.Diagnostics) {
+func withTable(t testing.TB, text, table string) (*Plan, hcl.Diagnostics) {
 	src := sourceOf(t, text)
-	src.Ahead = ahead
 	src.Read = func(string) ([]byte, error) { return []byte(table), nil }
 	return Compile(src)
 }
@@ -46,7 +45,7 @@ test "a row" {
 
 func TestRouteTable(t *testing.T) {
 	table := "to,trunks,status\n+33...,a trunk.b,\n+336...,b,\n+338...,,403\n+44...,,\n+442079460018,,\n"
-	p, d := withTable(t, rates, table, true)
+	p, d := withTable(t, rates, table)
 	if p == nil {
 		t.Fatal(describeAll(d))
 	}
@@ -70,7 +69,7 @@ func TestRouteTable(t *testing.T) {
 	if x := p.Explain(Facts{From: "1001", To: "1002"}); len(x.Reasons) != 1 {
 		t.Errorf("a table is not told row by row: %v", x.Reasons)
 	}
-	other, _ := withTable(t, rates, strings.Replace(table, "b,", "a,", 1), true)
+	other, _ := withTable(t, rates, strings.Replace(table, "b,", "a,", 1))
 	if other.Version() == p.Version() {
 		t.Error("another table is another plan")
 	}
@@ -95,7 +94,7 @@ func TestBrokenRouteTables(t *testing.T) {
 		"to\n+33x{6}5x\n+33x{5}5xx\n":      "ambiguous routes",
 		"to\n" + strings.Repeat("y\n", 60): "mend the first 50",
 	} {
-		p, d := withTable(t, rates, table, true)
+		p, d := withTable(t, rates, table)
 		if p != nil || !strings.Contains(describeAll(d), want) {
 			t.Errorf("%q: no %q in\n%s", table, want, describeAll(d))
 		}
@@ -135,7 +134,7 @@ func TestAMillionRoutes(t *testing.T) {
 	}
 	table := priceList(n)
 	start := time.Now()
-	p, d := withTable(t, listed, table, false)
+	p, d := withTable(t, listed, table)
 	took := time.Since(start)
 	if p == nil {
 		t.Fatal(describeAll(d))
@@ -169,7 +168,7 @@ func TestAMillionRoutes(t *testing.T) {
 // The compiled matcher beside what a dialplan of regular expressions does: ten thousand of them, tried in turn.
 func BenchmarkMatcherBesideRegexps(b *testing.B) {
 	table := priceList(10_000)
-	p, d := withTable(b, listed, table, false)
+	p, d := withTable(b, listed, table)
 	if p == nil {
 		b.Fatal(describeAll(d))
 	}

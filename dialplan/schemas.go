@@ -11,7 +11,7 @@ import (
 func Schemas() map[string]*hcl.BodySchema {
 	all := map[string]*hcl.BodySchema{
 		"class": classSchema, "numbering": numberingSchema, "schedule": scheduleSchema, "ring_group": groupSchema,
-		"emergency": emergencySchema, "block_list": blockSchema, "route": routeSchema, "routes": tableSchema, "test": testSchema,
+		"emergency": emergencySchema, "feature_codes": codesSchema, "block_list": blockSchema, "route": routeSchema, "routes": tableSchema, "test": testSchema,
 		"flow": {}, "step flow": flowStepSchema, "step dial": dialSchema, "step ring": ringSchema, "step play": playSchema,
 		"step echo": echoSchema, "step tone": toneSchema, "step reject": rejectSchema, "step redirect": redirectSchema,
 		"step failover": failoverSchema, "step on": {}, "step menu": menuSchema, "step menu.choice": {}, "step menu.otherwise": {},

@@ -20,7 +20,6 @@ type Source struct {
 	Resolve    func(path string) (string, error)              // the absolute path of a sound file that must be there
 	Secret     func(hcl.Expression) (string, hcl.Diagnostics) // the key of a hook; nil: none can be read
 	Read       func(path string) ([]byte, error)              // a table of routes, by its absolute path
-	Ahead      bool                                           // compile what calls cannot carry out yet: for tests of the language
 }
 
 // Declared is an extension with the places of what it says.
@@ -31,7 +30,7 @@ type Declared struct {
 
 // Schema is the headers of the blocks that this package reads, those that it refuses included.
 func Schema() []hcl.BlockHeaderSchema {
-	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "block_list name", "route name", "routes name", "flow name", "test name")
+	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "feature_codes", "block_list name", "route name", "routes name", "flow name", "test name")
 	for name := range notYetBlocks {
 		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name})
 	}
@@ -93,6 +92,7 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c.each("schedule", c.schedule)
 	c.each("ring_group", c.group)
 	c.each("emergency", c.emergency)
+	c.each("feature_codes", c.featureCodes)
 	c.each("block_list", c.blockList)
 	c.flows()
 	c.each("route", c.route)

@@ -265,6 +265,8 @@ func stepName(s Step) string {
 		return "voicemail"
 	case Hook:
 		return "hook"
+	case Set:
+		return "set"
 	}
 	return "step"
 }

@@ -45,7 +45,6 @@ func (c *compiler) voicemail(b *hcl.Block) Step {
 			c.fail(e.Range(), "not a reference", "A quoted text is not a reference. Write extension[%q], or call.to for the number that was dialled.", *v.box.constant)
 		}
 	}
-	c.notYet(b.DefRange, "voicemail")
 	return v
 }
 

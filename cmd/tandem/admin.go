@@ -24,7 +24,7 @@ func adminCommands() []*cobra.Command {
 		ask("registrations", "List who is registered, and from where", (*console.Client).Registrations, printRegistrations),
 		reloadCommand(), drainCommand(), hangupCommand(), trunksCommand(),
 	}
-	return commands
+	return append(commands, featureCommands()...)
 }
 
 // ask makes a command that asks the switch one thing and prints it as text or JSON.

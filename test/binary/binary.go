@@ -153,6 +153,23 @@ func Start(t testing.TB, hcl string) *Switch {
 	s.Write("phones.csv", phones())
 	s.Write("password", Password)
 	writeCertificate(t, s.Dir, s.Host)
+	s.run()
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Restart stops the switch and starts it again with the same files.
+func (s *Switch) Restart() {
+	s.t.Helper()
+	s.Stop()
+	s.stop, s.done = sync.Once{}, make(chan struct{})
+	s.run()
+}
+
+// run starts the process and waits until it is ready.
+func (s *Switch) run() {
+	t := s.t
+	t.Helper()
 	s.cmd = exec.Command(Path(t), "serve", "--config", s.Dir)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -163,7 +180,6 @@ func Start(t testing.TB, hcl string) *Switch {
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
-	t.Cleanup(s.Stop)
 	s.Eventually(15*time.Second, "ready", func() bool {
 		resp, err := http.Get("http://" + s.Host + ":9090/readyz")
 		if err != nil {
@@ -172,7 +188,6 @@ func Start(t testing.TB, hcl string) *Switch {
 		_ = resp.Body.Close()
 		return resp.StatusCode == http.StatusOK
 	})
-	return s
 }
 
 // Write puts a file into the configuration folder; HOST in it becomes the switch's address.

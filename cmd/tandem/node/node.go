@@ -82,7 +82,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen)})
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
-	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
+	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version, StateFile: filepath.Join(cfg.Node.StateDir, "state.json")}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: n.bindings, Voicemail: n.boxes,
 		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
 	}, opts.Log.With("room", "call"))

@@ -1,0 +1,258 @@
+package call
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/dialplan"
+	"tandem/sip/digest"
+)
+
+const counted = `
+numbering { country = "GB" }
+class "office" {
+  countries        = ["*"]
+  calls_per_minute = 2
+  minutes_per_day  = 10
+  new_country      = "alarm"
+}
+extension "1001" { class = class.office }
+extension "1002" { class = class.office }
+extension "1004" {}
+trunk "a" { proxy = "192.0.2.50" }
+schedule "office" {
+  timezone = "UTC"
+  open     = ["daily 00:00-24:00"]
+}
+feature_codes {
+  night_schedule = schedule.office
+  night_classes  = [class.office]
+}
+emergency {
+  numbers = ["112"]
+  trunks  = [trunk.a]
+}
+route "internal" {
+  to = "1xxx"
+  dial { extension = call.to }
+}
+route "echo" {
+  to = "400"
+  echo {}
+}
+route "pstn" {
+  to = "+..."
+  dial { trunks = [trunk.a] }
+}
+`
+
+func countedPlan(t *testing.T) setup {
+	return func(_ *Config, s *Settings) {
+		s.Plan = planOf(t, counted)
+		s.Credentials = map[string]digest.Credential{}
+		for _, x := range s.Plan.Extensions() {
+			s.Credentials[x.Number] = digest.NewCredential(x.Number, realm, secretWord+x.Number)
+		}
+	}
+}
+
+// echoes calls the echo and hangs up.
+func (o *office) echoes(p *phone) {
+	o.Helper()
+	d := p.invites("400", "offer")
+	d.takes(d.hears("200"))
+	d.acks("")
+	d.asks("BYE", "")
+	p.hears("200 BYE")
+	o.latest()
+}
+
+// The third call of a minute is refused and its record says why; a minute after the first there is room for one more.
+func TestCallsPerMinute(t *testing.T) {
+	inOffice(t, func(o *office) {
+		alice := o.alice()
+		o.echoes(alice)
+		o.pass(20 * time.Second)
+		o.echoes(alice)
+		alice.invites("400", "offer").hears("403")
+		if r := o.latest(); r.Status != 403 || r.Refused != "class office begins at most 2 calls a minute" {
+			o.Errorf("record: %d %q", r.Status, r.Refused)
+		}
+		o.pass(41 * time.Second)
+		o.echoes(alice)
+		alice.invites("400", "offer").hears("403")
+		o.latest()
+		o.pass(time.Minute)
+		o.board.begun(o.board.Settings().Plan, dialplan.Facts{From: "1004", To: "400", Now: time.Now()})
+		if g := &o.board.groups; len(g.state.Usage) > 0 || len(g.begun) > 0 {
+			o.Errorf("what is over is kept: %v %v", g.state.Usage, g.begun)
+		}
+	}, countedPlan(t))
+}
+
+// Minutes outside count on the day that they are of, in the zone of the plan.
+func TestMinutesADay(t *testing.T) {
+	s := New(Config{}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.DiscardHandler))
+	plan := planOf(t, counted)
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	out := Record{From: "1001", Ended: noon, Duration: 601, Attempts: []Attempt{{Trunk: "a", Status: 200}}}
+	ask := func(to string, at time.Time) int {
+		return s.route(plan, dialplan.Facts{From: "1001", To: to, Now: at}).Reject.Status
+	}
+	inside := out
+	inside.Attempts = []Attempt{{Extension: "1002", Status: 200}}
+	s.spent(plan, &inside)
+	if got := ask("+442079460018", noon); got != 0 {
+		t.Error("minutes inside count:", got)
+	}
+	s.spent(plan, &out)
+	if got := ask("+442079460018", noon); got != 403 {
+		t.Error("after ten minutes outside:", got)
+	}
+	if got := ask("1002", noon); got != 0 {
+		t.Error("calls inside are refused:", got)
+	}
+	s.begun(plan, dialplan.Facts{From: "1002", To: "400", Now: noon.Add(12 * time.Hour)})
+	if got := ask("+442079460018", noon.Add(12*time.Hour)); got != 0 {
+		t.Error("on the next day:", got)
+	}
+}
+
+// The first call to a country is an alarm, the second is not; the state survives, whole, and a broken file does not
+// keep the switch from starting.
+func TestStateIsKept(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.json")
+	log := slog.New(slog.DiscardHandler)
+	plan := planOf(t, counted)
+	now := time.Now()
+	call := func(s *Switchboard) []dialplan.Alarm {
+		return s.begun(plan, dialplan.Facts{From: "1001", To: "+33140000000", Now: now}).Alarms
+	}
+	s := New(Config{StateFile: file}, Rooms{Ledger: &fakeLedger{}}, log)
+	s.Update(&Settings{Plan: plan})
+	if a := call(s); len(a) != 1 || a[0].Why != "extension 1001 has never called FR before" {
+		t.Errorf("alarms %v", a)
+	}
+	if a := call(s); len(a) != 0 {
+		t.Errorf("a second alarm: %v", a)
+	}
+	for _, set := range []dialplan.Set{{Feature: dialplan.ForwardBusy, Number: "1004"}, {Feature: dialplan.DoNotDisturbOn},
+		{Feature: dialplan.Night, Schedule: "office", State: dialplan.ClosedByHand}} {
+		if err := s.Set("1002", set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.Set("1999", dialplan.Set{Feature: dialplan.DoNotDisturbOn}) == nil || s.Set("", dialplan.Set{Schedule: "x"}) == nil {
+		t.Error("what is not there is set")
+	}
+	s.spent(plan, &Record{From: "1001", Ended: now, Duration: 300, Attempts: []Attempt{{Trunk: "a", Status: 200}}})
+	if err := writeState(file, s.groups.kept()); err != nil {
+		t.Fatal(err)
+	}
+	again := New(Config{StateFile: file}, Rooms{Ledger: &fakeLedger{}}, log)
+	again.Update(&Settings{Plan: plan})
+	f, err := again.Features("1002")
+	if err != nil || !f.DoNotDisturb || f.Forward.Busy != "1004" || again.Switches()["office"] {
+		t.Errorf("features %+v, switches %v, %v", f, again.Switches(), err)
+	}
+	if _, closed := again.Switches()["office"]; !closed {
+		t.Error("the night switch is forgotten")
+	}
+	if a := call(again); len(a) != 0 {
+		t.Errorf("the country is forgotten: %v", a)
+	}
+	if u := again.groups.state.Usage["1001"]; u.MinutesToday != 5 {
+		t.Errorf("usage %+v", u)
+	}
+	if err := os.WriteFile(file, []byte(`{"version":1,"feat`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	empty := New(Config{StateFile: file}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.NewTextHandler(&said, nil)))
+	if len(empty.groups.state.Features) != 0 || !strings.Contains(said.String(), "kept state cannot be read") {
+		t.Errorf("%v, said %s", empty.groups.state.Features, &said)
+	}
+	if aside, _ := filepath.Glob(file + ".broken-*"); len(aside) != 1 {
+		t.Errorf("put aside: %v", aside)
+	}
+}
+
+// A code is answered with a tone and obeyed; what the file says is no state.
+func TestCodeByPhone(t *testing.T) {
+	inOffice(t, func(o *office) {
+		alice := o.alice()
+		bob := o.bob()
+		o.dials(bob, "*78")
+		if f, _ := o.board.Features("1002"); !f.DoNotDisturb {
+			o.Fatal("do not disturb is not set")
+		}
+		alice.invites("1002", "offer").hears("486")
+		o.latest()
+		o.dials(bob, "*79")
+		if _, kept := o.board.groups.state.Features["1002"]; kept {
+			o.Error("what the file says is kept as state")
+		}
+		o.dials(bob, "*28")
+		if open, there := o.board.Switches()["office"]; open || !there {
+			o.Error("the night switch is not turned")
+		}
+		o.dials(bob, "*28")
+		if len(o.board.Switches()) > 0 {
+			o.Error("the night switch is not turned back")
+		}
+		alice.invites("*21*1001", "offer").hears("403")
+		if r := o.latest(); !strings.Contains(r.Refused, "circle") {
+			o.Errorf("refused: %q", r.Refused)
+		}
+	}, countedPlan(t))
+}
+
+// dials has a code dialled and hears it out.
+func (o *office) dials(p *phone, code string) {
+	o.Helper()
+	d := p.invites(code, "offer")
+	d.takes(d.hears("200"))
+	d.acks("")
+	o.settle()
+	o.media.of("a").finished()
+	p.oks("BYE")
+	o.latest()
+}
+
+// Of an emergency call the named URL hears, and nothing waits for it: not even a server that hangs.
+func TestTellOfEmergency(t *testing.T) {
+	told := make(chan string, 1)
+	s := New(Config{}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.DiscardHandler))
+	s.hooks = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		body, err := io.ReadAll(r.Body)
+		told <- r.Method + " " + r.URL.String() + " " + string(body)
+		return &http.Response{StatusCode: 204, Body: http.NoBody}, err
+	})}
+	if err := s.tell(t.Context(), "https://desk.example.com/e", []byte(`{"event":"emergency"}`)); err != nil {
+		t.Error(err)
+	}
+	if got := <-told; got != `POST https://desk.example.com/e {"event":"emergency"}` {
+		t.Error(got)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// latest is the last record.
+func (o *office) latest() Record {
+	o.Helper()
+	o.settle()
+	all := o.ledger.all()
+	if len(all) == 0 {
+		o.Fatal("no record")
+	}
+	return all[len(all)-1]
+}
