@@ -27,8 +27,8 @@ func makeSounds() *sounds {
 		greeting: media.Beeps(media.Beep{Hz: 523, On: 250 * ms, Off: 50 * ms}, media.Beep{Hz: 659, On: 250 * ms, Off: 50 * ms}, media.Beep{Hz: 523, On: 400 * ms, Off: 400 * ms}),
 		beep:     media.Beeps(media.Beep{Hz: 1000, On: 400 * ms, Off: 100 * ms}),
 		none:     media.Beeps(media.Beep{Hz: 400, On: 600 * ms, Off: 200 * ms}),
-		done:     media.Beeps(media.Beep{Hz: 1200, On: 100 * ms, Off: 200 * ms}),
-		erased:   media.Beeps(media.Beep{Hz: 700, On: 150 * ms}, media.Beep{Hz: 500, On: 150 * ms, Off: 200 * ms}),
+		done:     media.Beeps(media.Beep{Hz: 1200, On: 250 * ms, Off: 200 * ms}),
+		erased:   media.Beeps(media.Beep{Hz: 700, On: 250 * ms}, media.Beep{Hz: 500, On: 250 * ms, Off: 200 * ms}),
 		failed:   media.Beeps(media.Beep{Hz: 480, On: 250 * ms, Off: 250 * ms}, media.Beep{Hz: 480, On: 250 * ms, Off: 250 * ms}),
 	}
 	var count []media.Beep
