@@ -144,13 +144,7 @@ func (c *Call) sendInvite(l *Leg) {
 		w.SetInt(sip.HeaderSessionExpires, int(l.interval.Seconds()))
 		w.SetInt(sip.HeaderMinSE, int(max(dialog.MinSE, l.minSE()).Seconds()))
 	}
-	w.Add("User-Agent", c.board.cfg.Product)
-	names := passNames
-	if l.trunk != nil {
-		names = carrierPassNames
-		l.trunk.Config().WriteIdentity(w, c.outwardCaller(), c.home())
-	}
-	passHeaders(w, c.a.invite.Request(), names)
+	c.addHeaders(l, w)
 	w.Finish("application/sdp", l.offer)
 	raw, err := w.Bytes()
 	if err != nil {
@@ -158,6 +152,22 @@ func (c *Call) sendInvite(l *Leg) {
 		return
 	}
 	c.send(l.initial, raw)
+}
+
+// addHeaders writes what an INVITE has beside what the protocol needs: what passes from the caller, and what the trunk says.
+func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
+	if l.trunk == nil {
+		w.Add("User-Agent", c.board.cfg.Product)
+		passHeaders(w, c.a.invite.Request(), passNames)
+		return
+	}
+	cfg := l.trunk.Config()
+	if cfg.Headers.Keeps("User-Agent") {
+		w.Add("User-Agent", c.board.cfg.Product)
+	}
+	cfg.WriteIdentity(w, c.outwardCaller(), c.home())
+	passHeaders(w, c.a.invite.Request(), cfg.Headers.Passes(carrierPassNames))
+	cfg.Headers.Write(w)
 }
 
 // minSE is the least interval that was asked of us; 0: none (RFC 4028 §7.3: it is kept in what follows).

@@ -19,7 +19,7 @@ import (
 
 var (
 	trunkSchema = block.Schema(`proxy proxies domain realm username password channels channels_in channels_out cps cps_in cps_out
-		numbers prefix uri user_phone called identity privacy caller_id own any_caller_id codecs srtp`, "register", "accept", "probe")
+		numbers prefix uri user_phone called identity privacy caller_id own any_caller_id codecs srtp`, "register", "accept", "probe", "headers")
 	registerSchema = block.Schema("expires user each retry bulk")
 	acceptSchema   = block.Schema("addresses names")
 	probeSchema    = block.Schema("interval timeout up down")
@@ -61,6 +61,8 @@ func (l *loader) trunk(b *hcl.Block) {
 			l.accept(&c, inner)
 		case "probe":
 			l.probe(&c, inner)
+		case "headers":
+			l.trunkHeaders(&c, inner)
 		}
 	}
 	l.config.Trunks = append(l.config.Trunks, c.WithDefaults())

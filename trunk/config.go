@@ -34,6 +34,7 @@ type Config struct {
 	AnyCaller  bool     // numbers that are not ours may be shown: calls passed on from elsewhere
 	Codecs     []string // allowed, in order; nil: those of the media room
 	SRTP       string   // "off", "optional", "required"
+	Headers    Headers  // of INVITEs to the carrier
 }
 
 // Limit is a limit in each direction and over both; 0: none.

@@ -1,6 +1,7 @@
 package trunk
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -184,4 +185,32 @@ emergency {
 	if m := s.Metrics(); m["tandem_emergency_calls_total"] != 1 {
 		t.Errorf("%v emergency calls", m["tandem_emergency_calls_total"])
 	}
+}
+
+// What a trunk adds, removes and passes is in its INVITEs, the one with credentials among them, and nowhere else.
+func TestHeadersOfATrunk(t *testing.T) {
+	t.Parallel()
+	host := binary.Host()
+	s := open(t, plainTrunk("own", host, `username = "me"`, `password = secret("file:password")`, `realm = "own.test"`, `headers {
+    add    = { "X-Account" = "4711" }
+    remove = ["User-Agent", "Priority"]
+    pass   = ["X-Ticket"]
+  }`)+routes("own"))
+	p := desk(t, s)
+	carrier := scripted(t, host, s)
+	call := dial(t, p, "+33140000001", phone.CallOptions{Headers: []phone.Header{
+		{Name: "X-Ticket", Value: "77"}, {Name: "X-Account", Value: "forged"}, {Name: "Priority", Value: "urgent"}, {Name: "X-Secret", Value: "inside"},
+	}})
+	refuse(carrier.Rung(), 407, fmt.Sprintf(proxyChallenge, "own.test", "n1"))
+	again := carrier.Rung()
+	for name, want := range map[string]string{"x-account": "4711", "x-ticket": "77", "priority": "", "user-agent": "", "x-secret": ""} {
+		if got := again.Asked.Get(name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
+	if strings.Contains(again.Asked.Raw, "forged") {
+		t.Error("the caller's own value passes")
+	}
+	refuse(again, 486)
+	_ = call.WaitAnswered(within(t, patience))
 }
