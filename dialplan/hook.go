@@ -46,6 +46,7 @@ func (c *compiler) hook(b *hcl.Block) Step {
 	if len(r.Blocks) == 0 && !r.Meant("otherwise") {
 		c.fail(r.Missing, "missing otherwise", "Say what happens when nobody answers: otherwise { … }.")
 	}
+	c.hooks = append(c.hooks, h.URL)
 	for i, inner := range r.Blocks {
 		if i > 0 {
 			c.fail(inner.DefRange, "declared twice", "What happens otherwise is said already.")

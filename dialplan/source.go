@@ -75,6 +75,7 @@ type compiler struct {
 	first map[string]hcl.Range // where a name was declared, by kind and name
 
 	flowsByName map[string]*flow
+	hooks       []string // their URLs
 	running     []string // flows that are being read, one within the other
 	choosing    int      // menus whose choices are being read: digits may be asked
 }

@@ -220,13 +220,17 @@ func (c *compiler) testCall(t *Case, r *block.Reader) {
 
 // outcome reads "trunk.a" = 503 or "1001" = "busy".
 func (c *compiler) outcome(e entry) (Outcome, bool) {
+	if slices.Contains(c.hooks, e.key) {
+		text, ok := c.entryText(e)
+		return Outcome{Body: text}, ok
+	}
 	name, trunk := strings.CutPrefix(e.key, "trunk.")
 	if trunk && c.plan.trunks[name] == nil {
 		c.fail(e.keyAt, "unknown trunk", "There is no trunk %q.%s", name, block.DidYouMean(name, keys(c.plan.trunks)))
 		return Outcome{}, false
 	}
 	if !trunk && c.plan.extensions[name] == nil {
-		c.fail(e.keyAt, "unknown target", "An outcome is for an extension, \"1001\", or for a trunk, \"trunk.a\".%s", block.DidYouMean(name, c.plan.numbers))
+		c.fail(e.keyAt, "unknown target", "An outcome is for an extension, \"1001\", for a trunk, \"trunk.a\", or for a hook, by its URL.%s", block.DidYouMean(name, c.plan.numbers))
 		return Outcome{}, false
 	}
 	v, ok := c.entryValue(e)

@@ -12,6 +12,8 @@ type Outcome struct {
 	Status      int  `json:"status"` // final status; 200: it answers
 	Silent      bool `json:"silent,omitempty"`
 	Unreachable bool `json:"unreachable,omitempty"`
+
+	Body string `json:"body,omitempty"` // of a hook: its answer, as JSON
 }
 
 // outcomeWords are the outcomes that have a name; the others are a status.
@@ -92,8 +94,8 @@ func (t *Trial) run(p *Plan, f Facts, steps []Step, o Outcomes) {
 			answered = true
 			steps = t.menu(s, p, f)
 			continue
-		case Hook: // in a trial nobody answers
-			steps = s.Otherwise
+		case Hook:
+			steps = t.hook(s, p, f, o)
 			continue
 		case Reject:
 			t.Status = s.Status
@@ -134,6 +136,20 @@ func (t *Trial) menu(m Menu, p *Plan, f Facts) []Step {
 		}
 	}
 	return m.Otherwise
+}
+
+// hook gives the steps that a web server answers; where the outcomes do not say what, nobody answers.
+func (t *Trial) hook(h Hook, p *Plan, f Facts, o Outcomes) []Step {
+	out, ok := o[h.URL]
+	if !ok {
+		return h.Otherwise
+	}
+	steps, err := p.Answer(f, []byte(out.Body))
+	if err != nil {
+		t.Decision.Reasons = append(t.Decision.Reasons, Reason{Rule: "hook", Name: h.URL, Verdict: Lost, Why: err.Error()})
+		return h.Otherwise
+	}
+	return steps
 }
 
 // dial tries extensions together and trunks one after the other.
