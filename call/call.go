@@ -222,7 +222,7 @@ func (c *Call) begin() {
 	}
 	c.decision = c.board.begun(c.settings.Plan, c.facts)
 	c.record.decide(c.decision)
-	c.alarm()
+	c.alarm(c.decision.Alarms)
 	c.log.Info("call started", "from", c.a.party, "to", printable(c.facts.To), "route", c.decision.Route, "peer", c.a.flow.Remote())
 	if r := c.decision.Reject; r.Status != 0 {
 		c.refuseCaller("switch", &sip.StatusError{Code: r.Status, Reason: r.Reason, Cause: sip.Cause(r.Cause)})

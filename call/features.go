@@ -104,8 +104,8 @@ func (c *Call) set(step dialplan.Set) {
 }
 
 // alarm says aloud what a person should hear of.
-func (c *Call) alarm() {
-	for _, a := range c.decision.Alarms {
+func (c *Call) alarm(alarms []dialplan.Alarm) {
+	for _, a := range alarms {
 		c.board.stats.Alarms.Add(1)
 		c.log.Error("alarm", "rule", a.Rule, "why", a.Why, "from", c.facts.From, "number", printable(c.decision.Number))
 	}

@@ -90,16 +90,42 @@ func (g *groupState) count(plan *dialplan.Plan, f *dialplan.Facts, d *dialplan.D
 	if _, code := d.Steps[0].(dialplan.Set); code {
 		return
 	}
-	u := g.state.Usage[f.From]
-	if class, _ := plan.Class(d.Caller.Class); class.CallsPerMinute > 0 {
+	g.charge(plan, f.From, d.Number, f.Now)
+}
+
+// charge counts a call to a number against an extension; first: it had called no such country before.
+func (g *groupState) charge(plan *dialplan.Plan, extension, number string, now time.Time) (first bool) {
+	x, _ := plan.Extension(extension)
+	u := g.state.Usage[extension]
+	if class, _ := plan.Class(x.Class); class.CallsPerMinute > 0 {
 		u.LastMinute++
-		g.begun = append(g.begun, beginning{f.Now, f.From})
+		g.begun = append(g.begun, beginning{now, extension})
 	}
-	if country := plan.Abroad(d.Number); country != "" && !slices.Contains(u.Countries, country) {
+	if country := plan.Abroad(number); country != "" && !slices.Contains(u.Countries, country) {
 		u.Countries = append(u.Countries, country)
 		g.used.Store(true)
+		first = true
 	}
-	g.use(f.From, u)
+	g.use(extension, u)
+	return first
+}
+
+// forwardedBy charges a call that goes outside to the extension that forwards it there, and raises the alarm of a country
+// that is new to it.
+func (c *Call) forwardedBy(extension, number string) []dialplan.Alarm {
+	plan, now := c.settings.Plan, time.Now()
+	g := &c.board.groups
+	g.mu.Lock()
+	g.roll(plan, now)
+	first := g.charge(plan, extension, number, now)
+	g.mu.Unlock()
+	x, _ := plan.Extension(extension)
+	if class, _ := plan.Class(x.Class); !first || !class.AlarmsNewCountry() {
+		return nil
+	}
+	alarms := []dialplan.Alarm{{Rule: "new_country", Why: "extension " + extension + " forwards to a country that it has not called before"}}
+	c.alarm(alarms)
+	return alarms
 }
 
 // turn counts a call of a ring group.
@@ -127,12 +153,16 @@ func (s *Switchboard) spent(plan *dialplan.Plan, r *Record) {
 		}
 		outside = outside || a.Status == 200 && a.Trunk != ""
 	}
-	if !outside || r.From == "" || r.Emergency || r.Duration <= 0 {
+	payer := r.From
+	if r.payer != "" {
+		payer = r.payer
+	}
+	if !outside || payer == "" || r.Emergency || r.Duration <= 0 {
 		return
 	}
 	g.roll(plan, r.Ended)
-	u := g.state.Usage[r.From]
+	u := g.state.Usage[payer]
 	u.MinutesToday += r.Duration / 60
-	g.use(r.From, u)
+	g.use(payer, u)
 	g.used.Store(true)
 }

@@ -96,6 +96,42 @@ func TestCallsPerMinute(t *testing.T) {
 	}, countedPlan(t))
 }
 
+// A call that an extension forwards outside is its own affair: it counts against its limits, and a country that is new to
+// it is heard of.
+func TestForwardedCallsAreChargedToWhoForwards(t *testing.T) {
+	s := New(Config{}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.DiscardHandler))
+	plan := planOf(t, counted)
+	const abroad = "+33140000000"
+	s.groups.state.Features = map[string]dialplan.Features{"1002": {Forward: dialplan.Forward{Always: abroad}}}
+	now := time.Now()
+	goes := func() (payer string) {
+		d := s.route(plan, dialplan.Facts{From: "1004", To: "1002", Now: now})
+		if len(d.Steps) > 0 {
+			if dial, ok := d.Steps[0].(dialplan.Dial); ok {
+				return dial.Payer
+			}
+		}
+		return ""
+	}
+	if payer := goes(); payer != "1002" {
+		t.Fatalf("%q pays for the forwarded call", payer)
+	}
+	c := &Call{board: s, settings: &Settings{Plan: plan}, log: slog.New(slog.DiscardHandler)}
+	if alarms := c.forwardedBy("1002", abroad); len(alarms) != 1 || alarms[0].Rule != "new_country" || s.stats.Alarms.Load() != 1 {
+		t.Errorf("the first call to a country raises %v", alarms)
+	}
+	if alarms := c.forwardedBy("1002", abroad); len(alarms) != 0 {
+		t.Errorf("the second call raises %v", alarms)
+	}
+	s.spent(plan, &Record{From: "1004", payer: "1002", Ended: now, Duration: 120, Attempts: []Attempt{{Trunk: "a", Status: 200}}})
+	if u := s.groups.state.Usage; u["1002"].LastMinute != 2 || u["1002"].MinutesToday != 2 || len(u["1004"].Countries) != 0 {
+		t.Errorf("usage %+v", u)
+	}
+	if payer := goes(); payer != "" {
+		t.Error("an extension that has begun its two calls of this minute forwards a third")
+	}
+}
+
 // Minutes outside count on the day that they are of, in the zone of the plan.
 func TestMinutesADay(t *testing.T) {
 	s := New(Config{}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.DiscardHandler))

@@ -33,6 +33,8 @@ type Record struct {
 	Emergency bool             `json:"emergency,omitempty"`
 	Alarms    []dialplan.Alarm `json:"alarms,omitempty"`
 	Voicemail *VoicemailEntry  `json:"voicemail,omitempty"` // the message that was left
+
+	payer string // the extension that forwarded the call outside; empty: nobody did
 }
 
 // VoicemailEntry is a message that a caller left.
@@ -126,13 +128,6 @@ func (r *Record) end(by string, status int, cause sip.Cause, now time.Time) {
 		return
 	}
 	r.EndedBy, r.Status, r.Cause, r.Ended = by, status, cause, now.UTC()
-}
-
-func (r *Record) cancelledBy(cause sip.Cause, now time.Time) {
-	if cause == 0 {
-		cause = sip.CauseNormal
-	}
-	r.end("caller", 487, cause, now)
 }
 
 // finishRecord writes the record when everything has been released.

@@ -14,7 +14,6 @@ type flow struct {
 	block *hcl.Block
 	steps []Step
 	done  bool
-	ended string // as in steps
 }
 
 var flowStepSchema = block.Schema("run")

@@ -36,6 +36,9 @@ const (
 	newRefused = "refuse"
 )
 
+// AlarmsNewCountry tells whether the first call of an extension of the class to a country is to be heard of.
+func (c *Class) AlarmsNewCountry() bool { return c.NewCountry == newAlarm }
+
 // Alarm is something that a person should hear of, while the call goes on.
 type Alarm struct {
 	Rule string `json:"rule"`

@@ -30,6 +30,7 @@ type Dial struct {
 	Targets []Target
 	Timeout time.Duration // of ringing
 	On      []Handler
+	Payer   string // over trunks: the extension that forwards the call there, whose limits it counts against; empty: the caller
 
 	Failover Failover // between trunks
 
@@ -94,6 +95,9 @@ func (s Dial) resolve(e *env, to []Step) []Step {
 			targets[i] = Target{Trunk: t.Trunk, Number: e.number}
 		}
 		s.Targets = targets
+		if n := len(e.via); n > 0 {
+			s.Payer = e.via[n-1]
+		}
 	}
 	s.On = resolveHandlers(e, s.On)
 	if len(s.Targets) == 1 && s.Targets[0].Extension != "" {

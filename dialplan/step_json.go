@@ -14,7 +14,8 @@ func (s Dial) MarshalJSON() ([]byte, error) {
 		FailoverOn []string  `json:"failover_on,omitempty"`
 		FirstReply float64   `json:"first_reply,omitempty"`
 		On         []Handler `json:"on,omitempty"`
-	}{"dial", s.Targets, s.Timeout.Seconds(), s.Failover.On, s.Failover.FirstReply.Seconds(), s.On})
+		Payer      string    `json:"payer,omitempty"`
+	}{"dial", s.Targets, s.Timeout.Seconds(), s.Failover.On, s.Failover.FirstReply.Seconds(), s.On, s.Payer})
 }
 
 // MarshalJSON writes {"step": "ring", …}; times are in seconds.
