@@ -6,7 +6,6 @@ set -eu
 missing=""
 command -v baresip >/dev/null || missing="$missing baresip"
 command -v sipp >/dev/null || missing="$missing sip-tester"
-command -v sipsak >/dev/null || missing="$missing sipsak"
 command -v kamailio >/dev/null || missing="$missing kamailio"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
