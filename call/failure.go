@@ -1,6 +1,9 @@
 package call
 
-import "tandem/sip"
+import (
+	"tandem/dialplan"
+	"tandem/sip"
+)
 
 // failure is why a branch, or a whole step, ended without a call.
 type failure struct {
@@ -12,35 +15,17 @@ type failure struct {
 	ours        bool // the switch itself refused: no ports, a limit
 }
 
-// better is the one of two failures that the caller is told: a 6xx speaks for everybody (RFC 3261 §16.7), then a
-// busy phone tells more than an absent one, then what a person decided, then the rest in order.
+// better is the one of two failures that the caller is told.
 func better(a, b *failure) *failure {
-	if a == nil || rank(b) < rank(a) {
+	if a == nil || b != nil && b.outcome().Rank() < a.outcome().Rank() {
 		return b
 	}
 	return a
 }
 
-func rank(f *failure) int {
-	switch {
-	case f == nil:
-		return 9
-	case f.status >= 600:
-		return 0
-	case f.status == 486:
-		return 1
-	case f.unreachable:
-		return 7
-	case f.timeout:
-		return 6
-	case f.status == 408:
-		return 3
-	case f.status >= 500:
-		return 5
-	case f.status == 480:
-		return 4
-	}
-	return 2
+// outcome is the failure as the plan ranks it.
+func (f *failure) outcome() dialplan.Outcome {
+	return dialplan.Outcome{Status: f.status, Silent: f.timeout, Unreachable: f.unreachable}
 }
 
 // status480 is what the caller is told of a failure: nothing of our insides, and no status that would make its
@@ -54,11 +39,9 @@ func (f *failure) status480() *sip.StatusError {
 	case f.ours && status == 503:
 		return &sip.StatusError{Code: status, Cause: cause, Header: "Retry-After: 5"}
 	case status == 408 && !f.timeout:
-		status, cause = 480, sip.CauseNoAnswer
-	case status == 401 || status == 407 || status == 430 || status == 408 || status < 400 ||
-		status == 503 || status == 481 || status == 482 || status == 483 || status == 420:
-		status = 480
+		cause = sip.CauseNoAnswer
 	}
+	status = dialplan.CallerStatus(status)
 	return &sip.StatusError{Code: status, Cause: cause}
 }
 

@@ -81,3 +81,49 @@ func isFailure(word string) bool {
 	}
 	return word[1:] == "xx" || allDigits(word[1:])
 }
+
+// better is the one of two failures that the caller is told.
+func better(a, b *Outcome) *Outcome {
+	if a == nil || b.Rank() < a.Rank() {
+		return b
+	}
+	return a
+}
+
+// Rank is how much an outcome says, the least the most: an answer, then a 6xx, which speaks for everybody (RFC 3261 §16.7);
+// a busy phone tells more than an absent one, and what a person decided more than what a machine met. It is the one table
+// for live calls and for trials.
+func (o Outcome) Rank() int {
+	switch {
+	case o.Status < 300:
+		return -1
+	case o.Status >= 600:
+		return 0
+	case o.Status == 486:
+		return 1
+	case o.Unreachable:
+		return 7
+	case o.Silent:
+		return 6
+	case o.Status == 408:
+		return 3
+	case o.Status >= 500:
+		return 5
+	case o.Status == 480:
+		return 4
+	}
+	return 2
+}
+
+// CallerStatus is what a caller is told of a failure of the last step: nothing of our insides, and no status that its
+// phone would take for a word about its own credentials, registration or request.
+func CallerStatus(status int) int {
+	switch status {
+	case 401, 407, 408, 420, 430, 481, 482, 483, 503:
+		return 480
+	}
+	if status < 400 {
+		return 480
+	}
+	return status
+}

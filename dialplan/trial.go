@@ -119,7 +119,7 @@ func (t *Trial) run(p *Plan, f Facts, steps []Step, o Outcomes) {
 	case answered:
 		t.Answered, t.Status = "switch", 200
 	case last != nil:
-		t.Status = callerStatus(last.Status)
+		t.Status = CallerStatus(last.Status)
 	default:
 		t.Status = 480
 	}
@@ -215,47 +215,6 @@ func (t *Trial) together(labels []string, o Outcomes) *Outcome {
 		return &Outcome{Status: 200}
 	}
 	return best
-}
-
-// better is the one of two failures that the caller is told: a 6xx speaks for everybody (RFC 3261 §16.7), then a busy
-// phone tells more than an absent one.
-func better(a, b *Outcome) *Outcome {
-	if a == nil || b.rank() < a.rank() {
-		return b
-	}
-	return a
-}
-
-func (o *Outcome) rank() int {
-	switch {
-	case o.Status < 300:
-		return -1
-	case o.Status >= 600:
-		return 0
-	case o.Status == 486:
-		return 1
-	case o.Unreachable:
-		return 7
-	case o.Silent:
-		return 6
-	case o.Status == 408:
-		return 3
-	case o.Status >= 500:
-		return 5
-	case o.Status == 480:
-		return 4
-	}
-	return 2
-}
-
-// callerStatus is what a caller is told of a failure of the last step: nothing that its phone would take for a word
-// about its own credentials or registration.
-func callerStatus(status int) int {
-	switch status {
-	case 401, 407, 408, 420, 430, 481, 482, 483, 503:
-		return 480
-	}
-	return status
 }
 
 // stepName is the word that stands for a step in the configuration.
