@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tandem/call"
+	"tandem/cluster"
 	"tandem/configs"
 	"tandem/console"
 	"tandem/media"
@@ -58,6 +59,7 @@ type Node struct {
 	ledger    *call.FileLedger
 	boxes     *voicemail.Store
 	lamps     *voicemail.Lamps
+	state     *cluster.Engine
 	console   *console.Server
 }
 
@@ -95,10 +97,15 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return nil, err
 	}
+	if n.state, err = n.startState(cfg); err != nil {
+		n.layer.Close()
+		return nil, err
+	}
 	n.console, err = console.New(console.Config{Socket: cfg.Node.AdminSocket, HTTP: cfg.Node.HTTP},
 		view{n}, n.metrics(), opts.Log.With("room", "console"))
 	if err != nil {
 		n.layer.Close()
+		n.state.Close()
 		return nil, err
 	}
 	return n, nil
@@ -111,7 +118,8 @@ func (n *Node) Listeners() []transport.Bound { return n.layer.Listeners() }
 func (n *Node) HTTPAddr() net.Addr { return n.console.HTTPAddr() }
 
 // Run serves until drain ends, then refuses new calls and waits for those in progress, or for stop. It returns when
-// everything has stopped: calls first, then their records, lamps, registrations at carriers, media, transactions, transports, and the console last.
+// everything has stopped: calls first, then their records, lamps, registrations at carriers, media, transactions,
+// transports, the console, and last the engine that all of them write to.
 func (n *Node) Run(drain, stop context.Context) error {
 	calls := n.background("call", n.board.Run)
 	records := n.background("cdr", n.ledger.Run)
@@ -134,6 +142,7 @@ func (n *Node) Run(drain, stop context.Context) error {
 	for _, room := range []*running{alive, calls, records, lamps, carriers, bindings, packets, transactions, sockets, views} {
 		errs = append(errs, room.end())
 	}
+	n.state.Close()
 	n.log.Info("switch has stopped")
 	return errors.Join(errs...)
 }

@@ -1,0 +1,231 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+)
+
+// Engine keeps the state of one node. Its methods may be called from any goroutine.
+type Engine struct {
+	cfg     Config
+	log     *slog.Logger
+	server  *server.Server // nil with an outside cluster
+	conn    *nats.Conn
+	manage  jetstream.JetStream // of the streams; records go over conn directly
+	buckets map[string]*bucket
+	seal    *sealer
+	open    *opener
+	writer  *writer
+	lease   *Lease
+	lock    *os.File   // of the folder
+	telling sync.Mutex // one Event at a time
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+}
+
+// bucket is a stream and what this node knows of it.
+type bucket struct {
+	Bucket
+	stream  string
+	subject string // of its records, up to the key
+	fence   fence
+}
+
+// readyWithin is how long the embedded server may take to read its disk when it starts.
+const readyWithin = 60 * time.Second
+
+// Open starts the engine: when it returns, what an earlier process wrote can be read. An error is a sentence for the
+// operator. Close ends it; ctx bounds the start only.
+func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	e := &Engine{cfg: cfg, log: log, buckets: map[string]*bucket{}}
+	for _, b := range cfg.Buckets {
+		e.buckets[b.Name] = &bucket{Bucket: b, stream: streamName(b.Name), subject: storePrefix + b.Name + "."}
+	}
+	if err := e.start(ctx); err != nil {
+		e.Close()
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return e, nil
+}
+
+func (e *Engine) start(ctx context.Context) error {
+	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if e.lock, err = lockFolder(e.cfg.Dir); err != nil {
+		return err
+	}
+	key, err := clusterKey(e.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if e.seal, err = newSealer(key); err != nil {
+		return err
+	}
+	e.open = newOpener(key)
+	epoch, err := nextEpoch(e.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	e.lease = newLease(epoch)
+	if err := e.startServer(); err != nil {
+		return err
+	}
+	if e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.Name("tandem "+e.cfg.Node), nats.MaxReconnects(-1),
+		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1), nats.ErrorHandler(e.connError)); err != nil {
+		return err
+	}
+	if e.manage, err = jetstream.New(e.conn); err != nil {
+		return err
+	}
+	for _, b := range e.buckets {
+		if err := e.makeStream(ctx, b); err != nil {
+			return fmt.Errorf("bucket %s: %w", b.Name, err)
+		}
+	}
+	run, cancel := context.WithCancel(context.Background())
+	e.cancel = cancel
+	if e.writer, err = newWriter(e); err != nil {
+		return err
+	}
+	e.running.Go(func() { e.writer.run(run) })
+	return nil
+}
+
+// startServer starts the NATS server of a single node. It has no listener: only this process speaks to it.
+func (e *Engine) startServer() error {
+	opts := &server.Options{
+		ServerName: e.cfg.Node, DontListen: true, NoSigs: true, NoLog: true, JetStream: true, DisableJetStreamBanner: true,
+		StoreDir: filepath.Join(e.cfg.Dir, "store"), MaxPayload: 4 << 20,
+		SyncAlways: e.cfg.SyncEvery == 0, SyncInterval: e.cfg.SyncEvery,
+		// Nothing else may fill these: the buckets have limits of their own, the disk has its own end.
+		JetStreamMaxMemory: 4 << 30, JetStreamMaxStore: 1 << 40,
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return err
+	}
+	s.SetLoggerV2(serverLog{e.log}, false, false, false)
+	e.server = s
+	s.Start()
+	if !s.ReadyForConnections(readyWithin) {
+		return fmt.Errorf("the store in %s was not ready within %v", opts.StoreDir, readyWithin)
+	}
+	return nil
+}
+
+// makeStream makes a bucket's stream, or brings it in line with the configuration.
+func (e *Engine) makeStream(ctx context.Context, b *bucket) error {
+	cfg := jetstream.StreamConfig{
+		Name: b.stream, Subjects: []string{b.subject + "*"}, Storage: jetstream.FileStorage, Replicas: 1,
+		MaxMsgsPerSubject: 1, MaxAge: b.MaxAge, MaxBytes: sizeOf(b.MaxSize), Discard: jetstream.DiscardNew,
+		AllowDirect: true, AllowMsgTTL: true, Duplicates: time.Second,
+		RePublish: &jetstream.RePublish{Source: b.subject + "*", Destination: followPrefix + b.Name + ".{{wildcard(1)}}"},
+	}
+	if b.MaxAge > 0 && b.MaxAge < cfg.Duplicates {
+		cfg.Duplicates = b.MaxAge
+	}
+	_, err := e.manage.CreateOrUpdateStream(ctx, cfg)
+	return err
+}
+
+func sizeOf(limit int64) int64 {
+	if limit == 0 {
+		return -1
+	}
+	return limit
+}
+
+// Close writes what waits, as far as the store takes it within a second, and ends the engine. It may be called once.
+func (e *Engine) Close() {
+	if e.writer != nil {
+		e.writer.drain(time.Second)
+	}
+	if e.cancel != nil {
+		e.cancel()
+	}
+	e.running.Wait()
+	if e.conn != nil {
+		e.conn.Close()
+	}
+	if e.server != nil {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+	}
+	if e.lock != nil {
+		_ = e.lock.Close()
+	}
+}
+
+// lockFolder keeps a second process out of the folder: two stores in one destroy each other.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("the state in %s is in use by another process: stop it, or set another `state_dir`", dir)
+	}
+	return f, nil
+}
+
+// Lease tells whether this node is the active one.
+func (e *Engine) Lease() *Lease { return e.lease }
+
+func (e *Engine) tell(ev Event) {
+	e.telling.Lock()
+	defer e.telling.Unlock()
+	if ev.Alarm {
+		e.log.Error(ev.Name, "detail", ev.Detail, "waiting", ev.Backlog)
+	} else {
+		e.log.Info(ev.Name, "detail", ev.Detail)
+	}
+	e.cfg.Tell(ev)
+}
+
+// stale is told of a deposed node's late write. The active node's room puts its own value in its place.
+func (e *Engine) stale(r Record) {
+	e.log.Warn("late record of a deposed node refused", "bucket", r.Bucket, "key", r.Key, "epoch", r.Epoch, "node", r.Node)
+	if e.lease.Held() {
+		e.cfg.Stale(r.Bucket, r.Key)
+	}
+}
+
+func (e *Engine) connError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if !errors.Is(err, nats.ErrConnectionClosed) {
+		e.log.Warn("state store", "err", err)
+	}
+}
+
+// serverLog passes what the embedded server complains of to the log of the switch.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Noticef(format string, v ...any) {
+	l.log.Debug("store: " + fmt.Sprintf(format, v...))
+}
+func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("store: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Fatalf(format string, v ...any) {
+	l.log.Error("store: " + fmt.Sprintf(format, v...))
+}
+func (l serverLog) Errorf(format string, v ...any) {
+	l.log.Error("store: " + fmt.Sprintf(format, v...))
+}
+func (l serverLog) Debugf(string, ...any) {}
+func (l serverLog) Tracef(string, ...any) {}

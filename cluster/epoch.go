@@ -1,0 +1,50 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// fence is where the present epoch began in a bucket: what an earlier one wrote after that place does not count.
+type fence struct {
+	mu    sync.Mutex
+	epoch uint64
+	seq   uint64
+}
+
+// raise notes the beginning of an epoch.
+func (f *fence) raise(epoch, seq uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if epoch > f.epoch {
+		f.epoch, f.seq = epoch, seq
+	}
+}
+
+// stale tells whether a record was written by a deposed node after its successor had begun.
+func (f *fence) stale(r Record) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return r.Epoch < f.epoch && r.Seq > f.seq
+}
+
+// nextEpoch counts the starts of a single node. It has no rival, but its records tell which process wrote them.
+func nextEpoch(dir string) (uint64, error) {
+	file := filepath.Join(dir, "epoch")
+	text, err := os.ReadFile(file)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return 0, err
+	}
+	var last uint64
+	if err == nil {
+		if last, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err != nil {
+			return 0, fmt.Errorf("%s: %q is no number: remove the file", file, text)
+		}
+	}
+	return last + 1, writeFile(file, []byte(strconv.FormatUint(last+1, 10)+"\n"), 0o600)
+}

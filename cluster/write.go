@@ -1,0 +1,369 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Errors that Done is given.
+var (
+	// ErrDegraded means that the store did not take the record in time. It waits in memory and will be written; until
+	// then a second fault loses it. Who answers a request goes on and answers.
+	ErrDegraded = errors.New("cluster: the record is not yet held by another node")
+	// ErrFenced means that this node is not the active one any more. Nothing may be answered.
+	ErrFenced = errors.New("cluster: this node is not the active one")
+	// ErrFull means that the backlog is full: the record is in this process's objects only. A new call may be refused.
+	ErrFull = errors.New("cluster: too much waits for the store")
+	// ErrClosed means that the engine has been closed.
+	ErrClosed = errors.New("cluster: closed")
+)
+
+// sweepEvery is how often unanswered writes are looked at; it adds to AckWithin.
+const sweepEvery = 5 * time.Millisecond
+
+// retryEvery is how often one waiting record is tried while the store is away.
+const retryEvery = 100 * time.Millisecond
+
+// retryWithin is how long a record that has waited may be on its way before it waits again: nobody is kept waiting by it.
+const retryWithin = time.Second
+
+// flushAtOnce is how many waiting records are on their way at a time: enough to fill the pipe, few enough that those of new
+// calls are not stuck behind them.
+const flushAtOnce = 512
+
+// writer pipelines writes. One mutex guards it; nothing is sent or called back under it but the publish, which appends to
+// the connection's buffer.
+type writer struct {
+	e      *Engine
+	inbox  string // replies arrive at inbox + number of the flight
+	sub    *nats.Subscription
+	mu     sync.Mutex
+	closed bool
+	next   uint64
+	flying map[uint64]*flight // sent, and not yet answered
+	order  []uint64           // flying and some that are answered already, in the order of sending
+	latest map[string]*flight // by subject: the last write of a key that flies or waits
+	// What waits, by subject, with its bytes. It is bounded by Config.Backlog.
+	backlog  map[string]*flight
+	bytes    int
+	degraded bool
+	probing  bool // degraded, and nothing has been answered since
+	retried  time.Time
+	stats    writerStats
+}
+
+type writerStats struct{ put, acked, late, lost atomic.Uint64 }
+
+// flight is one write on its way.
+type flight struct {
+	w       Write
+	subject string
+	data    []byte
+	sent    time.Time
+	told    bool // Done has run
+}
+
+func newWriter(e *Engine) (*writer, error) {
+	w := &writer{
+		e: e, inbox: nats.NewInbox() + ".", flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{},
+	}
+	var err error
+	if w.sub, err = e.conn.Subscribe(w.inbox+"*", w.answer); err != nil {
+		return nil, err
+	}
+	return w, w.sub.SetPendingLimits(-1, -1) // answers are as many as flights
+}
+
+// Put writes a record, see Write and the comment of the package.
+func (e *Engine) Put(w Write) {
+	b := e.buckets[w.Bucket]
+	if b == nil {
+		finish(w.Done, fmt.Errorf("cluster: no bucket %q", w.Bucket))
+		return
+	}
+	e.writer.put(b, w)
+}
+
+// PutWait writes a record and waits until it is held; ErrDegraded is not waited out.
+func (e *Engine) PutWait(ctx context.Context, w Write) error {
+	done := make(chan error, 1)
+	then := w.Done
+	w.Done = func(err error) {
+		finish(then, err)
+		done <- err
+	}
+	e.Put(w)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func finish(done func(error), err error) {
+	if done != nil {
+		done(err)
+	}
+}
+
+func (w *writer) put(b *bucket, x Write) {
+	epoch, held := w.e.lease.Epoch()
+	if !held {
+		finish(x.Done, ErrFenced)
+		return
+	}
+	var s *sealer
+	if b.Sealed {
+		s = w.e.seal
+	}
+	f := &flight{w: x, subject: b.subject + escape(x.Key), data: wrap(x, epoch, w.e.cfg.Node, s)}
+	f.w.Value = nil
+	w.stats.put.Add(1)
+	w.mu.Lock()
+	var err error
+	switch {
+	case w.closed:
+		err = ErrClosed
+	case w.degraded:
+		if err = ErrDegraded; !w.wait(f) {
+			err = ErrFull
+		}
+		f.told = true
+	default:
+		w.send(f)
+	}
+	w.mu.Unlock()
+	if err != nil {
+		finish(x.Done, err)
+	}
+}
+
+// send publishes under the lock, so that writes of one key leave in their order.
+func (w *writer) send(f *flight) {
+	w.next++
+	n := w.next
+	f.sent = time.Now()
+	w.flying[n], w.latest[f.subject] = f, f
+	w.order = append(w.order, n)
+	m := &nats.Msg{Subject: f.subject, Reply: w.inbox + strconv.FormatUint(n, 36), Data: f.data}
+	if ttl := f.w.ttl(); ttl != "" {
+		m.Header = nats.Header{"Nats-TTL": []string{ttl}}
+	}
+	_ = w.e.conn.PublishMsg(m) // one that did not leave is not answered, and so tried again
+}
+
+// deletedFor is how long the mark of a deleted key stays: longer than a node may be away and come back with its own store.
+const deletedFor = time.Hour
+
+func (w *Write) ttl() string {
+	ttl := w.TTL
+	if w.Delete {
+		ttl = deletedFor
+	}
+	if ttl <= 0 {
+		return ""
+	}
+	return strconv.Itoa(int((ttl+time.Second-1)/time.Second)) + "s"
+}
+
+// wait puts a record into the backlog in the place of an older one of its key; false if there is no room.
+func (w *writer) wait(f *flight) bool {
+	size := len(f.data) + len(f.subject)
+	if old := w.backlog[f.subject]; old != nil {
+		w.bytes -= len(old.data) + len(old.subject)
+		delete(w.backlog, f.subject)
+	}
+	if w.bytes+size > w.e.cfg.Backlog {
+		w.stats.lost.Add(1)
+		if w.latest[f.subject] == f {
+			delete(w.latest, f.subject)
+		}
+		return false
+	}
+	w.bytes += size
+	w.backlog[f.subject], w.latest[f.subject] = f, f
+	return true
+}
+
+// answer takes the store's answer to one write.
+func (w *writer) answer(m *nats.Msg) {
+	n, err := strconv.ParseUint(strings.TrimPrefix(m.Subject, w.inbox), 36, 64)
+	if err != nil {
+		return
+	}
+	if refused := bytes.Contains(m.Data, []byte(`"error"`)) || len(m.Data) == 0; refused {
+		w.refused(n, m)
+		return
+	}
+	w.mu.Lock()
+	f := w.flying[n]
+	delete(w.flying, n)
+	var told bool
+	if f != nil {
+		if w.latest[f.subject] == f {
+			delete(w.latest, f.subject)
+		}
+		told, f.told, w.probing = f.told, true, false
+	}
+	w.mu.Unlock()
+	w.stats.acked.Add(1)
+	if f != nil && !told {
+		finish(f.w.Done, nil)
+	}
+}
+
+// refused leaves a write to the sweep, which finds it late: an empty answer says that nobody leads the stream, an error
+// that it takes nothing now (a full disk, an election).
+func (w *writer) refused(n uint64, m *nats.Msg) {
+	if len(m.Data) > 0 {
+		w.e.log.Debug("store refused a record", "answer", string(m.Data))
+	}
+	w.mu.Lock()
+	if f := w.flying[n]; f != nil {
+		f.sent = time.Time{}
+	}
+	w.mu.Unlock()
+}
+
+// run looks after writes that are not answered until ctx ends.
+func (w *writer) run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			w.stop()
+			return
+		case <-tick.C:
+			w.sweep(time.Now())
+		}
+	}
+}
+
+// sweep moves what is late to the backlog, tells its writers, and sends what waits.
+func (w *writer) sweep(now time.Time) {
+	var late []*flight
+	var events []Event
+	w.mu.Lock()
+	late = w.overdue(now)
+	if len(late) > 0 && !w.degraded {
+		w.degraded, w.probing, w.retried = true, true, now
+		events = append(events, Event{Name: "replication degraded", Alarm: true, Backlog: len(w.backlog),
+			Detail: fmt.Sprintf("the store did not answer within %v; records wait in memory", w.e.cfg.AckWithin)})
+	}
+	if w.degraded {
+		w.flush(now)
+		if len(w.backlog) == 0 && len(w.flying) == 0 {
+			w.degraded = false
+			events = append(events, Event{Name: "replication restored"})
+		}
+	}
+	w.mu.Unlock()
+	for _, f := range late {
+		finish(f.w.Done, ErrDegraded)
+	}
+	for _, ev := range events {
+		w.e.tell(ev)
+	}
+}
+
+// overdue takes what is unanswered for too long out of the air; it returns those whose writers have not been told. An old
+// value of a key that has a newer one is not written again.
+func (w *writer) overdue(now time.Time) (late []*flight) {
+	limit := w.e.cfg.AckWithin
+	if w.degraded {
+		limit = retryWithin
+	}
+	for len(w.order) > 0 {
+		n := w.order[0]
+		f := w.flying[n]
+		if f != nil {
+			if now.Sub(f.sent) < limit {
+				return late
+			}
+			delete(w.flying, n)
+			w.probing = w.degraded
+			w.stats.late.Add(1)
+			if w.latest[f.subject] == f {
+				w.wait(f)
+			}
+			if !f.told {
+				f.told = true
+				late = append(late, f)
+			}
+		}
+		w.order = w.order[1:]
+	}
+	w.order = nil
+	return late
+}
+
+// flush sends one waiting record now and then to find out whether the store is back, and, once something has been
+// answered, as many as the pipe takes.
+func (w *writer) flush(now time.Time) {
+	room := flushAtOnce - len(w.flying)
+	if w.probing {
+		if len(w.flying) > 0 || now.Sub(w.retried) < retryEvery {
+			return
+		}
+		room, w.retried = 1, now
+	}
+	for subject, f := range w.backlog {
+		if room <= 0 {
+			return
+		}
+		room--
+		delete(w.backlog, subject)
+		w.bytes -= len(f.data) + len(f.subject)
+		w.send(f)
+	}
+}
+
+// drain waits until everything is written, at most for limit.
+func (w *writer) drain(limit time.Duration) {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		w.mu.Lock()
+		idle := len(w.flying) == 0 && len(w.backlog) == 0
+		w.mu.Unlock()
+		if idle {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-end.C:
+			return
+		}
+	}
+}
+
+// stop tells those who still wait.
+func (w *writer) stop() {
+	_ = w.sub.Unsubscribe()
+	w.mu.Lock()
+	w.closed = true
+	var left []*flight
+	for _, f := range w.flying {
+		if !f.told {
+			left = append(left, f)
+		}
+	}
+	clear(w.flying)
+	w.mu.Unlock()
+	for _, f := range left {
+		finish(f.w.Done, ErrClosed)
+	}
+}
