@@ -9,6 +9,7 @@ import (
 
 	"tandem/media/relay"
 	"tandem/media/sdp"
+	"tandem/media/secure"
 )
 
 var (
@@ -210,6 +211,22 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	if err := s.reachable(a); err != nil {
 		return err
 	}
+	set, err := s.settings(a)
+	if err != nil {
+		return err
+	}
+	if err := s.port.Configure(set); err != nil {
+		return err
+	}
+	s.agreed = a
+	if a.Section < len(d.Media) {
+		s.theirs = &d.Media[a.Section]
+	}
+	return nil
+}
+
+// settings is what was agreed as the relay takes it.
+func (s *Session) settings(a *sdp.Agreed) (relay.Settings, error) {
 	c := s.engine.config()
 	set := relay.Settings{
 		Mux:        a.Mux,
@@ -227,18 +244,14 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	}
 	if a.Secured {
 		var err error
+		if s.keys == nil {
+			return set, secure.ErrSuite
+		}
 		if set.Protect, set.Unprotect, err = s.keys.contexts(a.Local, a.Remote); err != nil {
-			return err
+			return set, err
 		}
 	}
-	if err := s.port.Configure(set); err != nil {
-		return err
-	}
-	s.agreed = a
-	if a.Section < len(d.Media) {
-		s.theirs = &d.Media[a.Section]
-	}
-	return nil
+	return set, nil
 }
 
 // destination is addr if media may go there; else nothing, and the peer must be learned.

@@ -40,7 +40,7 @@ func makeEndpoint(local netip.Addr, addr netip.AddrPort) endpoint {
 	return endpoint{addr}
 }
 
-func bind(addr netip.AddrPort) (*socket, error) {
+func bind(addr netip.AddrPort, _ bool) (*socket, error) {
 	network := "udp6"
 	if addr.Addr().Is4() {
 		network = "udp4"

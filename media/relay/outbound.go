@@ -21,6 +21,9 @@ type outbound struct {
 	tsShift  uint32 // added to its timestamp
 	floor    uint16 // the feeder's first sequence number: older ones were given to somebody else
 
+	before *before // what was relayed in another process, until it goes on or somebody else speaks
+	leap   uint16  // by how much numbers of our own must be raised after that
+
 	seq   uint16 // highest sent
 	ts    uint32 // media time that has been sent up to
 	at    time.Time
@@ -55,6 +58,7 @@ func (o *outbound) reached(now time.Time) uint32 {
 // takeOver makes p's stream, from packet pkt on, the next one to be heard.
 func (o *outbound) takeOver(p *Port, pkt rtp.Packet, now time.Time) {
 	ts := o.reached(now)
+	o.leapNow()
 	o.own, o.feeder, o.ssrc, o.restarts, o.floor = false, p, pkt.SSRC(), p.in.Restarts, pkt.Seq()
 	o.seqShift = o.seq + 1 - pkt.Seq()
 	o.tsShift = ts - pkt.Timestamp()

@@ -184,6 +184,9 @@ func (p *Port) playNow(ts uint32) {
 // send puts a packet of our own into the leg's stream. reached is the media time that it brings the stream to.
 func (p *Port) send(pt uint8, marker bool, ts, reached uint32, payload []byte, event bool) {
 	o := &p.out
+	if !o.own {
+		o.leapNow()
+	}
 	seq := o.seq + 1
 	b := rtp.AppendHeader(p.loop.scratch[:0], rtp.Header{PayloadType: pt, Marker: marker, Seq: seq, Timestamp: ts, SSRC: o.SSRC})
 	b = append(b, payload...)

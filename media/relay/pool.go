@@ -168,7 +168,7 @@ func (p *Pool) open(addr netip.Addr) (port uint16, rtp, rtcp *socket, err error)
 		if err != nil {
 			return 0, nil, nil, err
 		}
-		rtp, rtcp, err = bindPair(addr, port)
+		rtp, rtcp, err = bindPair(addr, port, false)
 		if err == nil {
 			return port, rtp, rtcp, nil
 		}
@@ -181,12 +181,12 @@ func (p *Pool) open(addr netip.Addr) (port uint16, rtp, rtcp *socket, err error)
 }
 
 // bindPair binds port and the one above.
-func bindPair(addr netip.Addr, port uint16) (rtp, rtcp *socket, err error) {
-	rtp, err = bind(netip.AddrPortFrom(addr, port))
+func bindPair(addr netip.Addr, port uint16, away bool) (rtp, rtcp *socket, err error) {
+	rtp, err = bind(netip.AddrPortFrom(addr, port), away)
 	if err != nil {
 		return nil, nil, err
 	}
-	rtcp, err = bind(netip.AddrPortFrom(addr, port+1))
+	rtcp, err = bind(netip.AddrPortFrom(addr, port+1), away)
 	if err != nil {
 		rtp.close()
 		return nil, nil, err

@@ -118,6 +118,9 @@ type Port struct {
 	place   int
 
 	drops Drops
+	noted noted // what is kept of the port elsewhere
+
+	reconnect bool // adopted before its address was here: the peer's own socket is still to be opened
 }
 
 func (r *Relay) newPort(local netip.AddrPort, events func(Event)) *Port {

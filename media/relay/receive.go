@@ -72,6 +72,9 @@ func (p *Port) receiveRTP(b []byte, from netip.AddrPort) {
 	case latched:
 		p.latch()
 	}
+	if p.reconnect {
+		p.connectLate()
+	}
 	p.take(pkt)
 }
 
@@ -168,7 +171,7 @@ func (p *Port) forward(from *Port, pkt rtp.Packet, r *route) {
 	}
 	now, o := p.loop.now, &p.out
 	pkt = pkt.Bare()
-	if !o.continues(from, pkt) {
+	if !o.continues(from, pkt) && !o.goesOn(from, pkt.SSRC(), pkt.Seq()) {
 		o.takeOver(from, pkt, now)
 		if !r.event {
 			pkt.SetMarker(true)

@@ -106,6 +106,14 @@ func (r *Relay) Open(local netip.Addr, near *Port, events func(Event)) (*Port, e
 		return nil, err
 	}
 	p := r.newPort(netip.AddrPortFrom(local, number), events)
+	if err := r.place(p, rtp, rtcp, near); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// place gives a port its sockets and a loop.
+func (r *Relay) place(p *Port, rtp, rtcp *socket, near *Port) (err error) {
 	p.rtp, p.rtcp = rtp, rtcp
 	rtp.kind, rtp.port, rtcp.kind, rtcp.port = openRTP, p, openRTCP, p
 	l := r.choose(near)
@@ -116,10 +124,10 @@ func (r *Relay) Open(local netip.Addr, near *Port, events func(Event)) (*Port, e
 		p.closed = true
 		rtp.close()
 		rtcp.close()
-		r.pool.give(local, []uint16{number})
-		return nil, fmt.Errorf("relay: watch port %d: %w", number, err)
+		r.pool.give(p.local.Addr(), []uint16{p.local.Port()})
+		return fmt.Errorf("relay: watch port %d: %w", p.local.Port(), err)
 	}
-	return p, nil
+	return nil
 }
 
 // choose fills one loop before it takes the next, and when all are full the one that has least.

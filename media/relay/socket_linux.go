@@ -54,10 +54,14 @@ func makeEndpoint(local netip.Addr, addr netip.AddrPort) endpoint {
 
 // bind opens a socket that no other program shares: SO_REUSEPORT is set only after the bind, so that bind still fails when somebody
 // (a second switch with the same range, say) is there, and connect can open our own second socket beside it.
-func bind(addr netip.AddrPort) (*socket, error) {
+// away: the address need not be one of this machine yet.
+func bind(addr netip.AddrPort, away bool) (*socket, error) {
 	fd, err := openSocket(addr.Addr())
 	if err != nil {
 		return nil, err
+	}
+	if away {
+		freeBind(fd, addr.Addr())
 	}
 	if err = unix.Bind(fd, sockaddr(addr)); err == nil {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
@@ -113,6 +117,15 @@ func openSocket(local netip.Addr) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// freeBind lets a node that stands by bind the ports of an address that it has not taken yet.
+func freeBind(fd int, local netip.Addr) {
+	if local.Is4() {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
+	} else {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
+	}
 }
 
 func sockaddr(addr netip.AddrPort) unix.Sockaddr {

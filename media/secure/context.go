@@ -52,6 +52,8 @@ type Context struct {
 	counts Counts
 	heard  sources
 	heardC sources
+	// resumed are sources whose first packet here is still to come, with the index that they had elsewhere; mostly nil.
+	resumed map[uint32]uint64
 
 	// Reused for every packet, that nothing be allocated.
 	header  pionrtp.Header
@@ -96,6 +98,11 @@ func (c *Context) ProtectRTP(p rtp.Packet) ([]byte, error) {
 		c.counts.Failed++
 		return nil, ErrNoRoom
 	}
+	if at, waits := c.resumes(p.SSRC()); waits {
+		if err := c.carryOn(p, at); err != nil {
+			return nil, err
+		}
+	}
 	out, err := c.pion.EncryptRTP(p[:0], p, &c.header)
 	if err != nil {
 		c.counts.Failed++
@@ -118,7 +125,12 @@ func (c *Context) UnprotectRTP(b []byte) (rtp.Packet, error) {
 		c.counts.Excess++
 		return nil, ErrExcess
 	}
-	out, err := c.pion.DecryptRTP(b[:0], b, &c.header)
+	var out []byte
+	if at, waits := c.resumes(p.SSRC()); waits {
+		out, err = c.takeUp(b, p, at)
+	} else {
+		out, err = c.pion.DecryptRTP(b[:0], b, &c.header)
+	}
 	if err != nil {
 		return nil, c.refused(err)
 	}

@@ -1,0 +1,162 @@
+package relay
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Adopt opens exactly the ports of a State, on an address that need not be here yet, and goes on where it stopped. Settings are those
+// that were agreed; their cipher contexts are fresh, and told here what their keys were used for.
+func (r *Relay) Adopt(s State, set Settings, near *Port, events func(Event)) (*Port, error) {
+	local := s.Local.Addr()
+	if err := r.pool.claim(local, s.Local.Port()); err != nil {
+		return nil, err
+	}
+	rtp, rtcp, err := bindPair(local, s.Local.Port(), true)
+	if err != nil {
+		r.pool.give(local, []uint16{s.Local.Port()})
+		return nil, fmt.Errorf("relay: bind %s: %w", s.Local, err)
+	}
+	p := r.newPort(s.Local, events)
+	p.out.SSRC, p.outSSRC, p.cname = s.Out.SSRC, s.Out.SSRC, s.CName
+	p.rtcpIn, p.rtcpOut = s.ReportsIn, s.ReportsOut
+	if set.Protect != nil {
+		set.Protect.Resume(s.Protect)
+	}
+	if set.Unprotect != nil {
+		set.Unprotect.Resume(s.Unprotect)
+	}
+	if err := r.place(p, rtp, rtcp, near); err != nil {
+		return nil, err
+	}
+	if err := p.Configure(set); err != nil {
+		return nil, err
+	}
+	return p, p.do(func() { p.resume(s) })
+}
+
+// Resume brings a port that follows another process to a later State of it: one that stands by is told each second.
+func (p *Port) Resume(s State) error {
+	return p.do(func() {
+		if c := p.set.Protect; c != nil {
+			c.Resume(s.Protect)
+		}
+		if c := p.set.Unprotect; c != nil {
+			c.Resume(s.Unprotect)
+		}
+		p.resume(s)
+	})
+}
+
+// resume puts the streams where they were. The window for learning is open, as after signalling: while nobody was here the peer
+// may have come behind another port.
+func (p *Port) resume(s State) {
+	now := p.loop.now
+	moved := p.source.latched != s.Latched
+	p.source.latched, p.source.rank, p.source.heard, p.source.reopened = s.Latched, rank(s.Rank), now, true
+	p.control.latched, p.control.until = s.Control, now.Add(learningRTCP)
+	p.in.Resume(s.In)
+	p.inSSRC = false
+	p.out.resume(s.Out, now, p.set.Protect != nil)
+	p.noted.at = now
+	p.aim()
+	if moved && s.Latched.IsValid() {
+		p.connect()
+	}
+	p.reconnect = p.conn == nil && s.Latched.IsValid()
+}
+
+// connectLate gives the latched peer its own socket when its first packet shows that the address is here now.
+func (p *Port) connectLate() {
+	p.reconnect = false
+	if p.conn == nil {
+		p.connect()
+	}
+}
+
+const (
+	// leapRate is what a port may have sent of its own each second after its last note: telephone-events beside a player.
+	leapRate = 100
+	// leapLeast covers what was sent between a note and the end that came with it.
+	leapLeast = 256
+	// leapMost keeps a leap far below half a round of the sequence, where a peer would take it for a step back.
+	leapMost = 1 << 14
+)
+
+// leap is by how much sequence numbers of our own must be raised after a note: nothing that was sent meanwhile may be sent again with
+// another content under the same key.
+func leap(since time.Duration) uint16 {
+	return uint16(min(leapLeast+int64(max(since, 0).Seconds()*leapRate), leapMost))
+}
+
+// before is the stream that a port relayed in another process.
+type before struct {
+	ssrc     uint32
+	seqShift uint16
+	tsShift  uint32
+}
+
+// resume goes on with the stream of another process. secured: its numbers must not be used twice.
+func (o *outbound) resume(s Outbound, now time.Time, secured bool) {
+	since := now.Sub(s.At)
+	o.SSRC, o.seq, o.ts, o.begun, o.at = s.SSRC, s.Seq, s.TS, s.Begun, now.Add(-max(since, 0))
+	o.Packets, o.Octets = s.Packets, s.Octets
+	o.own, o.feeder, o.before, o.leap = false, nil, nil, 0
+	if !s.Begun {
+		return
+	}
+	o.leap = leap(since)
+	if s.Feeding {
+		o.before = &before{s.Feeder, s.SeqShift, s.TSShift}
+		if secured { // a key press of ours may have shifted the stream after the note
+			o.before.seqShift += leapLeast
+		}
+	}
+}
+
+// leapNow raises the numbers before the first packet of a new speaker.
+func (o *outbound) leapNow() {
+	o.seq += o.leap
+	o.leap, o.before = 0, nil
+}
+
+// goesOn takes up the stream that was relayed before, if this packet of p is of it: by its SSRC, and by a number ahead of the last.
+func (o *outbound) goesOn(p *Port, ssrc uint32, seq uint16) bool {
+	b := o.before
+	if b == nil || b.ssrc != ssrc || int16(seq+b.seqShift-o.seq) <= 0 {
+		return false
+	}
+	o.own, o.feeder, o.ssrc, o.restarts, o.floor = false, p, ssrc, p.in.Restarts, seq
+	o.seqShift, o.tsShift = b.seqShift, b.tsShift
+	o.leap, o.before = 0, nil
+	return true
+}
+
+// claim takes one port of addr out of the free ones, or out of its rest: it was this call's.
+func (p *Pool) claim(addr netip.Addr, port uint16) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, err := p.shelf(addr)
+	if err != nil {
+		return err
+	}
+	if _, taken := s.used[port]; taken {
+		return fmt.Errorf("relay: port %d of %s is in use already", port, addr)
+	}
+	for i, free := range s.free {
+		if free == port {
+			s.free[i] = s.free[len(s.free)-1]
+			s.free = s.free[:len(s.free)-1]
+			break
+		}
+	}
+	for i := s.woken; i < len(s.resting); i++ {
+		if s.resting[i].port == port {
+			s.resting = append(s.resting[:i], s.resting[i+1:]...)
+			break
+		}
+	}
+	s.used[port] = struct{}{}
+	return nil
+}

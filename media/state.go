@@ -1,0 +1,92 @@
+package media
+
+import (
+	"net/netip"
+
+	"tandem/media/relay"
+	"tandem/media/sdp"
+)
+
+// stateVersion is the newest form of a State that this code writes. It reads all that are not newer.
+const stateVersion = 1
+
+// A State is all that another process needs to go on with a Session: what was agreed, the keys, the ports, and how far the streams
+// have come. It is a plain value whose JSON form is kept; it holds keys, so whoever keeps it must seal it.
+type State struct {
+	Version int `json:"version"`
+
+	Advertise  string         `json:"advertise,omitempty"`
+	Source     netip.Addr     `json:"source,omitzero"` // of the signalling
+	NAT        bool           `json:"nat,omitempty"`
+	Codecs     []string       `json:"codecs,omitempty"`
+	SRTP       SRTPPolicy     `json:"srtp,omitempty"`
+	Secure     bool           `json:"secure,omitempty"`
+	ClearSDES  bool           `json:"clear_sdes,omitempty"`
+	Shown      netip.AddrPort `json:"shown"`
+	Keys       []string       `json:"keys,omitempty"` // our own, as the values of a=crypto lines
+	SDP        sdp.State      `json:"sdp"`
+	Answering  bool           `json:"answering,omitempty"`
+	Agreed     *sdp.Agreed    `json:"agreed,omitempty"`
+	Direction  sdp.Direction  `json:"direction,omitempty"` // that the peer wrote last
+	Connection netip.Addr     `json:"connection,omitzero"` // its c= then
+
+	Port relay.State `json:"port"`
+}
+
+// State notes the session as it is. offer keeps an offer of ours that waits for its answer, as one in a 2xx does; else the session is
+// noted as it was before. It is false for a session that is closed.
+func (s *Session) State(offer bool) (State, bool) {
+	port, ok := s.port.State()
+	if !ok {
+		return State{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := State{
+		Version: stateVersion, Advertise: s.opts.Advertise, Source: s.opts.SignallingSource, NAT: s.opts.NAT, Codecs: s.opts.Codecs,
+		SRTP: s.opts.SRTP, Secure: s.opts.Secure, ClearSDES: s.opts.AllowClearSDES, Shown: s.shown,
+		SDP: s.neg.State(offer), Answering: s.answering, Port: port,
+	}
+	if s.neg.Pending() && !offer {
+		out.Answering = s.answeredBefore
+	}
+	if s.keys != nil {
+		for _, k := range s.keys.own {
+			out.Keys = append(out.Keys, k.Crypto())
+		}
+	}
+	if s.agreed != nil {
+		agreed := *s.agreed
+		out.Agreed = &agreed
+	}
+	if s.theirs != nil {
+		out.Direction, out.Connection = s.theirs.Direction, s.theirs.Addr
+	}
+	return out, true
+}
+
+// A Note is how far the streams of one session have come since its State was noted.
+type Note struct {
+	Call, Leg string
+	Port      relay.State
+}
+
+// Notes gives what has changed in the sessions whose State was noted once: at once where the peer or the speaker is another one, now
+// and then else. To be called each second or so.
+func (e *Engine) Notes() []Note {
+	e.mu.Lock()
+	sessions := make(map[*relay.Port]*Session, e.sessions)
+	for _, legs := range e.calls {
+		for _, s := range legs {
+			sessions[s.port] = s
+		}
+	}
+	e.mu.Unlock()
+	var out []Note
+	e.relay.Notes(func(p *relay.Port, state relay.State) {
+		if s := sessions[p]; s != nil {
+			out = append(out, Note{s.opts.Call, s.opts.Leg, state})
+		}
+	})
+	return out
+}
