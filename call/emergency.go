@@ -40,7 +40,7 @@ func (c *Call) tellOfEmergency(now time.Time) {
 		c.log.Error("emergency call not told", "err", err)
 		return
 	}
-	log := c.log
+	log, signature := c.log, c.settings.Plan.SignNotice(now, body)
 	for _, url := range c.decision.Notify {
 		failed := func(err error) {
 			s.stats.Untold.Add(1)
@@ -53,7 +53,7 @@ func (c *Call) tellOfEmergency(now time.Time) {
 		}
 		s.spawn(func(ctx context.Context) {
 			defer s.telling.Add(-1)
-			if err := s.tell(ctx, url, body); err != nil {
+			if err := s.tell(ctx, url, body, signature); err != nil {
 				failed(err)
 				return
 			}
@@ -62,8 +62,8 @@ func (c *Call) tellOfEmergency(now time.Time) {
 	}
 }
 
-// tell is one message to the URL that the plan names, and to no other.
-func (s *Switchboard) tell(ctx context.Context, url string, body []byte) error {
+// tell is one message to the URL that the plan names, and to no other; signed as hooks are, where the plan has a secret.
+func (s *Switchboard) tell(ctx context.Context, url string, body []byte, signature string) error {
 	ctx, cancel := context.WithTimeout(ctx, longestTold)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
@@ -72,6 +72,9 @@ func (s *Switchboard) tell(ctx context.Context, url string, body []byte) error {
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", s.cfg.Product)
+	if signature != "" {
+		req.Header.Set("Tandem-Signature", signature)
+	}
 	resp, err := s.hooks.Do(req)
 	if err != nil {
 		return err

@@ -267,13 +267,13 @@ func TestTellOfEmergency(t *testing.T) {
 	s := New(Config{}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.DiscardHandler))
 	s.hooks = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		body, err := io.ReadAll(r.Body)
-		told <- r.Method + " " + r.URL.String() + " " + string(body)
+		told <- r.Method + " " + r.URL.String() + " " + r.Header.Get("Tandem-Signature") + " " + string(body)
 		return &http.Response{StatusCode: 204, Body: http.NoBody}, err
 	})}
-	if err := s.tell(t.Context(), "https://desk.example.com/e", []byte(`{"event":"emergency"}`)); err != nil {
+	if err := s.tell(t.Context(), "https://desk.example.com/e", []byte(`{"event":"emergency"}`), "t=1,v1=ab"); err != nil {
 		t.Error(err)
 	}
-	if got := <-told; got != `POST https://desk.example.com/e {"event":"emergency"}` {
+	if got := <-told; got != `POST https://desk.example.com/e t=1,v1=ab {"event":"emergency"}` {
 		t.Error(got)
 	}
 }

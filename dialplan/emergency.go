@@ -4,13 +4,14 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"tandem/dialplan/block"
 )
 
-var emergencySchema = block.Schema("numbers trunks notify caller_id")
+var emergencySchema = block.Schema("numbers trunks notify secret caller_id")
 
 // emergencyRing is how long a carrier may take to put an emergency call through before the next one is tried.
 const emergencyRing = 2 * maxRing
@@ -27,7 +28,17 @@ type Emergency struct {
 	Notify   []string `json:"notify,omitempty"` // URLs that are told
 	CallerID string   `json:"caller_id,omitempty"`
 
+	key   string // of the signature of what is told; empty: it is not signed
 	place Place
+}
+
+// SignNotice is the header Tandem-Signature of what is told of an emergency call at an instant, as Hook.Request describes
+// it; empty: the configuration names no secret.
+func (p *Plan) SignNotice(at time.Time, body []byte) string {
+	if p.emergency == nil || p.emergency.key == "" {
+		return ""
+	}
+	return signature(p.emergency.key, at, body)
 }
 
 func (c *compiler) emergency(b *hcl.Block) {
@@ -70,8 +81,24 @@ func (c *compiler) emergency(b *hcl.Block) {
 		}
 		m.Notify = append(m.Notify, w.Text)
 	}
+	c.noticeKey(r, m)
 	if m.CallerID = r.Text("caller_id", ""); m.CallerID != "" && !isE164(m.CallerID) {
 		c.fail(r.Range("caller_id"), "not E.164", "The number that is shown is written with plus and country code.")
+	}
+}
+
+// noticeKey reads the secret that notices are signed with.
+func (c *compiler) noticeKey(r *block.Reader, m *Emergency) {
+	e := r.Expr("secret")
+	switch {
+	case e != nil && len(m.Notify) == 0:
+		c.fail(e.Range(), "nobody is told", "The secret signs what the URLs of \"notify\" are told, and there is none.")
+	case e != nil && c.Secret != nil:
+		key, d := c.Secret(e)
+		c.diags = append(c.diags, d...)
+		m.key = key
+	case e == nil && len(m.Notify) > 0:
+		c.diags = append(c.diags, block.Warnf(r.Range("notify"), "not signed", "Who is told cannot know that it is this switch that tells: add secret = secret(\"env:NAME\"), as hooks have it."))
 	}
 }
 

@@ -71,13 +71,18 @@ type Asked struct {
 
 // Request is the body of the request, and the value of its header Tandem-Signature: "t=SECONDS,v1=HEX", where HEX is the
 // HMAC-SHA256 of "SECONDS.BODY" with the hook's secret. Who receives it checks the hash and that the time is near.
-func (h Hook) Request(a Asked) (body []byte, signature string) {
+func (h Hook) Request(a Asked) (body []byte, signed string) {
 	body, _ = json.Marshal(a) // texts and a time: it cannot fail
-	seconds := strconv.FormatInt(a.At.Unix(), 10)
-	mac := hmac.New(sha256.New, []byte(h.key))
+	return body, signature(h.key, a.At, body)
+}
+
+// signature is the value of Tandem-Signature for a body that is sent at an instant.
+func signature(key string, at time.Time, body []byte) string {
+	seconds := strconv.FormatInt(at.Unix(), 10)
+	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte(seconds + "."))
 	mac.Write(body)
-	return body, "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil))
+	return "t=" + seconds + ",v1=" + hex.EncodeToString(mac.Sum(nil))
 }
 
 // longestAnswer bounds what is read of an answer, in bytes, and mostAnswered its steps.

@@ -126,6 +126,7 @@ emergency {
   trunks    = [trunk.a, trunk.b]
   notify    = ["https://desk.example.com/emergency"]
   caller_id = "+442079460001"
+  secret    = "key"
 }
 `)
 	used := State{

@@ -26,6 +26,7 @@ var may = map[string][]string{
 	"sip/dialog":      {"sip"},
 	"sip/digest":      {"sip"},
 	"sip/siptest":     {"sip", "sip/transport"},
+	"stir":            {"sip"},
 	"dialplan":        {"sip"},
 	"media/secure":    {"media/rtp"},
 	"registrar":       {"sip", "sip/transport", "sip/transaction", "sip/digest"},
@@ -36,10 +37,10 @@ var may = map[string][]string{
 	"media":           {"media/relay", "media/rtp", "media/secure", "media/ice", "media/codec", "media/sdp"},
 	"call": {
 		"sip", "sip/transport", "sip/transaction", "sip/dialog", "sip/digest", "media", "media/codec", "dialplan",
-		"registrar", "trunk", "voicemail",
+		"registrar", "trunk", "voicemail", "stir",
 	},
 	"configs": {
-		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail",
+		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "stir",
 	},
 	"console":         {"*"},
 	"cmd/tandem/node": {"*"},

@@ -1,6 +1,9 @@
 package trunk
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
@@ -154,7 +157,7 @@ func TestEmergencyWhileDraining(t *testing.T) {
 	told := make(chan string, 4)
 	desk1 := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		told <- string(body)
+		told <- r.Header.Get("Tandem-Signature") + " " + string(body)
 	}))
 	defer desk1.Close()
 	s := open(t, plainTrunk("good", good)+routes("good")+`
@@ -162,6 +165,7 @@ emergency {
   numbers = ["112"]
   trunks  = [trunk.good]
   notify  = ["http://`+silent(t)+`:5061/", "`+desk1.URL+`"]
+  secret  = secret("file:password")
 }
 `)
 	p := desk(t, s)
@@ -175,7 +179,14 @@ emergency {
 		t.Error("an emergency call while draining:", got)
 	}
 	select {
-	case body := <-told:
+	case message := <-told:
+		signed, body, _ := strings.Cut(message, " ")
+		seconds, sum, _ := strings.Cut(strings.TrimPrefix(signed, "t="), ",v1=")
+		mac := hmac.New(sha256.New, []byte(binary.Password))
+		_, _ = mac.Write([]byte(seconds + "." + body))
+		if hex.EncodeToString(mac.Sum(nil)) != sum {
+			t.Error("signed with", signed)
+		}
 		if !strings.Contains(body, `"from":"1001"`) || !strings.Contains(body, `"number":"112"`) {
 			t.Error(body)
 		}
