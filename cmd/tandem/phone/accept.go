@@ -71,10 +71,13 @@ func (c *Call) Accept() error {
 	}
 	if body == nil { // late offer
 		c.mu.Lock()
-		body = c.sdp.offer()
+		body, err = c.sdp.offer()
 		c.offering = true
 		c.invite.answer = body
 		c.mu.Unlock()
+		if err != nil {
+			return errors.Join(err, c.Reject(500, phrase(500)))
+		}
 	}
 	if err := c.finalResponse(c.response(c.invite.req, 200, phrase(200), body)); err != nil {
 		return err

@@ -84,6 +84,15 @@ func (p *Phone) newCall(outgoing bool, id string) (*Call, error) {
 		cancelled: make(chan struct{}), ringing: make(chan struct{}), answered: make(chan struct{}), over: make(chan struct{}),
 		acks: map[uint32]*sip.Request{}, awaiting: map[uint32]chan *sip.Request{}}
 	c.cancel = sync.OnceFunc(func() { close(c.cancelled) })
+	if p.set.WebRTC {
+		peer, err := newPeer(p.set.codecs, p.set.local.Addr(), p.set.ICETCP, c.log)
+		if err != nil {
+			return nil, err
+		}
+		c.stream = newPeerStream(peer, c.log)
+		c.sdp = &negotiator{codecs: p.set.codecs, want: SendRecv, peer: peer}
+		return c, nil
+	}
 	stream, err := newStream(p.set.local.Addr(), c.log)
 	if err != nil {
 		return nil, err

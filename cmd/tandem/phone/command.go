@@ -41,6 +41,7 @@ type options struct {
 	hear     float64
 	hold     time.Duration
 	holdFor  time.Duration
+	restart  time.Duration
 	late     bool
 	headers  []string
 	script   string
@@ -78,7 +79,7 @@ func Command() *cobra.Command {
 	f.DurationVar(&o.length, "for", 10*time.Second, "length of a call that is not ended before, or of staying registered")
 	f.DurationVar(&o.patience, "wait", time.Minute, "longest wait for an answer, or for a call to come in")
 	f.DurationVar(&o.cancel, "cancel-after", 0, "cancel the call when it is not answered after this time; that it is cancelled is then what was asked for")
-	f.StringVar(&o.play, "play", "", "what to send: tone:HZ, tone:HZ@DBM0, or a WAV file; silence when not given")
+	f.StringVar(&o.play, "play", "", "what to send: tone:HZ, tone:HZ@DBM0, a WAV or an Ogg Opus file; silence when not given")
 	f.StringVar(&o.record, "record", "", "WAV file to write what is heard to")
 	f.StringVar(&o.dtmf, "dtmf", "", "keys to send after the answer")
 	f.BoolVar(&o.info, "dtmf-info", false, "send the keys by INFO rather than as telephone-events")
@@ -111,7 +112,10 @@ func (o *options) identityFlags(cmd *cobra.Command) {
 	f.StringVar(&o.key, "key", "", "its PEM key")
 	f.StringVar(&o.config.Path, "path", "/", "WebSocket path")
 	f.StringVar(&o.config.Origin, "origin", "", "WebSocket Origin header")
-	f.StringSliceVar(&o.config.Codecs, "codecs", nil, "codecs in order of preference (default PCMA,PCMU)")
+	f.StringSliceVar(&o.config.Codecs, "codecs", nil, "codecs in order of preference (default PCMA,PCMU; OPUS with --webrtc)")
+	f.BoolVar(&o.config.WebRTC, "webrtc", false, "be a browser: ICE, DTLS-SRTP, rtcp-mux, over ws unless --transport says wss")
+	f.BoolVar(&o.config.ICETCP, "ice-tcp", false, "with --webrtc: no UDP candidates")
+	f.DurationVar(&o.restart, "ice-restart-after", 0, "with --webrtc: restart ICE this long after the answer")
 	f.StringVar(&o.srtp, "srtp", "off", "off, optional or required")
 	f.BoolVar(&o.config.Outbound, "outbound", false, "register as RFC 5626 wants it")
 }
@@ -302,6 +306,14 @@ func (o *options) say(ctx context.Context, c *Call) error {
 		_ = pause(ctx, o.holdFor)
 		if err := c.Resume(ctx); err != nil {
 			return fmt.Errorf("resume: %w", err)
+		}
+	}
+	if o.restart > 0 {
+		if err := pause(ctx, o.restart); err != nil {
+			return fmt.Errorf("the call was over before the ICE restart: %w", err)
+		}
+		if err := c.RestartICE(ctx); err != nil {
+			return fmt.Errorf("ICE restart: %w", err)
 		}
 	}
 	return nil

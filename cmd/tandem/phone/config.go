@@ -39,8 +39,14 @@ type Config struct {
 	Path        string           // WebSocket path, "/" when empty
 	Origin      string           // WebSocket Origin header, none when empty
 
-	Codecs []string // PCMA and PCMU in order of preference; that is also the default
+	Codecs []string // PCMA and PCMU in order of preference; that is also the default. OPUS too with WebRTC
 	SRTP   SRTP     // off when empty
+
+	// WebRTC makes the phone a browser (RFC 8827): ICE, DTLS-SRTP, rtcp-mux and BUNDLE, on pion's PeerConnection.
+	// Transport is ws then, unless it says wss.
+	WebRTC bool
+	// ICETCP leaves UDP out of its candidates (RFC 6544).
+	ICETCP bool
 
 	// Outbound adds +sip.instance and reg-id to the registered contact (RFC 5626).
 	Outbound bool
@@ -125,6 +131,9 @@ func (s *settings) server() error {
 	if network == "" {
 		network = "udp"
 	}
+	if s.WebRTC && s.Transport == "" && network == "udp" && rest != "" {
+		network = "ws"
+	}
 	if defaultPorts[network] == 0 {
 		return fmt.Errorf("transport %q: want udp, tcp, tls, ws or wss", network)
 	}
@@ -176,10 +185,16 @@ func (s *settings) media() error {
 	}
 	for _, name := range names {
 		payload, ok := codecPayload(strings.ToUpper(name))
-		if !ok {
-			return fmt.Errorf("codec %q: want PCMA or PCMU", name)
+		if !ok || payload == payloadOpus && !s.WebRTC {
+			return fmt.Errorf("codec %q: want PCMA or PCMU, or OPUS with WebRTC", name)
 		}
 		s.codecs = append(s.codecs, payload)
+	}
+	if s.WebRTC && s.SRTP != "" && s.SRTP != SRTPOff {
+		return errors.New("SRTP by SDES is not for WebRTC, which has DTLS-SRTP (RFC 8827 §6.5)")
+	}
+	if s.ICETCP && !s.WebRTC {
+		return errors.New("ICE over TCP needs WebRTC")
 	}
 	switch s.SRTP {
 	case "":

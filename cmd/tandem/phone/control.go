@@ -8,10 +8,11 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// sendControl sends a sender or receiver report with our name, and a BYE at the end (RFC 3550 §6). The caller holds mu.
-func (s *stream) sendControl(end bool) {
-	if !s.ready || !s.agreed.rtcp.IsValid() || s.agreed.rtcp.Addr().IsUnspecified() {
-		return
+// control builds a sender or receiver report with our name, and a BYE at the end (RFC 3550 §6). The caller holds mu,
+// and gives what this returns to writeControl after it let go: a PeerConnection has locks of its own.
+func (s *stream) control(end bool) []rtcp.Packet {
+	if !s.ready || s.peer == nil && (!s.agreed.rtcp.IsValid() || s.agreed.rtcp.Addr().IsUnspecified()) {
+		return nil
 	}
 	now := time.Now()
 	var reports []rtcp.ReceptionReport
@@ -29,15 +30,29 @@ func (s *stream) sendControl(end bool) {
 	if end {
 		packets = append(packets, &rtcp.Goodbye{Sources: []uint32{out.ssrc}})
 	}
+	return packets
+}
+
+func (s *stream) writeControl(packets []rtcp.Packet) {
+	if len(packets) == 0 {
+		return
+	}
+	if s.peer != nil {
+		s.peer.writeControl(packets)
+		return
+	}
 	data, err := rtcp.Marshal(packets)
+	s.mu.Lock()
+	to := s.agreed.rtcp
 	if err == nil && s.seal.outRTCP != nil {
 		data, err = s.seal.outRTCP.EncryptRTCP(nil, data, nil)
 	}
+	s.mu.Unlock()
 	if err != nil {
 		s.log.Warn("RTCP not built", "error", err)
 		return
 	}
-	_, _ = s.rtcp.WriteToUDPAddrPort(data, s.agreed.rtcp)
+	_, _ = s.rtcp.WriteToUDPAddrPort(data, to)
 }
 
 func (s *stream) receiveControl() {

@@ -46,9 +46,9 @@ type digitSender struct {
 
 func (d *digitSender) busy() bool { return len(d.queue) > 0 }
 
-// step returns the payload of this frame's event packet, the timestamp of its event and whether it is the first one.
+// step, given the time and the length of a frame on the RTP clock, returns the payload of this frame's event packet, the timestamp of its event and whether it is the first one.
 // A nil payload is a gap frame; speech stays away during the tone, as RFC 4733 §2.5.1.2 advises.
-func (d *digitSender) step(now uint32) (payload []byte, timestamp uint32, first bool) {
+func (d *digitSender) step(now, ticks uint32) (payload []byte, timestamp uint32, first bool) {
 	const ends = 3 // the end of an event is sent three times
 	if d.frame == 0 {
 		d.timestamp = now
@@ -64,7 +64,7 @@ func (d *digitSender) step(now uint32) (payload []byte, timestamp uint32, first 
 		if frame >= digitFrames {
 			payload[1] |= 0x80
 		}
-		binary.BigEndian.PutUint16(payload[2:], uint16(min(frame, digitFrames)*frameSamples))
+		binary.BigEndian.PutUint16(payload[2:], uint16(uint32(min(frame, digitFrames))*ticks))
 	}
 	return payload, d.timestamp, frame == 1
 }

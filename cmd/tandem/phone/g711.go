@@ -12,8 +12,16 @@ const (
 	frameSamples = 160 // 20 ms
 )
 
-// codecNames maps the static payload numbers of RFC 3551 to the names used in Config.Codecs and in reports.
-var codecNames = map[uint8]string{payloadPCMU: "PCMU", payloadPCMA: "PCMA"}
+// codecNames maps the static payload numbers of RFC 3551, and the one this phone gives Opus, to the names used in Config.Codecs and in reports.
+var codecNames = map[uint8]string{payloadPCMU: "PCMU", payloadPCMA: "PCMA", payloadOpus: "OPUS"}
+
+// codecClock is the rate of a codec's RTP timestamps.
+func codecClock(codec uint8) uint32 {
+	if codec == payloadOpus {
+		return clockOpus
+	}
+	return sampleRate
+}
 
 func codecPayload(name string) (uint8, bool) {
 	for number, known := range codecNames {

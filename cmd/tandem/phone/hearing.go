@@ -65,13 +65,13 @@ func (s *stream) packet(data []byte, from netip.AddrPort, now time.Time) {
 		err = p.Unmarshal(plain)
 	}
 	codec, audio := s.agreed.codec[p.PayloadType]
-	event := s.agreed.event >= 0 && p.PayloadType == uint8(s.agreed.event)
+	event := slices.Contains(s.agreed.events, p.PayloadType)
 	if err != nil || p.Version != 2 || !audio && !event {
 		h.rejected++
 		s.log.Debug("packet rejected", "from", from, "payload", p.PayloadType, "bytes", len(data), "error", err)
 		return
 	}
-	if !slices.Contains(h.sources, from) && len(h.sources) < maxSources {
+	if from.IsValid() && !slices.Contains(h.sources, from) && len(h.sources) < maxSources {
 		h.sources = append(h.sources, from)
 	}
 	if h.firstAt.IsZero() {
@@ -80,7 +80,11 @@ func (s *stream) packet(data []byte, from netip.AddrPort, now time.Time) {
 	if s.ready && !s.agreed.receive {
 		h.held++
 	}
-	h.add(p.SSRC, p.SequenceNumber, p.Timestamp, now)
+	clock := codecClock(codec)
+	if event {
+		clock = codecClock(s.agreed.codec[s.agreed.payload])
+	}
+	h.add(p.SSRC, p.SequenceNumber, p.Timestamp, clock, now)
 	if event {
 		if h.digits.packet(p.Timestamp, p.Payload) {
 			h.wake()
@@ -88,7 +92,22 @@ func (s *stream) packet(data []byte, from netip.AddrPort, now time.Time) {
 		return
 	}
 	h.payload = codec
+	if codec == payloadOpus {
+		s.hearOpus(&p, now)
+		return
+	}
 	s.hear(decodeG711(codec, p.Payload, nil), p.SSRC, p.Timestamp, now)
+}
+
+func (s *stream) hearOpus(p *rtp.Packet, now time.Time) {
+	if s.opus == nil {
+		var err error
+		if s.opus, err = newOpusDecoder(); err != nil {
+			s.log.Warn("Opus not decoded", "error", err)
+			return
+		}
+	}
+	s.hear(s.opus.decode(p.Payload), p.SSRC, p.Timestamp/(clockOpus/sampleRate), now)
 }
 
 func (s *stream) hear(pcm []int16, ssrc, timestamp uint32, now time.Time) {

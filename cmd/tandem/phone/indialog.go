@@ -200,7 +200,7 @@ func (c *Call) reanswer(req *sip.Request, late bool) ([]byte, error) {
 		c.dialog.target = target
 	}
 	if late {
-		return c.sdp.offer(), nil
+		return c.sdp.offer()
 	}
 	body, err := c.sdp.answer(req.Body())
 	if err == nil {

@@ -15,6 +15,8 @@ type negotiator struct {
 	version uint64
 	ip      netip.Addr
 	port    uint16
+	peer    *peer // writes the descriptions of a browser; nil for plain RTP and SDES
+	restart bool  // the next offer restarts ICE
 
 	// want is the direction the user asked for; blackhole writes a hold the old way.
 	want      Direction
@@ -34,6 +36,7 @@ type agreement struct {
 	payload       uint8           // number to send audio with
 	codec         map[uint8]uint8 // payload numbers that may arrive, and the law of each
 	event         int             // payload number for digits, or -1
+	events        []uint8         // payload numbers that digits may arrive with
 	send, receive bool
 	secure        bool
 	localKey      cryptoLine
@@ -68,10 +71,15 @@ func (n *negotiator) proposal() proposal {
 }
 
 // offer writes a new offer. Once a call is agreed it keeps the suite that both use, so the keys do not move.
-func (n *negotiator) offer() []byte {
+func (n *negotiator) offer() ([]byte, error) {
 	n.local = n.want
 	if n.held && n.want == SendOnly {
 		n.local = Inactive // the other side holds us as well
+	}
+	if n.peer != nil {
+		restart := n.restart
+		n.restart = false
+		return n.peer.offer(n.local, restart)
 	}
 	p := n.proposal()
 	p.savp = n.policy == SRTPRequired
@@ -97,12 +105,30 @@ func (n *negotiator) offer() []byte {
 			p.crypto = []cryptoLine{n.agreed.localKey}
 		}
 	}
-	return p.marshal()
+	return p.marshal(), nil
+}
+
+var (
+	errNoDTLS   = errors.New("a browser takes only UDP/TLS/RTP/SAVPF (RFC 8827)")
+	errOnlyDTLS = errors.New("SDP profile UDP/TLS/RTP/SAVPF, which only a phone with WebRTC has")
+)
+
+// read parses what the other side says.
+func (n *negotiator) read(body []byte) (description, error) {
+	d, err := parseDescription(body)
+	switch {
+	case err != nil:
+	case n.peer != nil && !d.dtls:
+		err = errNoDTLS
+	case n.peer == nil && d.dtls:
+		err = errOnlyDTLS
+	}
+	return d, err
 }
 
 // accept takes the answer to the last offer.
 func (n *negotiator) accept(body []byte) error {
-	d, err := parseDescription(body)
+	d, err := n.read(body)
 	if err != nil {
 		return err
 	}
@@ -110,7 +136,12 @@ func (n *negotiator) accept(body []byte) error {
 	if len(formats) == 0 {
 		return errNoCodec
 	}
-	agreed := agreement{payload: formats[0], codec: d.codec, event: d.event}
+	if n.peer != nil {
+		if err := n.peer.accept(body); err != nil {
+			return err
+		}
+	}
+	agreed := d.agreement(formats[0])
 	for _, line := range d.crypto {
 		for _, key := range n.keys {
 			if line.tag == key.tag && line.suite == key.suite {
@@ -118,7 +149,7 @@ func (n *negotiator) accept(body []byte) error {
 			}
 		}
 	}
-	if !agreed.secure && (d.savp || n.policy == SRTPRequired) {
+	if n.peer == nil && !agreed.secure && (d.savp || n.policy == SRTPRequired) {
 		return errNeedSRTP
 	}
 	// The numbers we offered may arrive as well as those the answer names (RFC 3264 §7).
@@ -136,7 +167,7 @@ func (n *negotiator) accept(body []byte) error {
 
 // answer takes an offer and writes the answer to it.
 func (n *negotiator) answer(body []byte) ([]byte, error) {
-	d, err := parseDescription(body)
+	d, err := n.read(body)
 	if err != nil {
 		return nil, err
 	}
@@ -144,11 +175,19 @@ func (n *negotiator) answer(body []byte) ([]byte, error) {
 	if len(formats) == 0 {
 		return nil, errNoCodec
 	}
-	agreed := agreement{payload: formats[0], codec: d.codec, event: d.event}
+	agreed := d.agreement(formats[0])
+	n.local = direction(n.want.sends() && d.direction.receives(), n.want.receives() && d.direction.sends())
+	if n.peer != nil {
+		text, err := n.peer.answer(body, n.local)
+		if err == nil {
+			n.held = !d.direction.receives()
+			n.agree(d, agreed)
+		}
+		return text, err
+	}
 	if err := n.chooseCrypto(d, &agreed); err != nil {
 		return nil, err
 	}
-	n.local = direction(n.want.sends() && d.direction.receives(), n.want.receives() && d.direction.sends())
 	p := n.proposal()
 	p.savp, p.formats, p.codec, p.event = d.savp, formats, d.codec, d.event
 	p.sections, p.audio = d.sections, d.audio

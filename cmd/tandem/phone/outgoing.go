@@ -76,7 +76,11 @@ func (p *Phone) Dial(ctx context.Context, target string, o CallOptions) (*Call, 
 		return nil, err
 	}
 	c.stream.play(audio)
-	v := c.invitation(o)
+	v, err := c.invitation(o)
+	if err != nil {
+		c.end(Ended{By: ByLocal, Reason: err.Error(), Err: err})
+		return nil, err
+	}
 	if !p.spawn(func() { c.invited(v, o) }) {
 		c.end(Ended{By: ByLocal, Reason: errClosed.Error(), Err: errClosed})
 		return nil, errClosed
@@ -104,7 +108,7 @@ func (p *Phone) targetURI(target string) (string, error) {
 	return "sip:" + target + "@" + p.set.Domain, nil
 }
 
-func (c *Call) invitation(o CallOptions) *invitation {
+func (c *Call) invitation(o CallOptions) (*invitation, error) {
 	d := c.dialog.draft("INVITE")
 	d.contact = c.phone.contactHeader()
 	d.extra = append([]Header{{"Allow", allowed}, {"Accept", mediaType}}, o.Headers...)
@@ -112,12 +116,16 @@ func (c *Call) invitation(o CallOptions) *invitation {
 		d.extra = append(d.extra, Header{"Supported", "outbound"})
 	}
 	if !o.LateOffer {
-		d.body, d.bodyType = c.sdp.offer(), mediaType
+		body, err := c.sdp.offer()
+		if err != nil {
+			return nil, err
+		}
+		d.body, d.bodyType = body, mediaType
 	}
 	v := &invitation{p: c.phone, c: c, d: d, seq: c.nextSeq, cancelled: c.cancelled}
 	v.progress = func(res *sip.Response) { c.progress(res, o) }
 	v.acknowledge = func(res *sip.Response) ([]byte, error) { return c.agreeOn(res, o.LateOffer) }
-	return v
+	return v, nil
 }
 
 // invited runs the INVITE to its end and turns its outcome into the call's.

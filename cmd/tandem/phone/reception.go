@@ -17,6 +17,7 @@ type reception struct {
 	late     uint32 // behind the highest: reordered or doubled
 	transit  float64
 	jitter   float64 // in timestamp units
+	clock    uint32  // rate of the timestamps, Hz; 0 before the first packet
 	lastSeen time.Time
 	gap      time.Duration // longest pause between two packets
 
@@ -30,11 +31,16 @@ type reception struct {
 }
 
 // add counts one packet. A new SSRC starts afresh and keeps the totals.
-func (r *reception) add(ssrc uint32, sequence uint16, timestamp uint32, now time.Time) {
+// clock is the rate of the timestamps in Hz.
+func (r *reception) add(ssrc uint32, sequence uint16, timestamp, clock uint32, now time.Time) {
 	if r.started && ssrc != r.ssrc {
 		*r = reception{changes: r.changes + 1, pastExpected: r.expected(), pastReceived: r.received(), gap: r.gap, lastSeen: r.lastSeen}
 	}
-	transit := float64(now.UnixNano())/1e9*sampleRate - float64(timestamp)
+	transit := float64(now.UnixNano())/1e9*float64(clock) - float64(timestamp)
+	if clock != r.clock { // another codec: the two clocks cannot be compared
+		r.transit, r.jitter = transit, r.jitter/float64(max(r.clock, 1))*float64(clock)
+		r.clock = clock
+	}
 	if !r.started {
 		r.started, r.ssrc, r.base, r.highest = true, ssrc, sequence, uint32(sequence)
 	} else {
@@ -70,7 +76,7 @@ func (r *reception) lost() uint32 {
 }
 
 func (r *reception) jitterTime() time.Duration {
-	return time.Duration(r.jitter / sampleRate * float64(time.Second))
+	return time.Duration(r.jitter / float64(max(r.clock, 1)) * float64(time.Second))
 }
 
 // block writes the reception report of the interval since the last one (RFC 3550 §6.4.1).

@@ -13,7 +13,7 @@ func TestReceptionCountsLossAcrossWrapAndSources(t *testing.T) {
 	at := time.Unix(1000, 0)
 	put := func(ssrc uint32, sequence uint16, n int) {
 		at = at.Add(20 * time.Millisecond)
-		r.add(ssrc, sequence, uint32(n)*160, at)
+		r.add(ssrc, sequence, uint32(n)*160, sampleRate, at)
 	}
 	put(1, 65534, 0)
 	put(1, 65535, 1)
@@ -35,8 +35,8 @@ func TestReceptionJitter(t *testing.T) {
 	at := time.Unix(1000, 0)
 	for n := range 200 {
 		at = at.Add(20 * time.Millisecond)
-		even.add(1, uint16(n), uint32(n)*160, at)
-		uneven.add(1, uint16(n), uint32(n)*160, at.Add(time.Duration(n%2)*8*time.Millisecond))
+		even.add(1, uint16(n), uint32(n)*160, sampleRate, at)
+		uneven.add(1, uint16(n), uint32(n)*160, sampleRate, at.Add(time.Duration(n%2)*8*time.Millisecond))
 	}
 	if even.jitterTime() > time.Microsecond {
 		t.Errorf("an even stream has %v of jitter", even.jitterTime())
@@ -86,7 +86,7 @@ func TestDigitsThereAndBack(t *testing.T) {
 	}
 	timestamp, packets := uint32(0), 0
 	for ; out.busy(); timestamp += frameSamples {
-		payload, at, first := out.step(timestamp)
+		payload, at, first := out.step(timestamp, frameSamples)
 		if payload == nil {
 			continue
 		}

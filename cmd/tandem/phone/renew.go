@@ -16,12 +16,25 @@ type Change struct {
 	Blackhole bool
 	// LateOffer leaves the offer to the other side (re-INVITE only).
 	LateOffer bool
-	Headers   []Header
+	// ICERestart gathers anew and changes the ICE credentials (RFC 8839 §4.4.1.1.1); with WebRTC only.
+	ICERestart bool
+	Headers    []Header
 }
 
 // Hold asks the other side to listen only (sendonly); while it lasts this phone sends silence.
 func (c *Call) Hold(ctx context.Context) error {
 	return c.Reinvite(ctx, Change{Direction: SendOnly})
+}
+
+// RestartICE renegotiates with new candidates and credentials, as a browser does whose network changed.
+func (c *Call) RestartICE(ctx context.Context) error {
+	c.mu.Lock()
+	peer, want := c.sdp.peer, c.sdp.want
+	c.mu.Unlock()
+	if peer == nil {
+		return errors.New("ICE restart: the phone has no WebRTC")
+	}
+	return c.Reinvite(ctx, Change{Direction: want, ICERestart: true})
 }
 
 // Resume takes the call off hold.
@@ -82,11 +95,13 @@ func (c *Call) propose(change Change) (body []byte, before negotiator, err error
 	}
 	c.offering = true
 	before = *c.sdp
-	c.sdp.want, c.sdp.blackhole = change.Direction, change.Blackhole
+	c.sdp.want, c.sdp.blackhole, c.sdp.restart = change.Direction, change.Blackhole, change.ICERestart
 	if !change.LateOffer {
-		body = c.sdp.offer()
+		if body, err = c.sdp.offer(); err != nil {
+			c.offering, *c.sdp = false, before
+		}
 	}
-	return body, before, nil
+	return body, before, err
 }
 
 // settle closes the offer. After a failure all but the version of the SDP is as before.
@@ -100,6 +115,9 @@ func (c *Call) settle(before negotiator, err error) error {
 	version := c.sdp.version
 	*c.sdp = before
 	c.sdp.version = version
+	if c.sdp.peer != nil {
+		c.sdp.peer.rollback()
+	}
 	return err
 }
 

@@ -73,6 +73,8 @@ func (c *Call) Report() Report {
 	}
 	if c.sdp.known && c.sdp.agreed.secure {
 		r.SRTP = c.sdp.agreed.localKey.suite
+	} else if c.sdp.known && c.sdp.peer != nil {
+		r.SRTP = "DTLS-SRTP"
 	}
 	c.mu.Unlock()
 	c.stream.report(&r)
@@ -84,12 +86,20 @@ func (c *Call) Report() Report {
 }
 
 func (s *stream) report(r *Report) {
+	var local, remote string
+	if s.peer != nil { // it has locks of its own
+		local, remote = s.peer.pair()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := &s.hearing
-	r.Local = s.rtp.LocalAddr().String()
 	if s.ready {
 		r.Remote, r.Codec = s.agreed.rtp.String(), codecNames[s.agreed.codec[s.agreed.payload]]
+	}
+	if s.peer != nil {
+		r.Local, r.Remote = local, remote
+	} else {
+		r.Local = s.rtp.LocalAddr().String()
 	}
 	for _, from := range h.sources {
 		r.HeardFrom = append(r.HeardFrom, from.String())

@@ -30,7 +30,7 @@ const scriptHelp = `A script has one step a line; # starts a comment. The first 
   quiet DURATION [within DURATION]
   dtmf DIGITS [info]
   expect dtmf DIGITS [within DURATION]
-  hold     resume     update
+  hold     resume     update     ice-restart
   cancel   hangup
   sleep DURATION
   report                                 print the report of the present call`
@@ -139,6 +139,8 @@ func (s *script) callStep(ctx context.Context, words []string, rest string) erro
 		return c.Hold(bounded)
 	case "resume":
 		return c.Resume(bounded)
+	case "ice-restart":
+		return c.RestartICE(bounded)
 	case "update":
 		return c.Update(bounded, Change{})
 	case "cancel", "hangup":

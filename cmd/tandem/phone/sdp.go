@@ -44,11 +44,13 @@ type description struct {
 	blackhole bool
 	direction Direction
 	savp      bool
+	dtls      bool // UDP/TLS/RTP/SAVPF
 	crypto    []cryptoLine
 	// formats are payload numbers in the writer's order of preference; codec tells what each carries.
 	formats []uint8
 	codec   map[uint8]uint8
 	event   int // payload number of telephone-event/8000, or -1
+	wide    int // that of telephone-event/48000, for Opus, or -1
 	// audio is the index of the audio section among sections, the m-lines as they were written.
 	audio    int
 	sections []*sdp.MediaDescription
@@ -61,7 +63,7 @@ func parseDescription(body []byte) (description, error) {
 	if err := session.UnmarshalString(string(body)); err != nil {
 		return description{}, fmt.Errorf("SDP: %w", err)
 	}
-	d := description{audio: -1, event: -1, direction: SendRecv, codec: map[uint8]uint8{}, sections: session.MediaDescriptions}
+	d := description{audio: -1, event: -1, wide: -1, direction: SendRecv, codec: map[uint8]uint8{}, sections: session.MediaDescriptions}
 	for i, m := range session.MediaDescriptions {
 		if m.MediaName.Media == "audio" && m.MediaName.Port.Value != 0 {
 			d.audio = i
@@ -83,6 +85,8 @@ func parseDescription(body []byte) (description, error) {
 	case "RTP/AVP":
 	case "RTP/SAVP":
 		d.savp = true
+	case "UDP/TLS/RTP/SAVPF", "TCP/TLS/RTP/SAVPF":
+		d.dtls, d.blackhole = true, false // a browser without a default candidate writes 0.0.0.0
 	default:
 		return d, fmt.Errorf("SDP profile %s", strings.Join(m.MediaName.Protos, "/"))
 	}
@@ -137,16 +141,32 @@ func (d *description) payloads(m *sdp.MediaDescription) {
 			continue
 		}
 		name, rate, _ := strings.Cut(names[text], "/")
-		if rate != "8000" {
-			continue
-		}
-		if codec, ok := codecPayload(strings.ToUpper(name)); ok {
+		codec, ok := codecPayload(strings.ToUpper(name))
+		switch {
+		case ok && (rate == "8000" && codec != payloadOpus || rate == "48000/2" && codec == payloadOpus):
 			d.formats = append(d.formats, uint8(number))
 			d.codec[uint8(number)] = codec
-		} else if strings.EqualFold(name, "telephone-event") && d.event < 0 {
+		case !strings.EqualFold(name, "telephone-event"):
+		case rate == "8000" && d.event < 0:
 			d.event = int(number)
+		case rate == "48000" && d.wide < 0:
+			d.wide = int(number)
 		}
 	}
+}
+
+// agreement is what follows from sending audio with a format of d: digits have the clock of the audio (RFC 4733 §2.1).
+func (d description) agreement(payload uint8) agreement {
+	a := agreement{payload: payload, codec: d.codec, event: d.event}
+	if d.codec[payload] == payloadOpus {
+		a.event = d.wide
+	}
+	for _, event := range []int{d.event, d.wide} {
+		if event >= 0 {
+			a.events = append(a.events, uint8(event))
+		}
+	}
+	return a
 }
 
 // A proposal is what this phone writes about its one audio stream.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// parseSound reads "tone:440", "tone:440@-20" (dBm0), "silence", "" or the name of a WAV file.
+// parseSound reads "tone:440", "tone:440@-20" (dBm0), "silence", "" or the name of a WAV or an Ogg Opus (.opus) file.
 func parseSound(text string) (source, error) {
 	if text == "" || text == "silence" {
 		return nil, nil
@@ -26,6 +26,9 @@ func parseSound(text string) (source, error) {
 			}
 		}
 		return newTone(hz, dbm0), nil
+	}
+	if strings.HasSuffix(text, ".opus") {
+		return readOpus(text)
 	}
 	samples, err := readWAV(text)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 )
@@ -30,7 +31,8 @@ const (
 // It sends from the port it receives on. Fields below mu belong to whoever holds it; nothing is awaited under it.
 type stream struct {
 	log       *slog.Logger
-	rtp, rtcp *net.UDPConn
+	rtp, rtcp *net.UDPConn // nil in a browser
+	peer      *peer        // what a browser has instead
 	stop      chan struct{}
 	running   sync.WaitGroup
 
@@ -51,6 +53,7 @@ type stream struct {
 		digitsEnd       chan struct{}
 	}
 	hearing hearing
+	opus    *opusDecoder // made with the first packet of Opus
 	taping  *recorder
 }
 
@@ -80,16 +83,32 @@ func newStream(ip netip.Addr, log *slog.Logger) (*stream, error) {
 	return nil, fmt.Errorf("media port on %s: no even port with a free neighbour in %d attempts", ip, attempts)
 }
 
+// newPeerStream is the media of a browser: the sockets are the PeerConnection's, and so are the readers.
+func newPeerStream(p *peer, log *slog.Logger) *stream {
+	s := &stream{log: log, peer: p, stop: make(chan struct{})}
+	s.begin()
+	s.sending.ssrc = p.ssrc()
+	p.audio = func(packet []byte) { s.packet(packet, netip.AddrPort{}, time.Now()) }
+	p.control = func(packet []byte) { s.controlPacket(packet, time.Now()) }
+	s.running.Go(s.send)
+	return s
+}
+
 func startStream(rtpConn, rtcpConn *net.UDPConn, log *slog.Logger) *stream {
 	s := &stream{log: log, rtp: rtpConn, rtcp: rtcpConn, stop: make(chan struct{})}
-	s.agreed = agreement{codec: map[uint8]uint8{payloadPCMU: payloadPCMU, payloadPCMA: payloadPCMA}, event: payloadEvent, receive: true}
-	s.sending.ssrc, s.sending.timestamp, s.sending.sequence = rand.Uint32(), rand.Uint32(), uint16(rand.Uint32())
-	s.sending.gap = true
-	s.hearing.pulse = make(chan struct{})
+	s.begin()
 	s.running.Go(s.send)
 	s.running.Go(s.receive)
 	s.running.Go(s.receiveControl)
 	return s
+}
+
+func (s *stream) begin() {
+	s.agreed = agreement{codec: map[uint8]uint8{payloadPCMU: payloadPCMU, payloadPCMA: payloadPCMA}, event: payloadEvent,
+		events: []uint8{payloadEvent}, receive: true}
+	s.sending.ssrc, s.sending.timestamp, s.sending.sequence = rand.Uint32(), rand.Uint32(), uint16(rand.Uint32())
+	s.sending.gap = true
+	s.hearing.pulse = make(chan struct{})
 }
 
 func (s *stream) port() uint16 { return s.rtp.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
@@ -103,7 +122,7 @@ func (s *stream) close() {
 		return
 	}
 	s.closed = true
-	s.sendControl(true)
+	goodbye := s.control(true)
 	s.finishAudio()
 	if s.sending.digitsEnd != nil {
 		close(s.sending.digitsEnd)
@@ -111,9 +130,14 @@ func (s *stream) close() {
 	}
 	s.hearing.wake()
 	s.mu.Unlock()
+	s.writeControl(goodbye)
 	close(s.stop)
-	s.rtp.Close()
-	s.rtcp.Close()
+	if s.peer != nil {
+		s.peer.close()
+	} else {
+		s.rtp.Close()
+		s.rtcp.Close()
+	}
 	s.running.Wait()
 	if err := s.stopTaping(); err != nil {
 		s.log.Warn("recording not finished", "error", err)
@@ -180,14 +204,18 @@ func (s *stream) send() {
 		case <-timer.C:
 		}
 		s.mu.Lock()
-		s.sending.timestamp += uint32(1+skipped) * frameSamples
+		s.sending.timestamp += uint32(1+skipped) * s.frameTicks()
 		packet := s.frame(pcm, buf[:0])
 		to := s.agreed.rtp
+		var control []rtcp.Packet
 		if frame%controlFrames == controlFrames/5 {
-			s.sendControl(false)
+			control = s.control(false)
 		}
 		s.mu.Unlock()
-		if len(packet) > 0 {
+		s.writeControl(control)
+		if len(packet) > 0 && s.peer != nil {
+			s.peer.write(packet)
+		} else if len(packet) > 0 {
 			// A refused port shows as an error on the next write; the far side may simply not listen yet.
 			_, _ = s.rtp.WriteToUDPAddrPort(packet, to)
 		}
@@ -197,7 +225,7 @@ func (s *stream) send() {
 // frame builds this tick's packet, or none. The caller holds mu.
 func (s *stream) frame(pcm []int16, out []byte) []byte {
 	out2 := &s.sending
-	if !s.ready || !s.agreed.send || s.closed {
+	if !s.ready || !s.agreed.send || s.closed || s.peer != nil && !s.peer.connected.Load() {
 		out2.gap = true
 		return nil
 	}
@@ -205,7 +233,7 @@ func (s *stream) frame(pcm []int16, out []byte) []byte {
 	var payload []byte
 	if out2.digits.busy() && s.agreed.event >= 0 {
 		var first bool
-		payload, header.Timestamp, first = out2.digits.step(out2.timestamp)
+		payload, header.Timestamp, first = out2.digits.step(out2.timestamp, s.frameTicks())
 		if !out2.digits.busy() && out2.digitsEnd != nil {
 			close(out2.digitsEnd)
 			out2.digitsEnd = nil
@@ -216,8 +244,7 @@ func (s *stream) frame(pcm []int16, out []byte) []byte {
 	}
 	if payload == nil {
 		header.Timestamp = out2.timestamp
-		s.nextAudio(pcm)
-		payload = encodeG711(s.agreed.codec[s.agreed.payload], pcm, make([]byte, 0, frameSamples))
+		payload = s.nextAudio(pcm)
 		out2.gap = false
 	}
 	header.SequenceNumber = out2.sequence
@@ -236,14 +263,30 @@ func (s *stream) frame(pcm []int16, out []byte) []byte {
 	return append(out, plain...)
 }
 
-func (s *stream) nextAudio(pcm []int16) {
-	if s.sending.audio == nil || s.mute {
+// nextAudio is the payload of this frame. pcm is room for one.
+func (s *stream) nextAudio(pcm []int16) []byte {
+	codec := s.agreed.codec[s.agreed.payload]
+	silent := s.sending.audio == nil || s.mute
+	more, payload := true, opusSilence
+	if ready, ok := s.sending.audio.(*opusSource); ok && codec == payloadOpus && !silent {
+		payload, more = ready.packet()
+	} else if silent {
 		clear(pcm)
-		return
+	} else {
+		more = s.sending.audio.next(pcm)
 	}
-	if !s.sending.audio.next(pcm) {
+	if !more {
 		s.finishAudio()
 	}
+	if codec == payloadOpus {
+		return payload
+	}
+	return encodeG711(codec, pcm, make([]byte, 0, frameSamples))
+}
+
+// frameTicks is what the RTP clock advances by in one frame.
+func (s *stream) frameTicks() uint32 {
+	return codecClock(s.agreed.codec[s.agreed.payload]) / sampleRate * frameSamples
 }
 
 func (s *stream) finishAudio() {
