@@ -21,6 +21,7 @@ var may = map[string][]string{
 	"media/codec":     {},
 	"media/ice":       {},
 	"cluster":         {},
+	"token":           {},
 	"sip/transport":   {"sip"},
 	"sip/transaction": {"sip", "sip/transport"},
 	"sip/dialog":      {"sip"},
@@ -41,6 +42,7 @@ var may = map[string][]string{
 	},
 	"configs": {
 		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "stir",
+		"token",
 	},
 	"console":         {"*"},
 	"cmd/tandem/node": {"*"},
