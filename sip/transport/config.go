@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"net/http"
 	"net/netip"
 	"time"
 )
@@ -42,6 +43,7 @@ type Listen struct {
 	Certificate string   // PEM file, TLS and WSS; read again when it changes
 	Key         string   // PEM file, TLS and WSS
 	ClientCA    string   // PEM file: ask for a client certificate and verify it against these; empty: none asked
+	Pages       bool     // WS and WSS: requests that are no WebSocket handshake go to Config.Pages
 	Origins     []string // WS and WSS: Origins admitted; empty: only requests without Origin or from our own host; "*": any
 }
 
@@ -100,6 +102,9 @@ type Config struct {
 	// Known tells the sources whose messages cost no budget: registered phones and trunks. It is called for
 	// each message while Strangers is set, from the goroutines that read, so it must be quick. nil: nobody.
 	Known func(source netip.Addr) bool
+	// Pages answers requests for web pages on the listeners that serve them, from the goroutine of the connection; nil: none
+	// does. What it writes is kept until it is whole.
+	Pages http.Handler
 	// RootCA is a PEM file with the authorities that servers we connect to over TLS are verified against;
 	// empty: the system's.
 	RootCA string

@@ -82,6 +82,9 @@ func (c *conn) accepted() {
 	c.pulse = pulse{idle: lim.Idle, firstBy: first}
 	_ = c.raw.SetDeadline(first) // fails on a closed socket only, which the handshake will notice
 	early, err := c.greet()
+	if errors.Is(err, errServed) {
+		return
+	}
 	if err != nil {
 		c.count.drop(DropHandshake)
 		c.layer.log.Debug("handshake failed", "listener", c.listener.settings().Name, "peer", c.flow.remote, "error", err)
@@ -109,7 +112,7 @@ func (c *conn) greet() (early []byte, err error) {
 	}
 	if c.proto == WS || c.proto == WSS {
 		c.web = &webSocket{max: c.layer.limits().Message}
-		return upgrade(c.nc, set.Listen)
+		return c.hello(set.Listen)
 	}
 	return nil, nil
 }

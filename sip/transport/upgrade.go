@@ -5,28 +5,17 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 )
 
-// maxUpgrade bounds the HTTP request of a WebSocket handshake.
-const maxUpgrade = 16 << 10
-
-// upgrade does the server's part of a WebSocket handshake (RFC 6455 §4.2, RFC 7118 §5) within the deadline
-// that is set on nc. A refusal is answered, and is the error. early is what the client sent after it.
-func upgrade(nc net.Conn, listen Listen) (early []byte, err error) {
-	br := bufio.NewReader(io.LimitReader(nc, maxUpgrade))
-	req, err := http.ReadRequest(br)
-	if err != nil {
-		return nil, err
-	}
+// upgrade answers the request of a WebSocket handshake (RFC 6455 §4.2, RFC 7118 §5) within the deadline that is set on
+// nc. A refusal is answered, and is the error. early is what the client sent after it.
+func upgrade(nc net.Conn, br *bufio.Reader, req *http.Request, listen Listen) (early []byte, err error) {
 	if no := refusal(req, listen); no != nil {
-		fmt.Fprintf(nc, "HTTP/1.1 %d %s\r\n%sContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s",
-			no.status, http.StatusText(no.status), no.header, len(no.text)+1, no.text+"\n")
-		return nil, fmt.Errorf("websocket handshake: %d %s", no.status, no.text)
+		return nil, refuseUpgrade(nc, no)
 	}
 	sum := sha1.Sum([]byte(req.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 	_, err = fmt.Fprintf(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
@@ -89,6 +78,9 @@ func originAdmitted(origins []string, host string, listen Listen) bool {
 	if len(origins) > 1 {
 		return false
 	}
+	if listen.Pages && ownPage(origins[0], host, listen.Proto) {
+		return true
+	}
 	for _, o := range listen.Origins {
 		if o == "*" || strings.EqualFold(strings.TrimSuffix(o, "/"), origins[0]) {
 			return true
@@ -102,6 +94,15 @@ func originAdmitted(origins []string, host string, listen Listen) bool {
 		return false
 	}
 	return strings.EqualFold(u.Hostname(), hostname(host)) || listen.Advertise != "" && strings.EqualFold(u.Hostname(), hostname(listen.Advertise))
+}
+
+// ownPage tells whether an Origin is that of the pages that the listener itself serves: the same scheme, host and port.
+func ownPage(origin, host string, proto Proto) bool {
+	scheme := "http"
+	if proto.Secure() {
+		scheme = "https"
+	}
+	return host != "" && strings.EqualFold(origin, scheme+"://"+host)
 }
 
 func hostname(hostport string) string { return (&url.URL{Host: hostport}).Hostname() }
