@@ -1,0 +1,281 @@
+import { openMicrophone, stop, type Choice } from "./devices";
+import { Emitter } from "./emitter";
+import { failure, microphone, Problem } from "./problem";
+import { QualityMeter, type Quality } from "./quality";
+
+export type CallState = "calling" | "ringing" | "incoming" | "up" | "ended";
+
+interface Events {
+  /** change: anything that a page would show is different now. */
+  change: Call;
+  /** ended, with the reason where there is one to tell. */
+  ended: Problem | undefined;
+  /** digit that the other side sent by INFO. */
+  digit: string;
+}
+
+/** How a transfer goes: asked for, over there it rings, done, or refused with a Problem. */
+export type TransferState = "asked" | "ringing" | "done" | Problem;
+
+/** Wiring is what a call needs of its phone. */
+export interface Wiring {
+  choice: Choice;
+  connection: RTCConfiguration;
+  codecs: string[];
+  /** connected tells whether the switch can be reached now. */
+  connected(): boolean;
+}
+
+/** gatherFor is how long an offer waits for further candidates after the first one, in milliseconds. The switch needs none. */
+const gatherFor = 100;
+
+/** Call is one call of this phone, over a JsSIP session. */
+export class Call extends Emitter<Events> {
+  state: CallState;
+  readonly incoming: boolean;
+  /** number and name of the other side. */
+  number: string;
+  name: string;
+  held = false;
+  heldByPeer = false;
+  muted = false;
+  /** lost: sound does not arrive at the moment; the call tries to find another way. */
+  lost = false;
+  since?: Date;
+  transfer?: TransferState;
+  problem?: Problem;
+  local?: MediaStream;
+  readonly remote = new MediaStream();
+  private session: any;
+  private player = new Audio();
+  private meter?: QualityMeter;
+  private restarting = 0;
+
+  constructor(incoming: boolean, number: string, name: string, private readonly wiring: Wiring) {
+    super();
+    this.incoming = incoming;
+    this.number = number;
+    this.name = name;
+    this.state = incoming ? "incoming" : "calling";
+    this.player.autoplay = true;
+  }
+
+  /** dial opens the microphone and calls; ua is JsSIP's. */
+  async dial(ua: any, target: string): Promise<void> {
+    try {
+      this.local = await openMicrophone(this.wiring.choice.microphone);
+    } catch (error) {
+      return this.end(microphone(error));
+    }
+    if (this.state === "ended") return stop(this.local);
+    const session = ua.call(target, this.options({ extraHeaders: [] }));
+    this.follow(session);
+  }
+
+  /** follow listens to a session; for an outgoing call JsSIP has sent nothing yet. */
+  follow(session: any): void {
+    this.session = session;
+    if (session.connection) this.watch(session.connection);
+    session.on("peerconnection", (e: any) => this.watch(e.peerconnection));
+    session.on("icecandidate", (e: any) => window.setTimeout(e.ready, gatherFor));
+    session.on("sdp", (e: any) => {
+      if (e.originator === "local") e.sdp = onlyCodecs(e.sdp, this.wiring.codecs);
+    });
+    session.on("progress", (e: any) => {
+      if (e.originator === "remote" && this.state === "calling") this.become("ringing");
+    });
+    session.on("accepted", () => {
+      this.since ??= new Date();
+      this.become("up");
+    });
+    session.on("hold", (e: any) => this.set(e.originator === "local" ? { held: true } : { heldByPeer: true }));
+    session.on("unhold", (e: any) => this.set(e.originator === "local" ? { held: false } : { heldByPeer: false }));
+    session.on("newDTMF", (e: any) => e.originator === "remote" && this.emit("digit", e.dtmf.tone));
+    session.on("ended", (e: any) => this.end(failure(e.message?.status_code ?? 0, e.cause)));
+    session.on("failed", (e: any) => {
+      const declined = this.incoming || e.originator === "local";
+      this.end(declined && e.cause !== "RTP Timeout" ? e.cause === "WebRTC Error" ? failure(0, e.cause) : undefined : failure(e.message?.status_code ?? 0, e.cause));
+    });
+  }
+
+  async answer(): Promise<void> {
+    if (this.state !== "incoming") return;
+    try {
+      this.local = await openMicrophone(this.wiring.choice.microphone);
+    } catch (error) {
+      this.problem = microphone(error);
+      this.emit("change", this); // it rings on: the person may allow it yet
+      return;
+    }
+    if ((this.state as CallState) === "ended") return stop(this.local);
+    this.problem = undefined;
+    this.session.answer(this.options({}));
+  }
+
+  hangUp(): void {
+    if (this.state === "ended") return;
+    if (!this.session || this.session.isEnded()) return this.end(undefined);
+    this.session.terminate(this.state === "incoming" ? { status_code: 486 } : undefined);
+  }
+
+  /** decline an incoming call for good, so that nobody else is tried: 603. */
+  decline(): void {
+    if (this.state === "incoming") this.session.terminate({ status_code: 603, reason_phrase: "Decline" });
+  }
+
+  hold(on: boolean): boolean {
+    if (this.state !== "up" || on === this.held || !this.wiring.connected()) return false;
+    return on ? this.session.hold() : this.session.unhold();
+  }
+
+  mute(on: boolean): void {
+    if (this.state === "ended" || !this.session) return;
+    if (on) this.session.mute({ audio: true });
+    else this.session.unmute({ audio: true });
+    this.set({ muted: on });
+  }
+
+  /** press sends keys: 0-9, *, #, A-D. They leave as RFC 4733 events in the stream of sound, or as INFO where the other side takes no events. */
+  press(keys: string): void {
+    if (this.state !== "up") return;
+    const sender = this.session.connection?.getSenders().find((s: RTCRtpSender) => s.track?.kind === "audio");
+    const events = sender?.dtmf?.canInsertDTMF === true;
+    this.session.sendDTMF(keys, { duration: 120, interToneGap: 80, transportType: events ? "RFC2833" : "INFO" });
+  }
+
+  /** transferTo hands the other side over to a number; it rings there, and this call ends when it is taken. */
+  transferTo(target: string): void {
+    this.refer(target, undefined);
+  }
+
+  /** joinWith connects the other sides of two calls to each other, and leaves them alone. */
+  joinWith(other: Call): void {
+    this.refer(other.session.remote_identity.uri, other.session);
+  }
+
+  private refer(target: unknown, replaces: any): void {
+    if (this.state !== "up") return;
+    const failed = (e: any) => this.set({ transfer: failure(e.message?.status_line?.status_code ?? e.response?.status_code ?? 0, e.cause ?? "") ?? new Problem("transfer", "The transfer failed.", "You are still connected.") });
+    this.set({ transfer: "asked" });
+    this.session.refer(target, {
+      replaces,
+      eventHandlers: {
+        requestFailed: failed,
+        failed,
+        progress: () => this.set({ transfer: "ringing" }),
+        accepted: () => {
+          this.set({ transfer: "done" });
+          this.hangUp();
+        },
+      },
+    });
+  }
+
+  /** useMicrophone exchanges the microphone in mid-call. */
+  async useMicrophone(id: string): Promise<void> {
+    const sender = this.session?.connection?.getSenders().find((s: RTCRtpSender) => s.track?.kind === "audio");
+    if (!sender) return;
+    const fresh = await openMicrophone(id);
+    const track = fresh.getAudioTracks()[0];
+    track.enabled = !this.muted && !this.held;
+    await sender.replaceTrack(track);
+    stop(this.local);
+    this.local = fresh;
+    this.emit("change", this);
+  }
+
+  /** useSpeaker plays this call on another device. */
+  async useSpeaker(id: string): Promise<void> {
+    await (this.player as any).setSinkId?.(id);
+  }
+
+  async quality(): Promise<Quality | undefined> {
+    return this.meter?.measure();
+  }
+
+  /** connection is the browser's own, for who wants to look closer. */
+  get connection(): RTCPeerConnection | undefined {
+    return this.session?.connection;
+  }
+
+  /** restart looks for another way for sound (ICE restart), now or as soon as the switch can be reached. */
+  restart(): void {
+    window.clearTimeout(this.restarting);
+    if (this.state !== "up") return;
+    const again = () => (this.restarting = window.setTimeout(() => this.lost && this.restart(), 1000));
+    if (!this.wiring.connected() || !this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } })) again();
+  }
+
+  private options(more: object): object {
+    return {
+      mediaStream: this.local,
+      mediaConstraints: { audio: true, video: false },
+      pcConfig: this.wiring.connection,
+      rtcOfferConstraints: { offerToReceiveAudio: true, offerToReceiveVideo: false },
+      sessionTimersExpires: 1800,
+      ...more,
+    };
+  }
+
+  private watch(connection: RTCPeerConnection): void {
+    this.meter = new QualityMeter(connection);
+    connection.addEventListener("track", (e) => {
+      for (const old of this.remote.getTracks()) this.remote.removeTrack(old);
+      this.remote.addTrack(e.track);
+      this.player.srcObject = this.remote;
+      if (this.wiring.choice.speaker) void this.useSpeaker(this.wiring.choice.speaker).catch(() => undefined);
+      void this.player.play().catch(() => undefined);
+      this.emit("change", this);
+    });
+    connection.addEventListener("iceconnectionstatechange", () => {
+      const state = connection.iceConnectionState;
+      if (state === "disconnected") {
+        this.set({ lost: true });
+        this.restart();
+      } else if (state === "connected" || state === "completed") this.set({ lost: false });
+    });
+  }
+
+  private set(fields: Partial<Call>): void {
+    Object.assign(this, fields);
+    this.emit("change", this);
+  }
+
+  private become(state: CallState): void {
+    if (this.state !== "ended") this.set({ state });
+  }
+
+  private end(problem: Problem | undefined): void {
+    if (this.state === "ended") return;
+    window.clearTimeout(this.restarting);
+    stop(this.local);
+    this.player.pause();
+    this.player.srcObject = null;
+    this.problem = problem;
+    this.become("ended");
+    this.emit("ended", problem);
+  }
+}
+
+/** onlyCodecs leaves of an offer's or answer's audio those codecs alone, in their order, and the telephone events; an empty list: all. */
+export function onlyCodecs(sdp: string, codecs: string[]): string {
+  if (codecs.length === 0) return sdp;
+  const lines = sdp.split("\r\n");
+  const at = lines.findIndex((l) => l.startsWith("m=audio "));
+  if (at < 0) return sdp;
+  const types = new Map<string, string>();
+  for (const l of lines) {
+    const m = /^a=rtpmap:(\d+) ([^/]+)\//.exec(l);
+    if (m) types.set(m[1], m[2].toLowerCase());
+  }
+  const [head, formats] = [lines[at].split(" ").slice(0, 3), lines[at].split(" ").slice(3)];
+  const wanted = codecs.map((c) => c.toLowerCase());
+  const audio = wanted.flatMap((c) => formats.filter((f) => types.get(f) === c));
+  const keep = [...audio, ...formats.filter((f) => types.get(f) === "telephone-event")];
+  if (audio.length === 0) return sdp;
+  lines[at] = [...head, ...keep].join(" ");
+  return lines.filter((l) => {
+    const m = /^a=(?:rtpmap|fmtp|rtcp-fb):(\d+)[ $]/.exec(l);
+    return !m || !formats.includes(m[1]) || keep.includes(m[1]);
+  }).join("\r\n");
+}
