@@ -123,6 +123,9 @@ func listeners(c *Config) map[string]string {
 
 func describeListen(l transport.Listen) string {
 	s := l.Proto.String() + " " + l.Address
+	if l.Pages {
+		s += " pages"
+	}
 	for _, x := range []struct{ word, text string }{
 		{"advertise", l.Advertise}, {"certificate", l.Certificate}, {"key", l.Key}, {"client_ca", l.ClientCA},
 		{"origins", strings.Join(l.Origins, " ")},

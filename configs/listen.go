@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	listenSchema = block.Schema("transport address advertise certificate key client_ca origins")
+	listenSchema = block.Schema("transport address advertise certificate key client_ca origins pages")
 	limitsSchema = block.Schema("connections connections_per_source strangers_rate strangers_burst strangers_total write_queue first_message idle write message udp_readers")
 )
 
@@ -62,6 +62,7 @@ func (l *loader) listen(b *hcl.Block) (bound, bool) {
 	set.Proto = protos[name]
 	l.certificate(r, &set, name)
 	l.origins(r, &set, name)
+	l.pages(r, &set, name)
 	if h := set.Advertise; h != "" && !isHost(strings.Trim(hostOf(h), "[]")) {
 		r.Fail(r.Range("advertise"), "not an address", "%q is no host, and no host:port.", h)
 	}
@@ -137,6 +138,16 @@ func (l *loader) origins(r *block.Reader, set *transport.Listen, proto string) {
 		}
 		set.Origins = append(set.Origins, w.Text)
 	}
+}
+
+// pages tells whether a listener serves the telephone for browsers, which it does where it can.
+func (l *loader) pages(r *block.Reader, set *transport.Listen, proto string) {
+	web := set.Proto == transport.WS || set.Proto == transport.WSS
+	if r.Has("pages") && proto != "" && !web {
+		r.Fail(r.Range("pages"), "not for "+proto, "Only ws and wss serve web pages.")
+		return
+	}
+	set.Pages = r.Bool("pages", web)
 }
 
 // collisions finds two listeners on one port, and UDP listeners among the ports of media.

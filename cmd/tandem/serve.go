@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,11 +14,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"tandem/cmd/tandem/node"
 	"tandem/configs"
+	"tandem/console/pages"
+	"tandem/sip/transport"
 )
 
 func serveCommand() *cobra.Command {
@@ -43,7 +47,7 @@ func serveCommand() *cobra.Command {
 		if err := os.MkdirAll(cfg.Node.StateDir, 0o750); err != nil {
 			return fmt.Errorf("state folder: %w (set `state_dir` in the node block)", err)
 		}
-		return serve(cfg, logger(cfg.Log, c.ErrOrStderr()), load, func(*node.Node) {})
+		return serve(cfg, node.Options{Log: logger(cfg.Log, c.ErrOrStderr()), Load: load}, func(*node.Node) {})
 	}
 	return c
 }
@@ -57,9 +61,11 @@ func logger(l configs.Log, w io.Writer) *slog.Logger {
 }
 
 // serve runs a switch until signals end it. ready is called when its sockets are bound.
-func serve(cfg *configs.Config, log *slog.Logger, load func() (*configs.Config, error), ready func(*node.Node)) error {
+func serve(cfg *configs.Config, opts node.Options, ready func(*node.Node)) error {
 	collectLess()
-	n, err := node.New(cfg, node.Options{Version: version, Log: log, Load: load})
+	opts.Version = version
+	log := opts.Log
+	n, err := node.New(cfg, opts)
 	if err != nil {
 		return err
 	}
@@ -124,7 +130,10 @@ func demoCommand() *cobra.Command {
 			level = slog.LevelDebug
 		}
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-		return serve(d.Config, log, nil, func(n *node.Node) { fmt.Fprint(c.OutOrStdout(), welcome(d, n)) })
+		guests := demoGuests(d)
+		return serve(d.Config, node.Options{Log: log, Guests: guests}, func(n *node.Node) {
+			fmt.Fprint(c.OutOrStdout(), welcome(d, n, guests.Token))
+		})
 	}
 	return c
 }
@@ -137,9 +146,13 @@ func demoState() string {
 func demoSocket() string { return filepath.Join(demoState(), "admin.sock") }
 
 // welcome is what a person needs to make the first call.
-func welcome(d *configs.DemoSwitch, n *node.Node) string {
+func welcome(d *configs.DemoSwitch, n *node.Node, token string) string {
 	var b strings.Builder
-	b.WriteString("\nTandem is running. Register two phones:\n\n")
+	b.WriteString("\nTandem is running. Open this in a browser, and again in a second tab, and call from one to the other:\n\n")
+	for _, link := range links(d, n, token) {
+		fmt.Fprintf(&b, "  %s\n", link)
+	}
+	b.WriteString("\nOr register two phones:\n\n")
 	for _, p := range d.Phones {
 		fmt.Fprintf(&b, "  extension %s   password %s   (%s)\n", p.Extension, p.Password, p.Name)
 	}
@@ -159,6 +172,45 @@ func welcome(d *configs.DemoSwitch, n *node.Node) string {
 	}
 	b.WriteString(". Ctrl-C stops it.\n\n")
 	return b.String()
+}
+
+// links lead to the page for browsers: on this machine without encryption, which browsers trust there, and from elsewhere
+// with our own certificate, which they ask about once.
+func links(d *configs.DemoSwitch, n *node.Node, token string) []string {
+	var out []string
+	for _, l := range n.Listeners() {
+		at := l.Addr.Addr()
+		local := at.IsUnspecified() || at.IsLoopback()
+		if l.Proto == transport.WS && local {
+			place := l.Addr.String()
+			if at.IsUnspecified() || at == netip.MustParseAddr("127.0.0.1") || at == netip.IPv6Loopback() {
+				place = fmt.Sprintf("localhost:%d", l.Addr.Port())
+			}
+			out = append(out, fmt.Sprintf("http://%s/phone#token=%s", place, token))
+		}
+		if l.Proto == transport.WSS {
+			for _, place := range strings.Fields(reach("", l.Addr, d.Hosts)) {
+				if at, err := netip.ParseAddrPort(place); err == nil && (!at.Addr().IsLoopback() || !local) {
+					out = append(out, fmt.Sprintf("https://%s/phone#token=%s", place, token))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// demoGuests are the demo's phones, lent to whoever has the link, for half a day.
+func demoGuests(d *configs.DemoSwitch) *node.Guests {
+	g := &node.Guests{Token: strings.ToLower(rand.Text()), Until: time.Now().Add(12 * time.Hour)}
+	for _, p := range d.Phones {
+		g.Phones = append(g.Phones, node.Guest{Extension: p.Extension, Name: p.Name, Password: p.Password})
+	}
+	for _, number := range d.Numbers {
+		if !strings.ContainsRune(number.Number, ',') {
+			g.Numbers = append(g.Numbers, pages.Number{Number: number.Number, Name: strings.ToUpper(number.What[:1]) + number.What[1:]})
+		}
+	}
+	return g
 }
 
 // nearest is where a phone on this machine reaches the first listener, that of UDP.

@@ -19,6 +19,7 @@ import (
 	"tandem/cluster"
 	"tandem/configs"
 	"tandem/console"
+	"tandem/console/pages"
 	"tandem/media"
 	"tandem/registrar"
 	"tandem/sip/digest"
@@ -34,6 +35,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Load reads the configuration anew for a reload; nil: a reload is refused.
 	Load func() (*configs.Config, error)
+	// Guests are extensions that the page for browsers lends; nil: none.
+	Guests *Guests
 	// Timers of transactions; zero: RFC 3261's.
 	Timers transaction.Config
 }
@@ -61,6 +64,7 @@ type Node struct {
 	lamps     *voicemail.Lamps
 	state     *cluster.Engine
 	console   *console.Server
+	pages     *pages.Pages
 }
 
 // New builds a switch and binds its sockets; Run serves. An error is a sentence for the operator, and leaves
@@ -94,6 +98,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, opts.Log.With("room", "voicemail"))
 	n.trunks.Use(n.table)
 	n.trunks.Update(cfg.Trunks)
+	n.pages = n.newPages()
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return nil, err
 	}
@@ -199,6 +204,7 @@ func (r *running) end() error {
 // no budget.
 func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c := cfg.Transport
+	c.Pages = n.pages
 	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) }
 	return c
 }
