@@ -103,6 +103,9 @@ func (c *Call) reached(l *Leg, f transport.Flow, err error) {
 // estimate is about how long the branch's INVITE will be, in bytes, without its offer's exact text.
 func (c *Call) estimate(l *Leg) int {
 	n := 900 + len(l.half.Target) + len(l.half.Local)
+	if l.trunk != nil && l.trunk.Config().STIR.Sign && c.settings.Signer != nil {
+		n += identitySize
+	}
 	for _, r := range l.half.Routes {
 		n += len(r) + 10
 	}
@@ -158,6 +161,7 @@ func (c *Call) sendInvite(l *Leg) {
 func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
 	if l.trunk == nil {
 		w.Add("User-Agent", c.board.cfg.Product)
+		c.tellVerdict(l, w)
 		passHeaders(w, c.a.invite.Request(), passNames)
 		return
 	}
@@ -166,6 +170,10 @@ func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
 		w.Add("User-Agent", c.board.cfg.Product)
 	}
 	cfg.WriteIdentity(w, c.outwardCaller(), c.home())
+	c.sign(l, w)
+	if c.hunt != nil {
+		cfg.WriteDiversions(w, c.diversions(c.hunt.step), c.hunt.number, c.home())
+	}
 	passHeaders(w, c.a.invite.Request(), cfg.Headers.Passes(carrierPassNames))
 	cfg.Headers.Write(w)
 }

@@ -10,6 +10,7 @@ import (
 	"tandem/dialplan"
 	"tandem/media"
 	"tandem/sip"
+	"tandem/stir"
 )
 
 // phase is how far a call has come.
@@ -44,6 +45,7 @@ type Call struct {
 	facts      dialplan.Facts
 	callerName string // that a carrier gave
 	decision   dialplan.Decision
+	verdict    stir.Verdict // on the number of a call from a carrier; no Verstat: nobody has looked
 	steps      []dialplan.Step
 	current    dialplan.Step
 	members    []string  // members of an in-order ring group that are still to be rung
@@ -214,12 +216,19 @@ func (c *Call) handle(e any) {
 	}
 }
 
-// begin answers the INVITE for a first time: media, then the plan.
+// begin answers the INVITE for a first time: media, who calls, then the plan.
 func (c *Call) begin() {
 	if err := c.a.open(c.a.invite.Request()); err != nil {
 		c.refuseCaller("switch", err)
 		return
 	}
+	if !c.verifyCaller() {
+		c.route()
+	}
+}
+
+// route asks the plan, and begins with its steps.
+func (c *Call) route() {
 	c.decision = c.board.begun(c.settings.Plan, c.facts)
 	c.record.decide(c.decision)
 	c.alarm(c.decision.Alarms)

@@ -11,6 +11,7 @@ import (
 	"tandem/sip"
 	"tandem/sip/digest"
 	"tandem/sip/transport"
+	"tandem/stir"
 )
 
 // Config is what the switchboard needs to start. Zero fields take their defaults.
@@ -58,6 +59,8 @@ type Settings struct {
 	Plan          *dialplan.Plan
 	Credentials   map[string]digest.Credential // by extension
 	Clips         map[string]media.Clip        // by the file name that a play step has
+	Signer        *stir.Signer                 // of calls to carriers; nil: none is signed
+	Verifier      *stir.Verifier               // of calls from carriers; nil: none is verified
 }
 
 // Media makes the media sessions of legs.

@@ -45,6 +45,10 @@ func (c *Call) dialTrunks(s dialplan.Dial) {
 		c.record.Alarms = append(c.record.Alarms, c.forwardedBy(s.Payer, s.Targets[0].Number)...)
 		c.record.payer = s.Payer
 	}
+	if len(s.Diverted) > 0 && len(c.diversions(s))+c.divertedBefore() > mostDiversions {
+		c.refuseCaller("switch", &sip.StatusError{Code: 482})
+		return
+	}
 	c.hunt = &hunt{step: s, left: s.Targets}
 	c.nextTrunk()
 }

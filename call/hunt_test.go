@@ -317,13 +317,13 @@ func TestACallFromACarrier(t *testing.T) {
 }
 
 // offers sends a carrier's INVITE: without credentials.
-func (p *phone) offers(to, body string) *dialogue {
+func (p *phone) offers(to, body string, lines ...string) *dialogue {
 	p.o.Helper()
 	p.o.calls++
 	d := &dialogue{phone: p, cseq: 1, callID: fmt.Sprintf("carrier-%d", p.o.calls), target: "sip:" + to + "@192.0.2.9", local: `"Al" <sip:` + abroad + "@carrier.test>;tag=c1"}
 	d.request = siptest.Request{
 		Method: sip.INVITE, URI: d.target, CallID: d.callID, From: d.local, To: "<" + d.target + ">", Branch: sip.NewBranch(), Body: body,
-		Lines: []string{p.contact()},
+		Lines: append([]string{p.contact()}, lines...),
 	}
 	p.Send(p.flow, d.request)
 	return d

@@ -132,9 +132,13 @@ func planOf(t testing.TB, text string) *dialplan.Plan {
 			src.Blocks = append(src.Blocks, b)
 			continue
 		}
-		r := block.Open(b.Body, block.Schema("name class srtp"), nil, &d)
+		r := block.Open(b.Body, block.Schema("name class srtp did", "forward"), nil, &d)
 		x := dialplan.Declared{At: b.LabelRanges[0]}
 		x.Number, x.Name, x.SRTP = b.Labels[0], r.Text("name", ""), r.Text("srtp", "optional")
+		x.DID = r.Text("did", "")
+		for _, inner := range r.Blocks {
+			x.Features.Forward = dialplan.ReadForward(block.Open(inner.Body, dialplan.ForwardSchema, nil, &d))
+		}
 		if e := r.Expr("class"); e != nil {
 			if ref, ok := r.Ref(e, "class"); ok {
 				x.Class, x.ClassAt = ref.Name, ref.NameAt

@@ -6,6 +6,7 @@ import (
 	"tandem/dialplan"
 	"tandem/media"
 	"tandem/sip"
+	"tandem/stir"
 )
 
 // Record is the call detail record of one call: one JSON line. Times are UTC; lengths are in seconds.
@@ -32,6 +33,9 @@ type Record struct {
 
 	Emergency bool             `json:"emergency,omitempty"`
 	Alarms    []dialplan.Alarm `json:"alarms,omitempty"`
+	Verstat   stir.Verstat     `json:"verstat,omitempty"`   // of a call from a carrier that is verified
+	Attest    stir.Attestation `json:"attest,omitempty"`    // of the number, where it passed
+	OrigID    string           `json:"origid,omitempty"`    // of the signer's account
 	Voicemail *VoicemailEntry  `json:"voicemail,omitempty"` // the message that was left
 
 	payer string // the extension that forwarded the call outside; empty: nobody did

@@ -59,6 +59,9 @@ func Changes(before, after *Config) []Change {
 	for _, kind := range slices.Sorted(maps.Keys(merged(was, is))) {
 		out = append(out, named(kind, was[kind], is[kind])...)
 	}
+	if before.STIR.sum != after.STIR.sum {
+		out = append(out, Change{Kind: "stir", What: "changed"})
+	}
 	return append(out, passwords(before, after)...)
 }
 

@@ -25,7 +25,8 @@ type Config struct {
 	Media       media.Config
 	Registrar   registrar.Config
 	Plan        *dialplan.Plan
-	Trunks      []trunk.Config               // in the order of the files
+	Trunks      []trunk.Config // in the order of the files
+	STIR        STIR
 	Credentials map[string]digest.Credential // by number of the extension
 	CDR         string                       // absolute path of the file of call records; empty: none is written
 	Log         Log

@@ -19,7 +19,7 @@ import (
 
 var (
 	trunkSchema = block.Schema(`proxy proxies domain realm username password channels channels_in channels_out cps cps_in cps_out
-		numbers prefix uri user_phone called identity privacy caller_id own any_caller_id codecs srtp`, "register", "accept", "probe", "headers")
+		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp`, "register", "accept", "probe", "headers", "stir")
 	registerSchema = block.Schema("expires user each retry bulk")
 	acceptSchema   = block.Schema("addresses names")
 	probeSchema    = block.Schema("interval timeout up down")
@@ -63,6 +63,8 @@ func (l *loader) trunk(b *hcl.Block) {
 			l.probe(&c, inner)
 		case "headers":
 			l.trunkHeaders(&c, inner)
+		case "stir":
+			l.trunkSTIR(&c, inner)
 		}
 	}
 	l.config.Trunks = append(l.config.Trunks, c.WithDefaults())
@@ -200,6 +202,8 @@ func (l *loader) numbers(r *block.Reader, c *trunk.Config) {
 	c.Identity = trunk.Identity(r.OneOf("identity", string(trunk.IdentityFrom), string(trunk.IdentityFrom),
 		string(trunk.IdentityPAI), string(trunk.IdentityRPID)))
 	c.Private = r.Bool("privacy", false)
+	diversion := r.OneOf("diversion", "off", "off", "diversion", "history-info", "both")
+	c.Diversion, c.History = diversion == "diversion" || diversion == "both", diversion == "history-info" || diversion == "both"
 	c.AnyCaller = r.Bool("any_caller_id", false)
 	if c.CallerID = r.Text("caller_id", ""); c.CallerID != "" && !isE164(c.CallerID) {
 		r.Fail(r.Range("caller_id"), "not a number", "Write it in full: \"+442079460018\".")

@@ -58,9 +58,10 @@ type env struct {
 	reasons []Reason
 	asked   bool // a condition was asked
 
-	digits   string   // pressed in a menu
-	via      []string // extensions that have forwarded the call to here
-	forwards int      // that have been looked at for the call
+	digits   string      // pressed in a menu
+	diverted []Diversion // by them
+	via      []string    // extensions that have forwarded the call to here
+	forwards int         // that have been looked at for the call
 }
 
 func (e *env) reason(r Reason) { e.reasons = append(e.reasons, r) }

@@ -108,6 +108,7 @@ func (e *env) forward(x *Extension, when, to string) ([]Step, bool) {
 	facts.From, facts.Trunk, facts.To = x.Number, "", to
 	d := Decision{}
 	next := env{plan: e.plan, facts: &facts, forwards: e.forwards + 1, via: append(slices.Clone(e.via), x.Number)}
+	next.diverted = append(slices.Clone(e.diverted), Diversion{Extension: x.Number, Number: x.DID, Why: when})
 	e.plan.decide(&next, &d)
 	e.reasons = append(e.reasons, next.reasons...)
 	e.asked, e.forwards = e.asked || next.asked, next.forwards

@@ -32,9 +32,17 @@ type Dial struct {
 	On      []Handler
 	Payer   string // over trunks: the extension that forwards the call there, whose limits it counts against; empty: the caller
 
-	Failover Failover // between trunks
+	Diverted []Diversion // over trunks: who has sent the call on, the first first
+	Failover Failover    // between trunks
 
 	extension *expression // whom to call, where that depends on the call
+}
+
+// Diversion is an extension that has sent a call on.
+type Diversion struct {
+	Extension string
+	Number    string // its own in the public network, E.164; empty: none
+	Why       string // "always", "busy", "no_answer" or "unreachable"
 }
 
 // Ring calls the members of a ring group, in the order in which they stand here. The caller is not among them: nobody
@@ -97,6 +105,7 @@ func (s Dial) resolve(e *env, to []Step) []Step {
 		s.Targets = targets
 		if n := len(e.via); n > 0 {
 			s.Payer = e.via[n-1]
+			s.Diverted = e.diverted
 		}
 	}
 	s.On = resolveHandlers(e, s.On)

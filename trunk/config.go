@@ -35,7 +35,32 @@ type Config struct {
 	Codecs     []string // allowed, in order; nil: those of the media room
 	SRTP       string   // "off", "optional", "required"
 	Headers    Headers  // of INVITEs to the carrier
+	STIR       STIR
+	Diversion  bool // who has diverted a call is said, by RFC 5806
+	History    bool // and by RFC 7044
 }
+
+// STIR is whether calls to the carrier are signed, and what becomes of those from it that are not as they should be.
+type STIR struct {
+	Sign bool
+	// Attestation of a caller who has the number that is shown, of one whom we know, and of one from another trunk: "A", "B",
+	// "C", or "none", which is not signed.
+	Owned, Known, Transit string
+	Verify                Verify
+}
+
+// Verify is what is done with the Identity header of calls from the carrier.
+type Verify string
+
+// The policies. The zero value is off, too.
+const (
+	VerifyOff     Verify = "off"
+	VerifyTag     Verify = "tag"     // the called side is told what came of it
+	VerifyRequire Verify = "require" // a call that does not pass is refused
+)
+
+// On tells whether calls are verified.
+func (v Verify) On() bool { return v == VerifyTag || v == VerifyRequire }
 
 // Limit is a limit in each direction and over both; 0: none.
 type Limit struct{ Both, In, Out int }

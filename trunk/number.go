@@ -189,6 +189,23 @@ func userOf(uri string) string {
 	return user
 }
 
+// Asserted is the number that the caller has, as the carrier says, whether it may be shown or not: what a signature must be of.
+func (c *Config) Asserted(m *sip.Message, home Home) string {
+	uri := addressIn(m.Header(sip.HeaderFrom), "")
+	for e := range m.Elements(sip.HeaderPAssertedIdentity) {
+		if asserted := addressIn(e, ""); userOf(asserted) != "" {
+			uri = asserted
+			break
+		}
+	}
+	return c.Inward(userOf(uri), home)
+}
+
+// ToNumber is the number in the To header.
+func (c *Config) ToNumber(m *sip.Message, home Home) string {
+	return c.Inward(userOf(addressIn(m.Header(sip.HeaderTo), "")), home)
+}
+
 // CallingParty is who calls, as the carrier says: P-Asserted-Identity or Remote-Party-ID before From, since the carrier
 // is trusted with them. A caller who withholds it (RFC 3323) has neither number nor name.
 func (c *Config) CallingParty(m *sip.Message, home Home) (number, name string) {

@@ -16,6 +16,7 @@ import (
 // missing stops the load and not a call.
 func settingsOf(cfg *configs.Config) (*call.Settings, error) {
 	s := &call.Settings{
+		Signer: cfg.STIR.Signer, Verifier: cfg.STIR.Verifier,
 		Domains: cfg.Node.Domains, PublicAddress: cfg.Node.PublicAddress,
 		Plan: cfg.Plan, Credentials: cfg.Credentials, Clips: map[string]media.Clip{},
 	}
@@ -52,6 +53,7 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 	if err := restartNeeded(old, cfg); err != nil {
 		return console.Change{}, err
 	}
+	cfg.STIR.Keep(&old.STIR)
 	settings, err := settingsOf(cfg)
 	if err != nil {
 		return console.Change{}, err
