@@ -13,6 +13,7 @@ type Config struct {
 	Silence             time.Duration // a direction that should speak and is silent this long is reported; default 60 s
 	HeldSilence         time.Duration // the same for a held direction; default 1 h
 	Quarantine          time.Duration // a released port rests this long; default 30 s
+	WebPort             uint16        // UDP, one for all browsers; 0: the port above the range
 	Codecs              []string      // in our order of preference, "name" or "name/rate"; default PCMA, PCMU, G722, opus, telephone-event
 	PrivatePeers        bool          // media may go to private addresses although the signalling came from a public one
 	LoopbackPeers       bool          // media may go to 127.0.0.0/8, ::1 and our own addresses (tests and the demo on one machine)
@@ -20,7 +21,7 @@ type Config struct {
 }
 
 // ErrNeedsRestart says that a reload would change what only a restart can.
-var ErrNeedsRestart = errors.New("media: port range and number of loops change by a restart only")
+var ErrNeedsRestart = errors.New("media: port range, port for browsers and number of loops change by a restart only")
 
 func (c Config) withDefaults() Config {
 	def := func(d *time.Duration, v time.Duration) {
@@ -40,10 +41,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// webPort is the port for browsers; 0: there is none above the range.
+func (c Config) webPort() uint16 {
+	if c.WebPort == 0 {
+		return c.LastPort + 1
+	}
+	return c.WebPort
+}
+
 // check finds what cannot work. The port range is checked by the relay.
 func (c Config) check() error {
 	if c.Silence < 0 || c.HeldSilence < 0 || c.Quarantine < 0 {
 		return errors.New("media: negative duration")
+	}
+	if c.WebPort >= c.FirstPort && c.WebPort <= c.LastPort { // not if it is 0
+		return fmt.Errorf("media: the port for browsers, %d, lies in the range %d-%d of the others", c.WebPort, c.FirstPort, c.LastPort)
 	}
 	if c.Advertise != "" {
 		if _, err := parseAddr(c.Advertise); err != nil {

@@ -45,7 +45,8 @@ func NewEngine(c Config, log *slog.Logger) (*Engine, error) {
 		return nil, err
 	}
 	var err error
-	e.relay, err = relay.New(relay.Config{First: c.FirstPort, Last: c.LastPort, Quarantine: c.Quarantine, Loops: c.Loops}, log)
+	e.relay, err = relay.New(relay.Config{First: c.FirstPort, Last: c.LastPort, Quarantine: c.Quarantine, Loops: c.Loops,
+		Web: relay.WebConfig{Port: c.webPort()}}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (e *Engine) Update(c Config) error {
 		return err
 	}
 	was := e.config()
-	if c.FirstPort != was.FirstPort || c.LastPort != was.LastPort || c.Loops != was.Loops {
+	if c.FirstPort != was.FirstPort || c.LastPort != was.LastPort || c.webPort() != was.webPort() || c.Loops != was.Loops {
 		return ErrNeedsRestart
 	}
 	if err := e.set(c); err != nil {

@@ -67,13 +67,21 @@ func (s *Session) CreateAnswer(like *Session) ([]byte, error) {
 	}
 	caps := s.capabilities(own, other.agreedDirection)
 	caps.One = true
-	was := s.neg
+	was, wasWeb := s.neg, s.web
+	if s.web != nil {
+		peer, err := webOf(s.offer)
+		if err != nil {
+			return nil, err
+		}
+		s.web = s.web.offered(peer)
+		caps.Web = s.web.describe()
+	}
 	body, agreed, err := s.neg.Answer(s.offer, caps, preferred)
 	if err == nil {
 		err = s.apply(&agreed, s.offer)
 	}
 	if err != nil {
-		s.neg = was
+		s.neg, s.web = was, wasWeb
 		return nil, fmt.Errorf("%w: %w", ErrNotAcceptable, err)
 	}
 	s.offer, s.answering = nil, true
@@ -90,7 +98,7 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	if s.opts.SRTP == SRTPRequired && s.keys == nil {
+	if s.opts.SRTP == SRTPRequired && s.keys == nil && s.web == nil {
 		return nil, fmt.Errorf("%w: SRTP is required and the signalling is not encrypted", ErrNotAcceptable)
 	}
 	codecs := s.codecs
@@ -180,6 +188,8 @@ func audio(d *sdp.Description) *sdp.Media {
 func (s *Session) capabilities(codecs []sdp.Codec, d Direction) sdp.Capabilities {
 	c := sdp.Capabilities{Codecs: codecs, RTP: s.shown, Mux: true, Direction: d, Usable: usable}
 	switch {
+	case s.web != nil:
+		c.Web = s.web.describe()
 	case s.opts.SRTP == SRTPRequired:
 		c.Security = sdp.Required // without keys every offer is refused, as it must be
 	case s.keys != nil:
@@ -215,10 +225,16 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	if err != nil {
 		return err
 	}
+	web := s.web
+	if web != nil {
+		if web, set.Web, err = web.agreed(a); err != nil {
+			return err
+		}
+	}
 	if err := s.port.Configure(set); err != nil {
 		return err
 	}
-	s.agreed = a
+	s.agreed, s.web = a, web
 	if a.Section < len(d.Media) {
 		s.theirs = &d.Media[a.Section]
 	}

@@ -45,6 +45,7 @@ type Options struct {
 
 	Codecs []string // allowed, in our order of preference; nil: Config.Codecs
 
+	Web            bool // the peer is a browser: ICE and DTLS-SRTP on the port of all browsers. SRTP, NAT are without meaning then
 	SRTP           SRTPPolicy
 	Secure         bool // the signalling is encrypted: SRTP keys may be in it
 	AllowClearSDES bool // they may be in plain signalling too
@@ -60,6 +61,7 @@ type Session struct {
 	shown  netip.AddrPort // the RTP address in our SDP
 	codecs []sdp.Codec    // allowed
 	keys   *keyring       // nil: no SRTP on this leg
+	web    *web           // nil: no browser. Replaced as a whole, under mu
 
 	mu             sync.Mutex // for Stats and Close from elsewhere
 	neg            sdp.Negotiation
@@ -83,6 +85,13 @@ func (e *Engine) newSession(o Options) (*Session, error) {
 	local := o.Local.Unmap()
 	if !local.IsValid() {
 		return nil, errors.New("no local address")
+	}
+	if o.Web {
+		if err := s.openWeb(local); err != nil {
+			return nil, err
+		}
+		s.neg = sdp.NewNegotiation(rand.Uint64(), s.shown.Addr())
+		return s, nil
 	}
 	show, err := e.show(o.Advertise, local)
 	if err != nil {
@@ -151,7 +160,7 @@ func (s *Session) wanted() Direction {
 	if m == nil {
 		return SendRecv
 	}
-	return direction(m.Direction.Sends(), m.Direction.Receives() && !m.Addr.IsUnspecified())
+	return direction(m.Direction.Sends(), m.Listens())
 }
 
 // Direction is what was agreed, from our view; SendRecv before that.

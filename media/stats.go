@@ -39,7 +39,7 @@ type Stream struct {
 func (s *Session) Stats() Stats {
 	p := s.port.Stats()
 	out := Stats{
-		Local: p.Local, Remote: p.Remote, Heard: p.Latched,
+		Suite: p.Suite.String(), Local: p.Local, Remote: p.Remote, Heard: p.Latched,
 		In: streamOf(p.In), Out: streamOf(p.Out),
 		RTTMS: milliseconds(p.RTT), SSRCChanges: p.SSRCChanges, ReportsIn: p.ReportsIn, ReportsOut: p.ReportsOut,
 		Drops: dropsByName(&p.Drops, false),
@@ -48,9 +48,6 @@ func (s *Session) Stats() Stats {
 	defer s.mu.Unlock()
 	if s.agreed != nil {
 		out.Codec = s.agreed.Codec.Name
-		if s.agreed.Secured {
-			out.Suite = s.agreed.Local.Suite
-		}
 	}
 	return out
 }

@@ -6,6 +6,9 @@ func Join(a, b *Port) error {
 	if a == b {
 		return a.Echo()
 	}
+	if b.web != nil { // browsers stay where their port is
+		a, b = b, a
+	}
 	if err := b.follow(a); err != nil {
 		return err
 	}

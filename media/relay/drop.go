@@ -23,6 +23,9 @@ const (
 	DropLate                    // from before the stream took over the other leg
 	DropNowhere                 // the other leg has no address to send to
 	DropSend                    // the kernel refused it
+	DropCheck                   // ICE check that does not verify, or claims what is another's
+	DropHandshake               // DTLS that is not awaited, or has failed
+	DropKeys                    // from a browser before its certificate was checked
 	DropReport                  // RTCP about an unknown SSRC, or of a kind that is not passed
 
 	drops // how many there are
@@ -30,7 +33,7 @@ const (
 
 var dropNames = [drops]string{
 	"oversize", "source", "rate", "not_media", "malformed", "payload_type", "auth", "replay", "learning", "duplicate", "jump",
-	"held", "alone", "no_route", "replaced", "late", "nowhere", "send", "report",
+	"held", "alone", "no_route", "replaced", "late", "nowhere", "send", "check", "handshake", "no_keys", "report",
 }
 
 // String is the reason as a metric's label.

@@ -23,6 +23,7 @@ const (
 	openRTP      kind = iota // the RTP port for everybody
 	connectedRTP             // the RTP port for the latched peer
 	openRTCP                 // the RTCP port
+	browserUDP               // the port of all browsers
 )
 
 // A Loop owns the Ports that were given to it: reads their sockets, keeps their clock, runs the commands on them.
@@ -99,6 +100,10 @@ func (l *Loop) obey(c *command) {
 // arrive takes one datagram that was read into the loop's buffer.
 func (l *Loop) arrive(s *socket, n int, from netip.AddrPort) {
 	l.now = time.Now()
+	if s.web != nil {
+		s.web.receive(s, n, from)
+		return
+	}
 	s.port.receive(s.kind, n, from)
 }
 

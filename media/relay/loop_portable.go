@@ -25,6 +25,8 @@ type socket struct {
 	udp     *net.UDPConn
 	kind    kind
 	port    *Port
+	web     *web           // of the port of all browsers; then port is nil
+	local   netip.AddrPort // of that port
 	reading bool
 	watched bool
 	paused  bool
@@ -60,6 +62,9 @@ func (s *socket) reconnect(netip.AddrPort) error { return errors.ErrUnsupported 
 func inUse(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EACCES)
 }
+
+// widen gives the port of all browsers room for a burst of them all.
+func (s *socket) widen() { _ = s.udp.SetReadBuffer(4 << 20) }
 
 func (s *socket) close() { s.udp.Close() }
 
@@ -102,9 +107,14 @@ func (s *socket) read() {
 }
 
 func (s *socket) deliver(b []byte, from netip.AddrPort) {
-	s.port.mu.RLock()
-	defer s.port.mu.RUnlock()
-	l := s.port.loop
+	var l *Loop
+	if s.web != nil {
+		l = s.web.loop
+	} else {
+		s.port.mu.RLock()
+		defer s.port.mu.RUnlock()
+		l = s.port.loop
+	}
 	l.owner.Lock()
 	defer l.owner.Unlock()
 	defer func() {

@@ -166,6 +166,9 @@ func (p *Port) pressNow(ts uint32) bool {
 
 // playNow sends the frame that is due. A held leg misses it, as a radio does.
 func (p *Port) playNow(ts uint32) {
+	if p.web != nil && p.web.connecting(p.loop.now) {
+		return // its beginning would be lost
+	}
 	pb := p.play
 	f := pb.bytes[pb.at : pb.at+frameSize]
 	if p.reachable() {

@@ -38,7 +38,9 @@ type Settings struct {
 
 	MaySend, MayReceive bool // the agreed direction
 
-	Protect, Unprotect *secure.Context // nil: plain RTP. The same pointer goes on as it is
+	Protect, Unprotect *secure.Context // nil: plain RTP. The same pointer goes on as it is. A browser's come from its handshake
+
+	Web *WebSettings // of a browser's leg; nil: another
 
 	SilenceIn, SilenceOut time.Duration // report a direction that is silent this long; 0: never
 }
@@ -77,8 +79,9 @@ type Port struct {
 	index  int // in loop.ports
 	closed bool
 
-	rtp, conn, rtcp *socket // conn: connected to the latched peer; nil before that and where not supported
-	settling        int     // how many packets of rtp may still be read before one of conn
+	rtp, conn, rtcp *socket  // conn: connected to the latched peer; nil before that and where not supported
+	settling        int      // how many packets of rtp may still be read before one of conn
+	web             *browser // instead of sockets of its own: the leg of a browser; else nil
 
 	set     Settings
 	peer    *Port    // whom our packets go to: the other leg, ourselves for echo, nil
@@ -151,6 +154,9 @@ func cname() string {
 // Local is the address and port for RTP; RTCP is on the port above.
 func (p *Port) Local() netip.AddrPort { return p.local }
 
+// CNAME is what our reports call us on this leg.
+func (p *Port) CNAME() string { return p.cname }
+
 // SSRC is the one source that the peer hears from this port, whoever speaks behind it.
 func (p *Port) SSRC() uint32 { return p.outSSRC }
 
@@ -170,6 +176,9 @@ func (p *Port) do(f func()) error {
 }
 
 func (p *Port) sockets() []*socket {
+	if p.web != nil {
+		return nil
+	}
 	all := []*socket{p.rtp, p.rtcp}
 	if p.conn != nil {
 		all = append(all, p.conn)
@@ -177,18 +186,22 @@ func (p *Port) sockets() []*socket {
 	return all
 }
 
+// outlet is the socket for RTP, and for RTCP where it is muxed; nil: a browser that was not checked yet.
+func (p *Port) outlet() *socket {
+	switch {
+	case p.web != nil:
+		return p.web.socket()
+	case p.conn != nil:
+		return p.conn
+	}
+	return p.rtp
+}
+
 // Configure takes what was agreed anew. It opens the learning window again.
 func (p *Port) Configure(s Settings) error {
 	return p.do(func() {
 		now := p.loop.now
-		had := p.source.latched
-		p.set = s
-		p.source.open(s.Remote, s.Learn, now)
-		p.control.open(s.RemoteRTCP)
-		if had.IsValid() && !p.source.latched.IsValid() {
-			p.control.latched = netip.AddrPort{}
-			p.disconnect()
-		}
+		p.accept(s)
 		p.in.Rate, p.presses.Rate = 8000, 8000
 		if f, ok := find(s.Receive, Format.Audio); ok {
 			p.in.Rate = f.Rate
@@ -207,6 +220,24 @@ func (p *Port) Configure(s Settings) error {
 			p.peer.direct()
 		}
 	})
+}
+
+// accept takes the settings and what they say of the peer's place: of a browser, who it is.
+func (p *Port) accept(s Settings) {
+	if p.web != nil {
+		s.Protect, s.Unprotect, s.Mux = p.set.Protect, p.set.Unprotect, true
+		p.set = s
+		p.web.configure(p, s.Web)
+		return
+	}
+	had := p.source.latched
+	p.set = s
+	p.source.open(s.Remote, s.Learn, p.loop.now)
+	p.control.open(s.RemoteRTCP)
+	if had.IsValid() && !p.source.latched.IsValid() {
+		p.control.latched = netip.AddrPort{}
+		p.disconnect()
+	}
 }
 
 // Learn opens the learning window once more, for a leg whose answer was repeated (183, then 200).
@@ -228,6 +259,11 @@ func (p *Port) direct() {
 
 // aim points dest and rdst at the peer: where it was heard from, or else where its SDP says.
 func (p *Port) aim() {
+	if p.web != nil {
+		p.dest = p.web.endpoint()
+		p.rdst = p.dest
+		return
+	}
 	to := p.set.Remote
 	if p.source.latched.IsValid() {
 		to = p.source.latched
@@ -312,8 +348,13 @@ func (p *Port) Finish() (last Stats) {
 		for _, s := range p.sockets() {
 			s.close()
 		}
+		if p.web != nil {
+			p.web.web.forget(p)
+		}
 		p.loop.rearm()
 	})
-	p.relay.pool.rest(p.local.Addr(), p.local.Port())
+	if p.web == nil {
+		p.relay.pool.rest(p.local.Addr(), p.local.Port())
+	}
 	return last
 }

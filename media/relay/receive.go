@@ -36,7 +36,7 @@ func (p *Port) receive(k kind, n int, from netip.AddrPort) {
 
 // strayed counts a stranger's packet. A flood of them, once the peer has a socket of its own, is left to the kernel for a while.
 func (p *Port) strayed(k kind) {
-	if p.stray.allow(p.loop.now) {
+	if p.web != nil || p.stray.allow(p.loop.now) {
 		return
 	}
 	switch {
@@ -195,7 +195,9 @@ func (p *Port) forward(from *Port, pkt rtp.Packet, r *route) {
 func (p *Port) speaking() bool { return p.play != nil || p.keys != nil && p.keys.Active() }
 
 // reachable says whether media may go to the peer now.
-func (p *Port) reachable() bool { return p.set.MaySend && p.dest.addr.IsValid() && !p.mute }
+func (p *Port) reachable() bool {
+	return p.set.MaySend && p.dest.addr.IsValid() && !p.mute && (p.web == nil || p.web.open(p.loop.now))
+}
 
 // transmit protects a finished packet and sends it.
 func (p *Port) transmit(pkt rtp.Packet, event bool) {
@@ -214,11 +216,7 @@ func (p *Port) transmit(pkt rtp.Packet, event bool) {
 			return
 		}
 	}
-	s := p.conn
-	if s == nil {
-		s = p.rtp
-	}
-	if !s.send(b, &p.dest) {
+	if !p.outlet().send(b, &p.dest) {
 		p.drop(DropSend)
 		return
 	}

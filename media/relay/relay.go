@@ -21,6 +21,7 @@ type Config struct {
 	First, Last uint16        // port range
 	Quarantine  time.Duration // rest of a released pair
 	Loops       int           // 0: one for each core
+	Web         WebConfig
 	Now         func() time.Time
 }
 
@@ -31,6 +32,7 @@ type Relay struct {
 	pool       *Pool
 	quarantine atomic.Int64
 	loops      []*Loop
+	web        *web
 }
 
 // New opens what the loops need. Run must be called for them to work, and frees it.
@@ -57,6 +59,10 @@ func New(c Config, log *slog.Logger) (*Relay, error) {
 			return nil, err
 		}
 		r.loops = append(r.loops, l)
+	}
+	if err := r.newWeb(c.Web); err != nil {
+		r.shut()
+		return nil, err
 	}
 	return r, nil
 }
@@ -88,11 +94,15 @@ func (r *Relay) Run(ctx context.Context) error {
 			p.Close()
 		}
 	}
+	r.web.handshakes.Wait() // their legs are closed, which has ended them
 	r.shut()
 	return errors.Join(errs...)
 }
 
 func (r *Relay) shut() {
+	if r.web != nil {
+		r.web.loop.do(r.web.shut)
+	}
 	for _, l := range r.loops {
 		l.do(l.shut)
 	}

@@ -49,6 +49,9 @@ func (p *Port) receiveRTCP(b []byte, from netip.AddrPort) {
 
 // reporter is the cheap question before a key is tried; admitRTCP decides.
 func (p *Port) reporter(from netip.AddrPort) bool {
+	if p.web != nil {
+		return p.set.Unprotect != nil // where it comes from was checked
+	}
 	if p.set.Mux {
 		return from == p.source.latched || from == p.source.exact
 	}
@@ -131,7 +134,7 @@ func (p *Port) passReport(from *Port, info *rtp.SenderInfo, block rtp.Report, bl
 
 // sendReport composes an SR or RR with our CNAME and sends it.
 func (p *Port) sendReport(info *rtp.SenderInfo, blocks []rtp.Report) {
-	if !p.rdst.addr.IsValid() || p.mute {
+	if !p.rdst.addr.IsValid() || p.mute || p.web != nil && !p.web.open(p.loop.now) {
 		return
 	}
 	l := p.loop
@@ -148,10 +151,7 @@ func (p *Port) sendReport(info *rtp.SenderInfo, blocks []rtp.Report) {
 	}
 	s := p.rtcp
 	if p.set.Mux {
-		s = p.rtp
-		if p.conn != nil {
-			s = p.conn
-		}
+		s = p.outlet()
 	}
 	if !s.send(b, &p.rdst) {
 		p.drop(DropSend)

@@ -25,7 +25,9 @@ type socket struct {
 	connected bool // send needs no address
 	paused    bool // not in the epoll set for now, see pause
 	port      *Port
-	slot      int32 // in the loop's table; 0: in none
+	web       *web           // of the port of all browsers; then port is nil
+	local     netip.AddrPort // of that port
+	slot      int32          // in the loop's table; 0: in none
 }
 
 // An endpoint is a destination with its address in the kernel's form, made once and used for every packet.
@@ -141,6 +143,9 @@ func sockaddr(addr netip.AddrPort) unix.Sockaddr {
 
 // inUse says whether a bind failed because somebody else has the port.
 func inUse(err error) bool { return errors.Is(err, unix.EADDRINUSE) || errors.Is(err, unix.EACCES) }
+
+// widen gives the port of all browsers room for a burst of them all.
+func (s *socket) widen() { _ = unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20) }
 
 func (s *socket) close() {
 	if s.fd >= 0 {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem/media/rtp"
+	"tandem/media/secure"
 )
 
 // Stats is what one leg's media was so far.
@@ -12,6 +13,7 @@ type Stats struct {
 	Local   netip.AddrPort
 	Remote  netip.AddrPort // where packets go; invalid: nowhere
 	Latched bool           // the peer was heard there
+	Suite   secure.Suite   // of SRTP; zero: plain RTP, or no keys yet
 
 	In, Out Direction
 	RTT     time.Duration // 0: unknown
@@ -41,6 +43,9 @@ func (p *Port) stats() Stats {
 	s := Stats{
 		Local: p.local, Remote: p.dest.addr, Latched: p.source.latched.IsValid(), RTT: p.rtt,
 		ReportsIn: p.rtcpIn, ReportsOut: p.rtcpOut, SSRCChanges: p.in.SSRCChanges, Drops: p.drops,
+	}
+	if p.set.Protect != nil {
+		s.Suite = p.set.Protect.Suite()
 	}
 	name := "PCMA"
 	if f, ok := find(p.set.Receive, Format.Audio); ok {

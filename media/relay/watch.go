@@ -5,8 +5,12 @@ import "time"
 // lookAfter does for a port what no packet brings about. The loop calls it every 100 ms.
 func (p *Port) lookAfter() {
 	now := p.loop.now
-	p.loop.resume(p.rtp)
-	p.loop.resume(p.rtcp)
+	if p.web != nil {
+		p.web.lookAfter(p)
+	} else {
+		p.loop.resume(p.rtp)
+		p.loop.resume(p.rtcp)
+	}
 	if at := p.presses.Deadline(); !at.IsZero() && !now.Before(at) {
 		p.pressed = p.presses.Tick(now, p.pressed[:0])
 		p.tell()

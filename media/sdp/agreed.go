@@ -23,6 +23,8 @@ type Agreed struct {
 	Secured bool   // SRTP both ways
 	Local   Crypto // our key, that we send with
 	Remote  Crypto // the peer's key, that we receive with
+	Web     *Web   // the browser's part; nil: another leg
+	Setup   string // our DTLS role with a browser: passive or active
 	Proto   string // profile of the section
 	Section int    // its index
 }
@@ -49,7 +51,7 @@ func agree(ours, theirs *Media, index int) Agreed {
 		PTime: theirs.PTime,
 		Held:  theirs.held() || !theirs.Direction.Receives(),
 	}
-	if a.Mux {
+	if a.Mux { // with a browser always
 		a.RTCP = a.RTP
 	}
 	if a.PTime == 0 {
@@ -79,7 +81,7 @@ func (a *Agreed) settle() error {
 
 // checkAddress wants a unicast address unless the peer is on hold. Whether we may send there is for the relay to judge.
 func checkAddress(m *Media) error {
-	if m.held() {
+	if m.held() || m.dtls() {
 		return nil
 	}
 	if !m.Addr.IsValid() || m.Addr.IsMulticast() {

@@ -16,7 +16,7 @@ func (n *Negotiation) Answer(offer *Description, c Capabilities, preferred Codec
 		if taken >= 0 || theirs.Kind != "audio" || theirs.Port == 0 || !theirs.IsRTP() {
 			continue
 		}
-		ours, a, err := c.answerSection(theirs, preferred)
+		ours, a, err := c.answerSection(offer, theirs, preferred)
 		if err != nil {
 			reason = fmt.Errorf("section %d: %w", i+1, err)
 			continue
@@ -28,11 +28,15 @@ func (n *Negotiation) Answer(offer *Description, c Capabilities, preferred Codec
 		return nil, Agreed{}, reason
 	}
 	n.bind(agreed.Receive)
+	n.bundle = offer.bundles()
 	n.caps, n.offered, n.pending = c, false, false
 	return n.say(c.RTP.Addr(), sections), agreed, nil
 }
 
-func (c *Capabilities) answerSection(theirs *Media, preferred Codec) (Media, Agreed, error) {
+func (c *Capabilities) answerSection(d *Description, theirs *Media, preferred Codec) (Media, Agreed, error) {
+	if c.Web != nil && theirs.dtls() {
+		return c.answerWeb(d, theirs, preferred)
+	}
 	if err := checkAddress(theirs); err != nil {
 		return Media{}, Agreed{}, err
 	}
@@ -58,7 +62,7 @@ func (c *Capabilities) answerSection(theirs *Media, preferred Codec) (Media, Agr
 
 // answerCrypto takes a key if the profile demands one or if one comes by the way (OSRTP).
 func (c *Capabilities) answerCrypto(ours, theirs *Media, a *Agreed) error {
-	if theirs.Proto != "RTP/AVP" && theirs.Proto != "RTP/AVPF" && !theirs.secured() {
+	if theirs.Proto != "RTP/AVP" && theirs.Proto != "RTP/AVPF" && !theirs.secured() || c.Web != nil {
 		return fmt.Errorf("%w: profile %s", ErrSecurity, theirs.Proto)
 	}
 	if c.Security != Plain {
@@ -155,7 +159,7 @@ func (n *Negotiation) Accept(answer *Description) (Agreed, error) {
 	if live < 0 || answer.Media[live].Port == 0 {
 		return Agreed{}, ErrNoAudio
 	}
-	a, err := n.caps.acceptSection(&n.media[live], &answer.Media[live], live)
+	a, err := n.caps.acceptSection(answer, &n.media[live], &answer.Media[live], live)
 	if err != nil {
 		return Agreed{}, err
 	}
@@ -163,12 +167,16 @@ func (n *Negotiation) Accept(answer *Description) (Agreed, error) {
 	return a, nil
 }
 
-func (c *Capabilities) acceptSection(ours, theirs *Media, index int) (Agreed, error) {
+func (c *Capabilities) acceptSection(d *Description, ours, theirs *Media, index int) (Agreed, error) {
 	if err := checkAddress(theirs); err != nil {
 		return Agreed{}, err
 	}
 	a := agree(ours, theirs, index)
-	if err := c.acceptCrypto(ours, theirs, &a); err != nil {
+	if c.Web != nil {
+		if err := c.acceptWeb(d, theirs, &a); err != nil {
+			return Agreed{}, err
+		}
+	} else if err := c.acceptCrypto(ours, theirs, &a); err != nil {
 		return Agreed{}, err
 	}
 	// What the answer lists decides both ways: we send by its numbers, and the peer sends, by our numbers, what it lists.

@@ -115,11 +115,17 @@ func (m *Media) secured() bool { return m.Proto == "RTP/SAVP" || m.Proto == "RTP
 
 // held tells that the writer wants nothing sent to it: c=0.0.0.0 as RFC 2543 held calls (RFC 3264 §8.4), or the discard port that some
 // browsers' stacks write in its place.
-func (m *Media) held() bool { return m.Addr.IsUnspecified() || m.Port == 9 }
+// To a browser's section neither means anything: its addresses are its candidates.
+func (m *Media) held() bool { return (m.Addr.IsUnspecified() || m.Port == 9) && !m.dtls() }
+
+// Listens tells whether the writer wants to be sent anything: by its direction, and by the old way of holding.
+func (m *Media) Listens() bool {
+	return m.Direction.Receives() && (!m.Addr.IsUnspecified() || m.dtls())
+}
 
 // rtp is where the writer receives RTP; invalid if it is a host name or nothing that can be sent to.
 func (m *Media) rtp() netip.AddrPort {
-	if !m.Addr.IsValid() || m.held() {
+	if !m.Addr.IsValid() || m.held() || m.dtls() {
 		return netip.AddrPort{}
 	}
 	return netip.AddrPortFrom(m.Addr.Unmap(), m.Port)

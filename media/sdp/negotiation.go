@@ -42,6 +42,8 @@ type Capabilities struct {
 	Security Security
 	Crypto   []Crypto          // our key of each suite, most preferred first; Tag as we number them in offers
 	Usable   func(Crypto) bool // tells whether a peer's line can be worked with; nil: by its suite alone
+
+	Web *Web // our part of a browser's leg, which then has no other security; nil: another leg. Setup: the role to keep, empty for passive
 }
 
 // A Negotiation is one leg's offers and answers: a plain value, owned by the leg. It keeps the o= line, the order of the sections and the payload
@@ -55,6 +57,7 @@ type Negotiation struct {
 	caps    Capabilities
 	offered bool // said is an offer
 	pending bool // and has no answer yet
+	bundle  bool // the browser puts its sections on one transport
 
 	before struct { // what stood before a pending offer
 		said  []byte
@@ -86,11 +89,18 @@ func (n *Negotiation) Offer(c Capabilities) []byte {
 		m.Proto = "RTP/SAVP"
 	}
 	m.setCodecs(n.number(c.Codecs))
+	if c.Web != nil {
+		n.bundle = n.bundle || n.said == nil
+		c.offerWeb(&m, "")
+	}
 
 	sections := make([]Media, 0, len(n.media)+1)
 	placed := false
 	for _, old := range n.media {
 		if !placed && old.Port != 0 && old.Kind == "audio" {
+			if c.Web != nil {
+				c.offerWeb(&m, old.mid())
+			}
 			m.Proto = keptProfile(old.Proto, m.Proto, c.Security)
 			sections, placed = append(sections, m), true
 			continue
@@ -119,7 +129,7 @@ func (n *Negotiation) Withdraw() {
 
 // say writes the description and raises the version if anything but the o= line changed (RFC 3264 §8).
 func (n *Negotiation) say(addr netip.Addr, sections []Media) []byte {
-	d := Description{Addr: addr, Media: sections}
+	d := Description{Addr: addr, Media: sections, Attributes: sessionAttributes(sections, n.bundle)}
 	rest := d.appendRest(make([]byte, 0, 512))
 	if n.said == nil || !bytes.Equal(rest, n.rest) {
 		n.origin.Version++
@@ -183,7 +193,7 @@ func (m *Media) setCodecs(codecs []Codec) {
 // keptProfile stays with the profile in use, as far as it is as secure as what is wanted now: an RTP/SAVPF session is not offered RTP/AVP in its middle.
 func keptProfile(old, want string, s Security) string {
 	oldSecured := old == "RTP/SAVP" || old == "RTP/SAVPF"
-	if oldSecured && s != Plain || old == "RTP/AVPF" && s != Required {
+	if isWeb(old) && isWeb(want) || oldSecured && s != Plain || old == "RTP/AVPF" && s != Required {
 		return old
 	}
 	return want
@@ -191,7 +201,11 @@ func keptProfile(old, want string, s Security) string {
 
 // refused is the section with port 0. One format must stand there and means nothing (RFC 3264 §6).
 func refused(m Media) Media {
-	return Media{Kind: m.Kind, Proto: m.Proto, Formats: m.Formats[:1]}
+	r := Media{Kind: m.Kind, Proto: m.Proto, Formats: m.Formats[:1]}
+	if mid := m.mid(); mid != "" { // browsers know their sections by it
+		r.Attributes = []Attribute{{Name: "mid", Value: mid}}
+	}
+	return r
 }
 
 func (c *Capabilities) ptime() int {

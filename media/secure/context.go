@@ -82,6 +82,9 @@ func NewContext(k Key) (*Context, error) {
 	return &Context{suite: f, mki: len(k.mki), pion: c}, nil
 }
 
+// Suite is that of the key.
+func (c *Context) Suite() Suite { return c.suite.suite }
+
 // Counts is a copy of the counters.
 func (c *Context) Counts() Counts { return c.counts }
 

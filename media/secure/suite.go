@@ -17,6 +17,7 @@ const (
 func Preferred() []Suite { return []Suite{AESGCM128, AESCM128SHA1Tag80} }
 
 type suiteFacts struct {
+	suite         Suite
 	name          string
 	profile       srtp.ProtectionProfile
 	key, salt     int // bytes
@@ -25,10 +26,10 @@ type suiteFacts struct {
 }
 
 var suites = [...]suiteFacts{
-	AESCM128SHA1Tag80: {"AES_CM_128_HMAC_SHA1_80", srtp.ProtectionProfileAes128CmHmacSha1_80, 16, 14, 10, 14},
-	AESCM128SHA1Tag32: {"AES_CM_128_HMAC_SHA1_32", srtp.ProtectionProfileAes128CmHmacSha1_32, 16, 14, 4, 14},
-	AESGCM128:         {"AEAD_AES_128_GCM", srtp.ProtectionProfileAeadAes128Gcm, 16, 12, 16, 20},
-	AESGCM256:         {"AEAD_AES_256_GCM", srtp.ProtectionProfileAeadAes256Gcm, 32, 12, 16, 20},
+	AESCM128SHA1Tag80: {AESCM128SHA1Tag80, "AES_CM_128_HMAC_SHA1_80", srtp.ProtectionProfileAes128CmHmacSha1_80, 16, 14, 10, 14},
+	AESCM128SHA1Tag32: {AESCM128SHA1Tag32, "AES_CM_128_HMAC_SHA1_32", srtp.ProtectionProfileAes128CmHmacSha1_32, 16, 14, 4, 14},
+	AESGCM128:         {AESGCM128, "AEAD_AES_128_GCM", srtp.ProtectionProfileAeadAes128Gcm, 16, 12, 16, 20},
+	AESGCM256:         {AESGCM256, "AEAD_AES_256_GCM", srtp.ProtectionProfileAeadAes256Gcm, 32, 12, 16, 20},
 }
 
 func (s Suite) facts() *suiteFacts {
