@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"tandem/media"
 	"tandem/registrar"
 	"tandem/sip"
 	"tandem/sip/dialog"
@@ -58,6 +59,7 @@ func (c *Call) startBranch(ext string, b registrar.Binding) {
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID
 	l.attempt = c.record.attempt(ext, b.Contact, time.Now())
+	l.web, l.guessed = c.isBrowser(ext, b.Contact, b.Flow)
 	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
 	c.ringing = append(c.ringing, l)
 	c.legs = append(c.legs, l)
@@ -125,6 +127,20 @@ func (c *Call) invite(l *Leg) {
 	}
 	l.offer, l.contact = offer, "<"+l.flow.Contact("")+">"
 	c.sendInvite(l)
+}
+
+// otherMedia tries a contact again that refused what it was offered because it is no browser after all, or is one.
+func (c *Call) otherMedia(l *Leg) bool {
+	if !l.guessed || l.trunk != nil || l.state != legTrying || c.phase != phaseRouting {
+		return false
+	}
+	l.web, l.guessed = !l.web, false
+	l.closeMedia()
+	l.stats = media.Stats{}
+	l.dialog = l.half
+	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	c.invite(l)
+	return true
 }
 
 // inviteLonger sends the INVITE once more, with the session interval that the peer asks for (RFC 4028 §7.3).

@@ -45,6 +45,8 @@ type Leg struct {
 	dialog   dialog.Dialog
 	flow     transport.Flow
 	nat      bool   // the phone registered from behind a NAT
+	web      bool   // the peer is a browser
+	guessed  bool   // that, or that it is none, is what its contact looks like: it may refuse with 488
 	instance string // +sip.instance of the phone; empty: unknown
 	contact  string // our Contact header value on this leg
 	media    Session
@@ -102,6 +104,9 @@ func (l *Leg) open(m *sip.Message) *sip.StatusError {
 
 func (l *Leg) openMedia(m *sip.Message) *sip.StatusError {
 	if fail := wantSDP(m); fail != nil {
+		return fail
+	}
+	if fail := l.recognise(m); fail != nil {
 		return fail
 	}
 	if err := l.allocate(true); err != nil {

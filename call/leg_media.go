@@ -18,7 +18,8 @@ func (l *Leg) allocate(nat bool) *sip.StatusError {
 		Local:            l.flow.Local().Addr().Unmap(),
 		Advertise:        advertised(c.settings.PublicAddress, l.flow.Remote().Addr()),
 		SignallingSource: l.flow.Remote().Addr().Unmap(),
-		NAT:              nat,
+		NAT:              nat && !l.web,
+		Web:              l.web,
 		SRTP:             srtpPolicy(c.settings.Plan, l.party),
 		Secure:           l.flow.Proto().Secure(),
 		Events:           func(ev media.Event) { c.hear(l, ev) },
@@ -74,7 +75,7 @@ func mediaStatus(err error) *sip.StatusError {
 		return &sip.StatusError{Code: 503, Header: "Retry-After: 5", Cause: sip.CauseNoCircuit, Err: err}
 	case errors.Is(err, media.ErrBadSDP):
 		return &sip.StatusError{Code: 400, Reason: "Malformed session description", Err: err}
-	case errors.Is(err, media.ErrNotAcceptable):
+	case errors.Is(err, media.ErrNotAcceptable), errors.Is(err, media.ErrNoWeb):
 		return &sip.StatusError{Code: 488, Err: err}
 	}
 	return &sip.StatusError{Code: 500, Err: err}

@@ -9,12 +9,15 @@ import (
 )
 
 var (
-	extensionSchema = block.Schema("name password class did srtp do_not_disturb", "forward")
-	tableSchema     = block.Schema("file class srtp")
+	extensionSchema = block.Schema("name password class did srtp webrtc do_not_disturb", "forward")
+	tableSchema     = block.Schema("file class srtp webrtc")
 )
 
 // srtpPolicies are what an extension may say of SRTP on its leg.
 var srtpPolicies = []string{"optional", "off", "required"}
+
+// webPolicies are what an extension may say of whether its phones are browsers.
+var webPolicies = []string{"auto", "always", "never"}
 
 // readExtensions reads the extensions from blocks and tables; the dialplan checks them against each other.
 func (l *loader) readExtensions() {
@@ -33,7 +36,8 @@ func (l *loader) extension(b *hcl.Block) {
 	x := dialplan.Declared{
 		Extension: dialplan.Extension{
 			Number: b.Labels[0], Name: r.Text("name", ""), DID: r.Text("did", ""),
-			SRTP: r.OneOf("srtp", srtpPolicies[0], srtpPolicies...),
+			SRTP:   r.OneOf("srtp", srtpPolicies[0], srtpPolicies...),
+			WebRTC: r.OneOf("webrtc", webPolicies[0], webPolicies...),
 		},
 		At: b.LabelRanges[0], DIDAt: r.Range("did"),
 	}

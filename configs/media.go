@@ -30,6 +30,9 @@ func (l *loader) media() {
 			at = l.readMedia(b)
 		}
 		for _, s := range l.sockets {
+			if s.udp && m.WebPort != 0 && s.port == int(m.WebPort) {
+				l.diags = append(l.diags, block.Errorf(s.at, "port in use", "It is the port for browsers (webrtc_port, %s).", placeOf(at)))
+			}
 			if s.udp && s.port >= int(m.FirstPort) && s.port <= int(m.LastPort) {
 				l.diags = append(l.diags, block.Errorf(s.at, "port in use", "The ports of media, %d-%d (%s), hold this one.", m.FirstPort, m.LastPort, placeOf(at)))
 			}
@@ -49,9 +52,7 @@ func (l *loader) readMedia(b *hcl.Block) hcl.Range {
 	m := &l.config.Media
 	r := l.open(b.Body, mediaSchema)
 	l.ports(r)
-	if r.Has("webrtc_port") {
-		r.Fail(r.Attributes["webrtc_port"].NameRange, "not available in this version", "Media of browsers (WebRTC) is not carried in this version; they may register over ws and wss.")
-	}
+	l.webPort(r)
 	m.Silence = r.Duration("silence", 0, time.Second, 24*time.Hour)
 	m.HeldSilence = r.Duration("held_silence", 0, time.Second, 30*24*time.Hour)
 	m.Quarantine = r.Duration("quarantine", 0, 0, time.Hour)
@@ -74,6 +75,15 @@ func (l *loader) readMedia(b *hcl.Block) hcl.Range {
 		return hcl.Range{}
 	}
 	return r.Range("ports")
+}
+
+// webPort reads the port for browsers, which must lie outside the range of the others.
+func (l *loader) webPort(r *block.Reader) {
+	m := &l.config.Media
+	m.WebPort = uint16(r.Int("webrtc_port", 0, 1024, 65535))
+	if m.WebPort >= m.FirstPort && m.WebPort <= m.LastPort {
+		r.Fail(r.Range("webrtc_port"), "port in use", "The ports of media, %d-%d, hold this one: browsers have a port of their own.", m.FirstPort, m.LastPort)
+	}
 }
 
 func (l *loader) ports(r *block.Reader) {

@@ -54,7 +54,7 @@ func (l *loader) table(b *hcl.Block) {
 	}
 	t := &table{
 		loader: l, path: path, text: text,
-		class: class, srtp: r.OneOf("srtp", srtpPolicies[0], srtpPolicies...),
+		class: class, srtp: r.OneOf("srtp", srtpPolicies[0], srtpPolicies...), webrtc: r.OneOf("webrtc", webPolicies[0], webPolicies...),
 	}
 	l.files[path] = t.text
 	if class != "" {
@@ -75,6 +75,7 @@ type table struct {
 	class   string // where the row has none
 	classAt hcl.Range
 	srtp    string
+	webrtc  string
 	errors  int
 }
 
@@ -170,7 +171,7 @@ func (t *table) extension() {
 		t.fail(t.at(len(t.row)-1), "wrong number of values", "The row has %d values and the first row names %d columns.", len(t.row), len(t.columns))
 		return
 	}
-	x := dialplan.Declared{Extension: dialplan.Extension{Class: t.class, SRTP: t.srtp}, ClassAt: t.classAt}
+	x := dialplan.Declared{Extension: dialplan.Extension{Class: t.class, SRTP: t.srtp, WebRTC: t.webrtc}, ClassAt: t.classAt}
 	var s secret
 	ok := false
 	for i, c := range t.columns {

@@ -48,9 +48,18 @@ type Extension struct {
 	Class  string `json:"class,omitempty"` // name; empty: no class, so only routes for everybody
 	DID    string `json:"did,omitempty"`   // its number in the public network, E.164 with plus
 	SRTP   string `json:"srtp"`            // "off", "optional" or "required" on its leg
+	WebRTC string `json:"webrtc"`          // "auto", "always" or "never": whether its phones are browsers
 	Place  Place  `json:"place"`
 
 	Features Features `json:"features,omitzero"` // that the file sets; State may hold others
+}
+
+// describeWeb is what the version and a diff say of WebRTC, where anything is said.
+func (x *Extension) describeWeb() string {
+	if x.WebRTC == "" || x.WebRTC == "auto" {
+		return ""
+	}
+	return " webrtc " + x.WebRTC
 }
 
 // Class is what a group of extensions may do.
@@ -155,7 +164,7 @@ func (p *Plan) parts(all bool) []Part {
 		add("class", c.Name, "max_calls %d countries %s%s", c.MaxCalls, strings.Join(c.Countries, " "), c.limits())
 	}
 	for _, x := range p.extensions {
-		add("extension", x.Number, "%q class %s did %s srtp %s%s", x.Name, x.Class, x.DID, x.SRTP, x.Features.describe())
+		add("extension", x.Number, "%q class %s did %s srtp %s%s%s", x.Name, x.Class, x.DID, x.SRTP, x.describeWeb(), x.Features.describe())
 	}
 	for _, g := range p.groups {
 		add("ring_group", g.Name, "%s %s for %v each %v", g.Strategy, strings.Join(g.Members, " "), g.Timeout, g.Each)
