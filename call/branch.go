@@ -59,7 +59,7 @@ func (c *Call) startBranch(ext string, b registrar.Binding) {
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID
 	l.attempt = c.record.attempt(ext, b.Contact, time.Now())
-	l.web, l.guessed = c.isBrowser(ext, b.Contact, b.Flow)
+	l.web, l.guessed = c.isBrowser(ext, b.Params, b.Flow)
 	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
 	c.ringing = append(c.ringing, l)
 	c.legs = append(c.legs, l)

@@ -8,10 +8,9 @@ import (
 	"tandem/sip/transport"
 )
 
-// isBrowser tells whether the phone behind a contact speaks WebRTC. guessed: the extension does not say, and the contact alone looks so. A page
-// cannot know an address of its own, so what it registers over a WebSocket ends in .invalid (RFC 7118 §5); a program that knows its
-// address is a phone that only signals that way.
-func (c *Call) isBrowser(extension, contact string, f transport.Flow) (web, guessed bool) {
+// isBrowser tells whether the phone behind a contact speaks WebRTC. guessed: the extension does not say. Then one that came over a WebSocket does if
+// a page opened that, or if its contact says so by the feature tag for ICE (RFC 5768 §4, as JsSIP does); any other only signals that way.
+func (c *Call) isBrowser(extension string, contact sip.Params, f transport.Flow) (web, guessed bool) {
 	switch x, _ := c.settings.Plan.Extension(extension); x.WebRTC {
 	case "always":
 		return true, false
@@ -21,8 +20,7 @@ func (c *Call) isBrowser(extension, contact string, f transport.Flow) (web, gues
 	if !f.Valid() || f.Proto() != transport.WS && f.Proto() != transport.WSS {
 		return false, false
 	}
-	uri, err := sip.ParseURI(contact)
-	return err == nil && strings.HasSuffix(strings.ToLower(uri.Host), ".invalid"), true
+	return f.Page() || contact.Has("+sip.ice"), true
 }
 
 // recognise tells by the caller's offer whether it is a browser, and where it makes none by its contact.
@@ -31,7 +29,8 @@ func (l *Leg) recognise(m *sip.Message) *sip.StatusError {
 	case m.Body() != "":
 		l.web = media.IsWeb([]byte(m.Body()))
 	case l.trunk == nil:
-		l.web, _ = l.call.isBrowser(l.party, l.dialog.Target, l.flow)
+		_, params, _ := strings.Cut(m.Header(sip.HeaderContact), ">")
+		l.web, _ = l.call.isBrowser(l.party, sip.Params(params), l.flow)
 	}
 	if !l.web {
 		return nil

@@ -40,6 +40,7 @@ type conn struct {
 	nc    net.Conn     // the socket, or TLS over it; settled before the flow is shown to anybody
 	names []string     // that the peer has proven; the same
 	web   *webSocket   // WS and WSS
+	page  bool         // the handshake named the web page that it came from; settled like names
 	frame sip.Framer   // TCP and TLS
 	pulse pulse        // of the reader
 	held  pause        // of the reader
@@ -334,6 +335,9 @@ func (c *conn) Listener() string {
 	}
 	return c.listener.settings().Name
 }
+
+// Page tells whether a web page opened the connection.
+func (c *conn) Page() bool { return c.page }
 
 // SentBy implements Link.
 func (c *conn) SentBy(local netip.AddrPort) string { return c.home.sentBy(local) }

@@ -65,6 +65,13 @@ func (f Flow) Remote() netip.AddrPort { return f.remote }
 // Names are the verified names of the peer's certificate.
 func (f Flow) Names() []string { return f.link.Names() }
 
+// Page tells whether the peer is a web page: the handshake of its WebSocket named an Origin, as every browser's does (RFC 6455 §4.1) and hardly
+// a program's.
+func (f Flow) Page() bool {
+	p, ok := f.link.(interface{ Page() bool })
+	return ok && p.Page()
+}
+
 // Alive tells whether a message may still get through.
 func (f Flow) Alive() bool { return f.link != nil && f.link.Alive() }
 

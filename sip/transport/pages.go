@@ -39,6 +39,7 @@ func (c *conn) hello(listen Listen) (early []byte, err error) {
 			return nil, err
 		}
 		if pages == nil || !listen.Pages || hasToken(req.Header["Upgrade"], "websocket") {
+			c.page = len(req.Header["Origin"]) > 0
 			return upgrade(c.nc, br, req, listen)
 		}
 		if c.servePage(pages, req, served) != nil {

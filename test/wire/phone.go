@@ -11,6 +11,7 @@ import (
 type Phone struct {
 	*Line
 	User, Password, Domain string
+	Page                   bool // its contact is that of JsSIP in a page: under .invalid, with the feature tag for ICE
 	MD5                    bool // take the MD5 challenge, where there is one; else the first
 	regID                  string
 	regSeq                 int
@@ -29,6 +30,9 @@ func (p *Phone) Contact() string {
 	uri := "sip:" + p.User + "@" + p.Local.String()
 	if p.Proto != "UDP" {
 		uri += ";transport=" + strings.ToLower(strings.Replace(p.Proto, "WSS", "WS", 1))
+	}
+	if p.Page {
+		return "<sip:" + p.User + "@" + p.regID[:8] + ".invalid;transport=ws>;+sip.ice"
 	}
 	return "<" + uri + ">"
 }
