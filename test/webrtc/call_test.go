@@ -1,6 +1,6 @@
-// Package browser has pages call phones, and phones call pages, through the built switch: SIP over WebSockets by hand, and pion/webrtc for the
+// Package webrtc has pages call phones, and phones call pages, through the built switch: SIP over WebSockets by hand, and pion/webrtc for the
 // media, which is the part that a browser does.
-package browser
+package webrtc
 
 import (
 	"testing"
