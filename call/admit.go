@@ -15,6 +15,14 @@ import (
 // supported are the option tags that a request for a call may require of us.
 var supported = []string{"timer"}
 
+// supportedIn are those and what an INVITE may demand.
+func supportedIn(m *sip.Message) []string {
+	if m.Method() == sip.INVITE {
+		return append(supported[:len(supported):len(supported)], rel100)
+	}
+	return supported
+}
+
 // preliminary checks what can be said of a request outside a dialog without a transaction: methods that live in
 // dialogs only, extensions demanded, and whether it carries credentials at all.
 func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusError {
@@ -25,15 +33,19 @@ func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusE
 	if !sip.KnownMethod(m.Method()) {
 		return &sip.StatusError{Code: 501, Header: "Allow: " + s.allowOutside()}
 	}
-	if fail := sip.CheckRequire(m, supported...); fail != nil {
+	if fail := sip.CheckRequire(m, supportedIn(m)...); fail != nil {
 		return fail
 	}
+	carrier := s.carrierOf(f, m)
 	if m.Method() == sip.INVITE {
+		if fail := mayRely(m, carrier); fail != nil {
+			return fail
+		}
 		if fail := sip.CheckAccept(m); fail != nil {
 			return fail
 		}
 	}
-	if !m.Has(sip.HeaderAuthorization) && s.carrierOf(f, m) == nil {
+	if !m.Has(sip.HeaderAuthorization) && carrier == nil {
 		return s.challenge(m, false)
 	}
 	return nil

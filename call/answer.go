@@ -15,6 +15,9 @@ var errNoAnswer = errors.New("call: no session description in the answer")
 func (c *Call) branchResponse(o *outgoing, m *sip.Message) {
 	l := o.leg
 	c.trunkReplied(l, m)
+	if status := m.Status(); status > 100 && status < 200 && l.state <= legEarly && c.phase == phaseRouting && !c.acknowledge(o, m) {
+		return
+	}
 	switch status := m.Status(); {
 	case status == 100, status == 199: // 199 ends a fork's early dialog (RFC 6228); the others of the branch ring on
 	case status < 200:

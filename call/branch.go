@@ -12,6 +12,7 @@ import (
 	"tandem/sip"
 	"tandem/sip/dialog"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // maxUDP is what a request may measure before a path's MTU is asked for (RFC 3261 §18.1.1).
@@ -158,7 +159,7 @@ func (c *Call) sendInvite(l *Leg) {
 	l.half.Write(w, sip.INVITE, l.initial.seq, l.flow.Via(sip.NewBranch()), c.hopsLeft())
 	w.Add("Contact", l.contact)
 	w.Add("Allow", allow)
-	w.Add("Supported", "timer")
+	l.writeSupported(w)
 	if l.interval > 0 {
 		w.SetInt(sip.HeaderSessionExpires, int(l.interval.Seconds()))
 		w.SetInt(sip.HeaderMinSE, int(max(dialog.MinSE, l.minSE()).Seconds()))
@@ -171,6 +172,22 @@ func (c *Call) sendInvite(l *Leg) {
 		return
 	}
 	c.send(l.initial, raw)
+}
+
+// writeSupported says what our INVITE can do, and what it demands (RFC 3262 §4).
+func (l *Leg) writeSupported(w *sip.Writer) {
+	policy := trunk.ReliableSupported
+	if l.trunk != nil {
+		policy = l.trunk.Config().PRACK
+	}
+	if l.reliable = policy != trunk.ReliableOff; !l.reliable {
+		w.Add("Supported", "timer")
+		return
+	}
+	w.Add("Supported", "timer, "+rel100)
+	if policy == trunk.ReliableRequired {
+		w.Add("Require", rel100)
+	}
 }
 
 // addHeaders writes what an INVITE has beside what the protocol needs: what passes from the caller, and what the trunk says.

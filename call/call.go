@@ -54,6 +54,7 @@ type Call struct {
 	best       *failure  // best failure of the current step's branches
 	last       *failure  // what the step before ended with
 	stepEnds   time.Time // when the current step gives up; zero: never
+	reliable   reliable
 	said       []byte    // the last provisional response to the caller
 	sayAgain   time.Time // when it is due again
 	started    time.Time
@@ -156,6 +157,7 @@ func (c *Call) shed() {
 	}
 	c.facts, c.decision, c.record = dialplan.Facts{}, dialplan.Decision{}, Record{}
 	c.steps, c.current, c.localMedia, c.said, c.hunt = nil, nil, nil, nil, nil
+	c.reliable = reliable{}
 	c.legs, c.ringing, c.early, c.pending, c.a, c.b = nil, nil, nil, nil, nil, nil
 }
 

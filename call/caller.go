@@ -1,6 +1,7 @@
 package call
 
 import (
+	"strings"
 	"time"
 
 	"tandem/sip"
@@ -27,12 +28,17 @@ func (c *Call) provisional(status int, body []byte) {
 	}
 	c.a.state = legEarly
 	c.a.channel.Rang(time.Now())
+	if c.relies() {
+		c.sayAgain = time.Now().Add(provisionalEvery)
+		c.provideReliably(status, body)
+		return
+	}
 	c.said = c.respondCaller(status, body)
 	c.sayAgain = time.Now().Add(provisionalEvery)
 }
 
-// respondCaller answers the caller's INVITE with what makes or keeps the dialog.
-func (c *Call) respondCaller(status int, body []byte) []byte {
+// respondCaller answers the caller's INVITE with what makes or keeps the dialog. lines are further headers.
+func (c *Call) respondCaller(status int, body []byte, lines ...string) []byte {
 	m := c.a.invite.Request()
 	w := sip.NewWriter(make([]byte, 0, 1024+len(body)))
 	w.Respond(m, status, "", c.a.tag)
@@ -40,6 +46,10 @@ func (c *Call) respondCaller(status int, body []byte) []byte {
 	w.Add("Contact", c.a.contact)
 	w.Add("Allow", allow)
 	w.Add("Server", c.board.cfg.Product)
+	for _, line := range lines {
+		name, value, _ := strings.Cut(line, ": ")
+		w.Add(name, value)
+	}
 	if status >= 200 {
 		c.a.writeTimer(w)
 	}
@@ -57,6 +67,7 @@ func (c *Call) respondCaller(status int, body []byte) []byte {
 // answerInvite ends the caller's INVITE with a failure.
 func (c *Call) answerInvite(fail *sip.StatusError) {
 	tx := c.a.invite
+	c.endReliable()
 	if err := tx.Respond(c.board.failure(tx.Request(), fail, c.a.tag)); err != nil {
 		c.log.Debug("refusal not sent", "status", fail.Code, "err", err)
 	}
@@ -84,10 +95,16 @@ func (c *Call) answerCaller(body []byte, late bool) {
 	c.a.timer.Due = now
 	c.board.stats.Answered.Add(1)
 	c.a.channel.Answered(now)
-	raw := c.respondCaller(200, body)
-	seq, _, _ := c.a.invite.Request().CSeq()
-	c.a.await(raw, c.a.invite, seq, late)
-	c.a.unacked.initial = true
+	send := func() {
+		raw := c.respondCaller(200, body)
+		seq, _, _ := c.a.invite.Request().CSeq()
+		c.a.await(raw, c.a.invite, seq, late)
+		c.a.unacked.initial = true
+	}
+	if !c.holdAnswer(send) {
+		c.endReliable()
+		send()
+	}
 }
 
 // await keeps a 2xx for retransmission until its ACK, over connections too: proxies behind them may use UDP.

@@ -23,7 +23,7 @@ func (c *Call) cancelled(l *Leg, tx *transaction.Server, m *sip.Message) {
 
 // callerGaveUp ends a call that was not answered yet.
 func (c *Call) callerGaveUp(cause sip.Cause, reason string) {
-	if c.a.state >= legUp {
+	if c.a.state >= legUp && !c.a.held() {
 		return
 	}
 	if cause == 0 {
@@ -32,6 +32,9 @@ func (c *Call) callerGaveUp(cause sip.Cause, reason string) {
 	if c.finish("caller", 487, cause, reason) {
 		c.answerInvite(&sip.StatusError{Code: 487})
 		c.a.release()
+		if c.b != nil {
+			c.endLeg(c.b, cause, "")
+		}
 	}
 }
 
@@ -86,6 +89,10 @@ func (c *Call) endLeg(l *Leg, cause sip.Cause, text string) {
 	}
 	c.endAsked(l)
 	c.cancelAsking(l)
+	if l.held() {
+		l.release()
+		return
+	}
 	if l.unacked != nil && l.unacked.initial {
 		l.farewell = &farewell{cause, text}
 		l.closeMedia()
@@ -117,7 +124,7 @@ func (c *Call) peerHungUp(l *Leg, m *sip.Message) {
 		cause = sip.CauseNormal
 	}
 	switch {
-	case l == c.a && l.state < legUp: // it may end an early dialog so (RFC 3261 §15); its INVITE still waits
+	case l == c.a && (l.state < legUp || l.held()): // it may end an early dialog so (RFC 3261 §15); its INVITE still waits
 		c.callerGaveUp(cause, "")
 		return
 	case l != c.a && l != c.b: // a callee must not, and its INVITE decides

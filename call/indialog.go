@@ -32,6 +32,8 @@ func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.ok(l, tx, m, nil)
 	case sip.MESSAGE:
 		c.relay(l, tx, m)
+	case sip.PRACK:
+		c.prack(l, tx, m)
 	}
 }
 
@@ -43,12 +45,10 @@ func (c *Call) belongs(l *Leg, f transport.Flow, m *sip.Message) *sip.StatusErro
 		return &sip.StatusError{Code: 481}
 	case !sip.KnownMethod(m.Method()):
 		return &sip.StatusError{Code: 501, Header: "Allow: " + allow}
-	case m.Method() == sip.PRACK: // we send nothing reliably that it could be for (RFC 3262 §3)
-		return &sip.StatusError{Code: 481}
 	case !lists(allow, m.Method()):
 		return &sip.StatusError{Code: 405, Header: "Allow: " + allow}
 	}
-	if fail := sip.CheckRequire(m, supported...); fail != nil {
+	if fail := sip.CheckRequire(m, supportedIn(m)...); fail != nil {
 		return fail
 	}
 	return c.mayMove(l, f, m)

@@ -257,8 +257,8 @@ func TestRightTagsFromElsewhere(t *testing.T) {
 func TestRefusedInTheDialog(t *testing.T) {
 	inOffice(t, func(o *office) {
 		a, b := o.talk(o.alice(), o.bob())
-		a.asks(sip.INVITE, "offer sendonly", "Require: 100rel")
-		if r := a.refused("420"); r.Header(sip.HeaderUnsupported) != "100rel" {
+		a.asks(sip.INVITE, "offer sendonly", "Require: teleport")
+		if r := a.refused("420"); r.Header(sip.HeaderUnsupported) != "teleport" {
 			o.Errorf("Unsupported %q", r.Header(sip.HeaderUnsupported))
 		}
 		a.asks("DANCE", "")

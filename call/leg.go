@@ -67,6 +67,8 @@ type Leg struct {
 	offer    []byte            // its session description
 	interval time.Duration     // its session interval; 0: none
 	attempt  int               // index of the branch's Attempt in the record
+	reliable bool              // we have said that we acknowledge provisional responses
+	rseqs    map[string]uint64 // the last RSeq by the peer's tag
 	acks     map[string][]byte // our ACKs by the peer's tag: of the dialog, and of forks that were ended
 
 	unacked  *unacked            // our 2xx that waits for its ACK
@@ -137,6 +139,9 @@ func (l *Leg) closeMedia() {
 
 // release ends the leg: nothing of the peer is taken any more.
 func (l *Leg) release() {
+	if l.held() { // its INVITE has no final answer yet
+		l.call.answerInvite(&sip.StatusError{Code: 487})
+	}
 	l.state = legGone
 	l.unacked, l.farewell = nil, nil
 	l.call.board.dropLeg(l)

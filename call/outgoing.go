@@ -17,6 +17,7 @@ const (
 	forRefresh                // re-INVITE or UPDATE of the session timer
 	forSync                   // re-INVITE that tells a leg what the other side has come to by itself
 	forRelay                  // INFO and the like on behalf of the other leg
+	forPrack                  // PRACK: what comes back changes nothing
 	forProbe                  // OPTIONS: does the peer still live?
 	forBye
 )

@@ -73,6 +73,8 @@ func (c *Call) mayReoffer(l *Leg, m *sip.Message) *sip.StatusError {
 	later := &sip.StatusError{Code: 500, Header: fmt.Sprintf("Retry-After: %d", rand.IntN(11)), Reason: "Previous offer is not answered"}
 	glare := &sip.StatusError{Code: 491}
 	switch {
+	case l.held():
+		return later
 	case l.state == legEarly && !offers:
 		return nil
 	case l.state < legUp && l.role == roleUAS:

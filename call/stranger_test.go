@@ -106,7 +106,7 @@ func TestAdmission(t *testing.T) {
 		{name: "foreign Route behind ours", request: siptest.Request{Lines: []string{"Route: <sip:192.0.2.9;lr>, <sip:evil.example;lr>"}}, want: "403"},
 		{name: "Route that is none", request: siptest.Request{Lines: []string{"Route: ;;"}}, want: "400"},
 		{name: "no hops left", edit: replace("Max-Forwards: 70", "Max-Forwards: 0"), want: "483"},
-		{name: "100rel", request: siptest.Request{Lines: []string{"Require: 100rel, timer"}}, want: "420", header: "Unsupported: 100rel"},
+		{name: "what we do not know", request: siptest.Request{Lines: []string{"Require: teleport, timer"}}, want: "420", header: "Unsupported: teleport"},
 		{name: "does not read SDP", request: siptest.Request{Lines: []string{"Accept: text/plain"}}, want: "406"},
 		{name: "another body", request: siptest.Request{Type: "text/plain", Body: "hello"}, want: "415", header: "Accept: application/sdp"},
 		{name: "packed", request: siptest.Request{Body: "offer", Lines: []string{"Content-Encoding: gzip"}}, want: "415", header: "Accept-Encoding: identity"},

@@ -19,6 +19,7 @@ func (c *Call) untilNext(now time.Time) time.Duration {
 	sooner(c.replyBy())
 	sooner(c.leaveAt)
 	sooner(c.repeatAt())
+	sooner(c.reliableAt())
 	for _, l := range c.activeLegs() {
 		if l.unacked != nil {
 			sooner(l.unacked.next)
@@ -53,8 +54,15 @@ func (c *Call) tick(now time.Time) {
 		c.replyMissed()
 	}
 	if due(c.repeatAt(), now) {
-		_ = c.a.invite.Respond(c.said)
+		if c.relies() {
+			c.provideReliably(180, nil)
+		} else {
+			_ = c.a.invite.Respond(c.said)
+		}
 		c.sayAgain = now.Add(provisionalEvery)
+	}
+	if due(c.reliableAt(), now) {
+		c.repeatReliable(now)
 	}
 	for _, l := range c.activeLegs() {
 		c.tickLeg(l, now)
@@ -135,7 +143,7 @@ func (c *Call) syncAt(l *Leg) time.Time {
 // be made after.
 func (c *Call) free(l *Leg) bool {
 	o := c.other(l)
-	return l.state == legUp && l.farewell == nil && l.asking == nil && l.asked == nil && l.unacked == nil &&
+	return l.state == legUp && !l.held() && l.farewell == nil && l.asking == nil && l.asked == nil && l.unacked == nil &&
 		(o == nil || !o.negotiating())
 }
 

@@ -19,7 +19,7 @@ import (
 
 var (
 	trunkSchema = block.Schema(`proxy proxies domain realm username password channels channels_in channels_out cps cps_in cps_out
-		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp`, "register", "accept", "probe", "headers", "stir")
+		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack`, "register", "accept", "probe", "headers", "stir")
 	registerSchema = block.Schema("expires user each retry bulk")
 	acceptSchema   = block.Schema("addresses names")
 	probeSchema    = block.Schema("interval timeout up down")
@@ -52,6 +52,7 @@ func (l *loader) trunk(b *hcl.Block) {
 		}
 		c.Codecs = append(c.Codecs, w.Text)
 	}
+	c.PRACK = trunk.Reliability(r.OneOf("prack", string(trunk.ReliableSupported), string(trunk.ReliableOff), string(trunk.ReliableSupported), string(trunk.ReliableRequired)))
 	c.SRTP = r.OneOf("srtp", "off", "off", "optional", "required")
 	for _, inner := range r.Blocks {
 		switch inner.Type {

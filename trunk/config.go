@@ -38,6 +38,7 @@ type Config struct {
 	STIR       STIR
 	Diversion  bool // who has diverted a call is said, by RFC 5806
 	History    bool // and by RFC 7044
+	PRACK      Reliability
 }
 
 // STIR is whether calls to the carrier are signed, and what becomes of those from it that are not as they should be.
@@ -48,6 +49,16 @@ type STIR struct {
 	Owned, Known, Transit string
 	Verify                Verify
 }
+
+// Reliability is whether provisional responses are acknowledged (RFC 3262).
+type Reliability string
+
+// The reliabilities. The zero value is Supported, too.
+const (
+	ReliableOff       Reliability = "off"       // a call that demands it is refused
+	ReliableSupported Reliability = "supported" // where the other side demands it
+	ReliableRequired  Reliability = "required"  // always
+)
 
 // Verify is what is done with the Identity header of calls from the carrier.
 type Verify string
