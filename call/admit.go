@@ -76,6 +76,9 @@ func (s *Switchboard) admit(f transport.Flow, m *sip.Message) (user string, fail
 // prove is the extension whose credentials a request carries, or the answer to a request that proves nothing.
 func (s *Switchboard) prove(settings *Settings, f transport.Flow, m *sip.Message) (user string, fail *sip.StatusError) {
 	result := s.authority.Verify(time.Now(), m, func(username string) (digest.Credential, bool) {
+		if s.accounts != nil {
+			return s.accounts(username)
+		}
 		c, ok := settings.Credentials[username]
 		return c, ok
 	})
@@ -84,13 +87,17 @@ func (s *Switchboard) prove(settings *Settings, f transport.Flow, m *sip.Message
 		return result.Username, nil
 	case digest.Malformed:
 		return "", &sip.StatusError{Code: 400, Reason: result.Reason}
+	case digest.Expired:
+		return "", &sip.StatusError{Code: 403, Reason: result.Reason}
 	case digest.Slowed:
 		s.stats.Throttled.Add(1)
 		return "", &sip.StatusError{Code: 403, Header: "Retry-After: " + strconv.Itoa(1+int(result.Wait/time.Second))}
 	case digest.Wrong:
 		s.stats.AuthFailures.Add(1)
-		s.log.Info("credentials refused", "method", m.Method(), "user", printable(result.Username), "peer", f.Remote())
-		return "", s.challenge(m, false)
+		s.log.Info("credentials refused", "method", m.Method(), "user", printable(result.Username), "reason", result.Reason, "peer", f.Remote())
+		fail = s.challenge(m, false)
+		fail.Reason = result.Reason
+		return "", fail
 	}
 	return "", s.challenge(m, result.Verdict == digest.Stale)
 }

@@ -28,7 +28,9 @@ type Rooms struct {
 	Ledger    Ledger
 	Trunks    *trunk.Set       // the carriers; nil: none
 	Voicemail *voicemail.Store // nil: nobody can leave a message
-	Proxy     Proxy            // takes authenticated MESSAGEs outside a call; nil: they get 405
+	// Accounts finds what a user name proves itself with, short-lived ones among them; nil: Settings.Credentials.
+	Accounts func(username string) (digest.Credential, bool)
+	Proxy    Proxy // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
 // Proxy forwards a request that is not a call (RFC 3261 §16).
@@ -52,6 +54,7 @@ type Switchboard struct {
 	router    Router
 	ledger    Ledger
 	trunks    *trunk.Set
+	accounts  func(username string) (digest.Credential, bool)
 	proxy     Proxy
 	voicemail *voicemail.Store
 	hooks     *http.Client
@@ -79,7 +82,7 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 	s := &Switchboard{
 		cfg: cfg.withDefaults(), log: log, seed: maphash.MakeSeed(),
 		media: rooms.Media, registrar: rooms.Registrar, locator: rooms.Locator, authority: rooms.Authority,
-		router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, voicemail: rooms.Voicemail, trunks: rooms.Trunks,
+		accounts: rooms.Accounts, router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, voicemail: rooms.Voicemail, trunks: rooms.Trunks,
 		hooks: hookClient(), sounds: sync.OnceValue(makeSounds),
 		legs: newLegTable(), calls: map[string]*Call{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem/sip"
+	"tandem/sip/digest"
 )
 
 // begin200 writes an acceptance up to its Contacts (RFC 3261 §10.3 step 8).
@@ -59,11 +60,11 @@ func (r *Registrar) finish(dst []byte, header string) []byte {
 	return append(dst, "Content-Length: 0\r\n\r\n"...)
 }
 
-// challenge answers 401 (RFC 3261 §22.1).
-func (r *Registrar) challenge(dst []byte, now time.Time, m *sip.Message, stale bool) []byte {
+// challenge answers 401 (RFC 3261 §22.1), and says what is wrong with a bearer token.
+func (r *Registrar) challenge(dst []byte, now time.Time, m *sip.Message, res digest.Result) []byte {
 	r.count.challenged.Add(1)
-	dst = r.respond(dst, m, 401, "")
-	return r.finish(r.authority.AppendChallenge(dst, sip.HeaderWWWAuthenticate, now, m, stale), "")
+	dst = r.respond(dst, m, 401, res.Reason)
+	return r.finish(r.authority.AppendChallenge(dst, sip.HeaderWWWAuthenticate, now, m, res.Verdict == digest.Stale), "")
 }
 
 // slow answers a source that failed too often, the same for names that exist and those that do not: it depends on the

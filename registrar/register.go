@@ -25,13 +25,19 @@ type change struct {
 	agent       string
 }
 
-// register does steps 6 to 8 of RFC 3261 §10.3: all contacts are changed, or none.
-func (r *Registrar) register(dst []byte, now time.Time, f transport.Flow, m *sip.Message, aor string, repeated bool) []byte {
+// register does steps 6 to 8 of RFC 3261 §10.3: all contacts are changed, or none. No binding outlives the credentials
+// that it was made with: until, where it is not zero.
+func (r *Registrar) register(dst []byte, now time.Time, f transport.Flow, m *sip.Message, aor string, until time.Time, repeated bool) []byte {
 	var room [4]contact
 	c := change{aor: aor, callID: m.CallID(), repeated: repeated, flow: f, source: m.Source, direct: true}
 	c.cseq, _, _ = m.CSeq()
 	c.agent = agentOf(m)
 	contacts, star, refused := r.contacts(room[:0], m)
+	if !until.IsZero() {
+		for i := range contacts {
+			contacts[i].expires = min(contacts[i].expires, until.Sub(now))
+		}
+	}
 	if c.star = star; refused == nil {
 		refused = r.read(&c, contacts, m)
 	}

@@ -117,16 +117,18 @@ func (r *Registrar) AppendReceive(dst []byte, now time.Time, f transport.Flow, m
 	case digest.OK:
 	case digest.Malformed:
 		return r.refuse(dst, m, sip.Errorf(400, "%s", res.Reason))
+	case digest.Expired:
+		return r.refuse(dst, m, sip.Errorf(403, "%s", res.Reason))
 	case digest.Slowed:
 		return r.slow(dst, m, res.Wait)
 	default:
-		return r.challenge(dst, now, m, res.Verdict == digest.Stale)
+		return r.challenge(dst, now, m, res)
 	}
 	if !r.accounts.MayRegister(res.Username, aor) {
 		r.log.Warn("register for another user's number", "user", res.Username, "aor", aor, "peer", m.Source)
 		return r.refuse(dst, m, sip.Errorf(403, "Not your address of record"))
 	}
-	return r.register(dst, now, f, m, aor, res.Repeated)
+	return r.register(dst, now, f, m, aor, res.Until, res.Repeated)
 }
 
 // Register answers a REGISTER whose sender has proven to be user by other means, such as a client certificate.
@@ -144,7 +146,7 @@ func (r *Registrar) AppendRegister(dst []byte, now time.Time, f transport.Flow, 
 	if refused != nil {
 		return r.refuse(dst, m, refused)
 	}
-	return r.register(dst, now, f, m, aor, false)
+	return r.register(dst, now, f, m, aor, time.Time{}, false)
 }
 
 // target reads whose bindings a REGISTER is about (RFC 3261 §10.3 steps 1, 2 and 5). None of it depends on which numbers

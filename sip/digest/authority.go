@@ -9,6 +9,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tandem/sip"
@@ -64,6 +65,7 @@ type Authority struct {
 	printer  maphash.Seed
 	start    time.Time
 	startMS  int64
+	bearer   atomic.Pointer[Bearer]
 	computed func(Algorithm) // told of each response computed; nil outside tests
 }
 
@@ -149,7 +151,10 @@ func (a *Authority) AppendChallenge(dst []byte, id sip.HeaderID, now time.Time, 
 		}
 		dst = append(dst, "\r\n"...)
 	}
-	return dst
+	if onlyMD5 {
+		return dst
+	}
+	return a.appendBearer(dst, id)
 }
 
 func (a *Authority) md5Only(m *sip.Message) bool {

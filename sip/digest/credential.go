@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
+	"time"
 )
 
 // Credential is what one account proves itself with. Passwords are not kept: HA1 is all that either
@@ -13,6 +14,12 @@ type Credential struct {
 	Realm    string
 	SHA256   string // lower-case hex of SHA-256(username:realm:password)
 	MD5      string // lower-case hex of MD5(username:realm:password)
+	// User is who proved himself where that is not Username: 1001 by a short-lived password for "1764331200:1001".
+	User string
+	// Until is when the credential expires; zero: never. Whoever uses it after that is told so, and not that it is wrong.
+	Until time.Time
+	// Or counts as well: the password of a key that is being changed.
+	Or *Credential
 }
 
 // NewCredential makes both hashes of a password.

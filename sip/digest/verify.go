@@ -17,10 +17,11 @@ const (
 	Stale                    // nonce too old, used up or not given to this source: challenge with stale
 	Wrong                    // no such user, wrong password, or an algorithm the account refuses: challenge
 	Malformed                // 400 with Reason
+	Expired                  // right, but too late: 403 with Reason, since asking again for the same would not help
 	Slowed                   // too many failures, nothing was computed: 403 with Retry-After, or silence
 )
 
-var verdictNames = [...]string{"missing", "ok", "stale", "wrong", "malformed", "slowed"}
+var verdictNames = [...]string{"missing", "ok", "stale", "wrong", "malformed", "expired", "slowed"}
 
 // String is the verdict's name, for logs and metrics.
 func (v Verdict) String() string { return verdictNames[v] }
@@ -28,10 +29,11 @@ func (v Verdict) String() string { return verdictNames[v] }
 // Result is what Verify found.
 type Result struct {
 	Verdict   Verdict
-	Username  string        // as claimed; proven only with OK
+	Username  string        // as claimed; with OK, who is proven to speak (Credential.User where it is set)
+	Until     time.Time     // OK: when the credential expires; zero: never
 	Algorithm Algorithm     // that was used
 	Repeated  bool          // OK, but this very REGISTER was accepted before: answer again, change nothing
-	Reason    string        // Malformed: the reason phrase
+	Reason    string        // Malformed, Expired, Wrong by a bearer token: the reason phrase
 	Wait      time.Duration // Slowed: how long
 }
 
@@ -55,6 +57,9 @@ func (a *Authority) VerifyProxy(now time.Time, m *sip.Message, lookup func(usern
 }
 
 func (a *Authority) verify(now time.Time, id sip.HeaderID, m *sip.Message, lookup func(string) (Credential, bool)) Result {
+	if res, ok := a.verifyBearer(now, id, m); ok {
+		return res
+	}
 	var p params
 	alg, reason := a.pick(&p, id, m)
 	if reason == "" && alg != 0 {
@@ -83,7 +88,12 @@ func (a *Authority) verify(now time.Time, id sip.HeaderID, m *sip.Message, looku
 		algorithm: alg, nonce: p.value[fNonce], nc: p.value[fNC], cnonce: p.value[fCnonce], qop: p.value[fQop],
 		method: m.Method(), uri: p.value[fURI], body: m.Body(),
 	}
-	if !a.matches(&e, ha1, p.value[fResponse]) || !real {
+	right := a.matches(&e, ha1, p.value[fResponse])
+	if !right && known && cred.Or != nil {
+		ha1, real = a.ha1(alg, *cred.Or, true)
+		right = a.matches(&e, ha1, p.value[fResponse])
+	}
+	if !right || !real {
 		a.limiter.Failed(now, source, res.Username)
 		res.Verdict = Wrong
 		return res
@@ -92,7 +102,18 @@ func (a *Authority) verify(now time.Time, id sip.HeaderID, m *sip.Message, looku
 	a.sources.note(source, now.Sub(a.start))
 	nc, _ := parseNC(p.value[fNC])
 	res.Verdict, res.Repeated = a.count(now, &seed, max(nc, 1), m)
-	return res
+	return res.proven(now, cred.User, cred.Until)
+}
+
+// proven says who speaks, unless it is too late.
+func (r Result) proven(now time.Time, user string, until time.Time) Result {
+	if r.Until = until; user != "" {
+		r.Username = user
+	}
+	if r.Verdict == OK && !until.IsZero() && !now.Before(until) {
+		r.Verdict, r.Reason = Expired, "Credentials have expired"
+	}
+	return r
 }
 
 // count keeps a proven request from being used twice.
