@@ -59,10 +59,26 @@ func Changes(before, after *Config) []Change {
 	for _, kind := range slices.Sorted(maps.Keys(merged(was, is))) {
 		out = append(out, named(kind, was[kind], is[kind])...)
 	}
+	out = append(out, tokens(before.Token, after.Token)...)
 	if before.STIR.sum != after.STIR.sum {
 		out = append(out, Change{Kind: "stir", What: "changed"})
 	}
 	return append(out, passwords(before, after)...)
+}
+
+// tokens compares how short-lived passwords are made. Secrets are not shown.
+func tokens(before, after Token) []Change {
+	var out []Change
+	if before.Longest != after.Longest {
+		out = append(out, Change{"token", "longest", "changed", before.Longest.String(), after.Longest.String()})
+	}
+	if !reflect.DeepEqual(before.Keys, after.Keys) {
+		out = append(out, Change{Kind: "token", Name: "secret", What: "changed"})
+	}
+	if before.APIKey != after.APIKey {
+		out = append(out, Change{Kind: "token", Name: "api_key", What: "changed"})
+	}
+	return out
 }
 
 // fields compares two structs of one room, field by field.

@@ -28,7 +28,8 @@ type Config struct {
 	Trunks      []trunk.Config // in the order of the files
 	STIR        STIR
 	Credentials map[string]digest.Credential // by number of the extension
-	CDR         string                       // absolute path of the file of call records; empty: none is written
+	Token       Token
+	CDR         string // absolute path of the file of call records; empty: none is written
 	Log         Log
 }
 

@@ -79,6 +79,7 @@ type Switch interface {
 	Diff(config string) (Difference, error)
 	Drain(on bool)
 	FeatureSwitch
+	PassSwitch
 	// Ready is nil when calls are taken.
 	Ready() error
 }
@@ -135,6 +136,7 @@ func admin(s Switch) http.Handler {
 		reply(w, s.Status())
 	})
 	features(mux, s)
+	passes(mux, s)
 	return mux
 }
 

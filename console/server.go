@@ -46,6 +46,7 @@ func New(cfg Config, s Switch, metrics http.Handler, log *slog.Logger) (*Server,
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	health(mux, s)
+	guardedPasses(mux, s)
 	for _, h := range []http.Handler{admin(s), mux} {
 		srv.servers = append(srv.servers, &http.Server{
 			Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

@@ -22,7 +22,7 @@ func adminCommands() []*cobra.Command {
 		ask("status", "Show the state of the switch", (*console.Client).Status, printStatus),
 		ask("calls", "List the calls in progress", (*console.Client).Calls, printCalls),
 		ask("registrations", "List who is registered, and from where", (*console.Client).Registrations, printRegistrations),
-		reloadCommand(), drainCommand(), hangupCommand(), trunksCommand(),
+		reloadCommand(), drainCommand(), hangupCommand(), trunksCommand(), tokenCommand(),
 	}
 	return append(commands, featureCommands()...)
 }

@@ -146,12 +146,18 @@ media {
 
 // Start writes the configuration, starts the switch and waits until it is ready. It is stopped at the end of the test,
 // which fails if the switch panicked or does not stop.
-func Start(t testing.TB, hcl string) *Switch {
+func Start(t testing.TB, hcl string) *Switch { t.Helper(); return StartWith(t, nil, hcl) }
+
+// StartWith is Start with files beside the configuration, by their names.
+func StartWith(t testing.TB, files map[string]string, hcl string) *Switch {
 	t.Helper()
 	s := &Switch{t: t, Host: Host(), Dir: t.TempDir(), out: &output{}, done: make(chan struct{})}
 	s.Write("switch.hcl", hcl)
 	s.Write("phones.csv", phones())
 	s.Write("password", Password)
+	for name, text := range files {
+		s.Write(name, text)
+	}
 	writeCertificate(t, s.Dir, s.Host)
 	s.run()
 	t.Cleanup(s.Stop)

@@ -50,7 +50,10 @@ type office struct {
 }
 
 // open starts an office; more is added to its configuration.
-func open(t *testing.T, more string) *office {
+func open(t *testing.T, more string) *office { t.Helper(); return openWith(t, nil, more) }
+
+// openWith is open with files beside the configuration, by their names.
+func openWith(t *testing.T, files map[string]string, more string) *office {
 	t.Helper()
 	var b strings.Builder
 	b.WriteString(binary.Office + binary.Media)
@@ -62,7 +65,7 @@ func open(t *testing.T, more string) *office {
 	desk(firstPlain, lastPlain, "optional")
 	desk(firstSecure, lastSecure, "required")
 	b.WriteString("route \"desks\" {\n  to = \"2xxx\"\n  dial {\n    extension = call.to\n    timeout = \"30s\"\n  }\n}\n")
-	o := &office{Switch: binary.Start(t, b.String()+more)}
+	o := &office{Switch: binary.StartWith(t, files, b.String()+more)}
 	o.plain.Store(firstPlain - 1)
 	o.secure.Store(firstSecure - 1)
 	return o

@@ -25,6 +25,7 @@ import (
 	"tandem/sip/digest"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/token"
 	"tandem/trunk"
 	"tandem/voicemail"
 )
@@ -48,7 +49,8 @@ type Node struct {
 	started time.Time
 
 	config    atomic.Pointer[configs.Config]
-	reloading sync.Mutex // one reload at a time
+	keys      atomic.Pointer[token.Keys] // of short-lived passwords
+	reloading sync.Mutex                 // one reload at a time
 
 	layer     *transport.Layer
 	resolver  *transport.Resolver
@@ -85,12 +87,15 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail")}, opts.Log.With("room", "voicemail")); err != nil {
 		return nil, err
 	}
+	if err = n.loadKeys(cfg); err != nil {
+		return nil, err
+	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen)})
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version, StateFile: filepath.Join(cfg.Node.StateDir, "state.json")}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: n.bindings, Voicemail: n.boxes,
-		Authority: n.authority, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
+		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
@@ -221,10 +226,9 @@ func registrarConfig(cfg *configs.Config) registrar.Config {
 // accounts are the extensions of the configuration in force.
 type accounts struct{ n *Node }
 
-// Credential is what an extension proves itself with.
+// Credential is what a user name proves itself with.
 func (a accounts) Credential(username string) (digest.Credential, bool) {
-	c, ok := a.n.config.Load().Credentials[username]
-	return c, ok
+	return a.n.credential(username)
 }
 
 // MayRegister lets each extension register itself only.

@@ -66,6 +66,10 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 		sockets.Abort()
 		return console.Change{}, fmt.Errorf("media: %w", err)
 	}
+	if err := n.loadKeys(cfg); err != nil {
+		sockets.Abort()
+		return console.Change{}, err
+	}
 	sockets.Commit()
 	n.registrar.Update(registrarConfig(cfg))
 	n.config.Store(cfg)
