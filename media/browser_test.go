@@ -1,7 +1,12 @@
 package media
 
 import (
+	"bytes"
+	"github.com/pion/dtls/v3"
 	"net"
+	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -259,5 +264,162 @@ func TestPhoneCallsBrowser(t *testing.T) {
 		if p := b.hear(); len(p.Payload) != 160 {
 			t.Fatalf("browser hears %d bytes", len(p.Payload))
 		}
+	}
+}
+
+// An ICE restart keeps the keys: new credentials, the sound goes on.
+func TestICERestart(t *testing.T) {
+	e := run(t, local)
+	a, b := talking(t, e, browserOptions{})
+	a.connected()
+	exchange(a, b)
+	own, before := a.s.web.own, a.s.Stats()
+	a.offers(&webrtc.OfferOptions{ICERestart: true})
+	answer := a.isAnswered(b.s)
+	if a.s.web.own == own || a.s.web.association != 1 {
+		t.Errorf("own %v, association %d", a.s.web.own, a.s.web.association)
+	}
+	if got := lines(answer, "a=setup:"); len(got) != 1 || got[0] != "passive" {
+		t.Errorf("setup %v", got)
+	}
+	a.until("the browser to nominate anew", func(s Stats) bool {
+		return s.Remote != before.Remote || a.pc.ICEConnectionState() == webrtc.ICEConnectionStateConnected
+	})
+	for range 3 {
+		exchange(a, b)
+	}
+	if s := a.s.Stats(); s.Drops["auth"] != 0 || s.In.Lost != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// An offer without news keeps ICE, DTLS and the payload numbers, and the answer to it is the one before with another version.
+func TestReofferWithoutChange(t *testing.T) {
+	e := run(t, local)
+	a, b := talking(t, e, browserOptions{})
+	a.connected()
+	exchange(a, b)
+	first := a.s.neg.Said()
+	a.offers(nil)
+	again := a.isAnswered(b.s)
+	if !bytes.Equal(first, again) {
+		t.Errorf("another answer\n%s\n%s", first, again)
+	}
+	exchange(a, b)
+	offer, _ := a.isOffered(b.s) // our own re-offer, as for a session timer
+	for _, prefix := range []string{"a=ice-ufrag:", "a=fingerprint:", "a=mid:", "m=", "a=candidate:"} {
+		if got, want := lines(offer, prefix), lines(first, prefix); prefix == "m=" && got[0][:12] != want[0][:12] || prefix != "m=" && !slices.Equal(got, want) {
+			t.Errorf("%s: %v, before %v", prefix, got, want)
+		}
+	}
+	if got := lines(offer, "a=setup:"); len(got) != 1 || got[0] != "actpass" {
+		t.Errorf("setup %v", got)
+	}
+	exchange(a, b)
+	if a.s.web.association != 1 {
+		t.Errorf("association %d", a.s.web.association)
+	}
+}
+
+// The browser as DTLS server: an answer with a=setup:passive has us begin the handshake.
+func TestWeAreActive(t *testing.T) {
+	e := run(t, local)
+	a := call(t, e, Options{Call: "x", Leg: "a"}, "PCMA")
+	b := browse(t, e, browserOptions{Options: Options{Call: "x", Leg: "b"}, set: func(s *webrtc.SettingEngine) {
+		_ = s.SetAnsweringDTLSRole(webrtc.DTLSRoleServer)
+	}})
+	a.offers(SendRecv)
+	_, answer := b.isOffered(a.s)
+	if got := lines(answer, "a=setup:"); len(got) != 1 || got[0] != "passive" {
+		t.Fatalf("setup %v", got)
+	}
+	a.isAnswered(b.s)
+	if err := Join(a.s, b.s); err != nil {
+		t.Fatal(err)
+	}
+	b.connected()
+	exchange(b, a)
+}
+
+// A new certificate is a new DTLS association (RFC 8842): the leg goes on with the old keys until the new ones are there.
+func TestNewAssociation(t *testing.T) {
+	e := run(t, local)
+	a, b := talking(t, e, browserOptions{})
+	a.connected()
+	exchange(a, b)
+	_ = a.pc.Close() // a page that was loaded anew: the same leg by Replaces or re-INVITE
+	a.up = make(chan struct{})
+	a.connectPeer(browserOptions{})
+	a.offers(nil)
+	a.isAnswered(b.s)
+	a.connected()
+	n := a.s.Stats().In.Packets
+	a.until("the new keys", func(s Stats) bool { a.say(voice); return s.In.Packets > n }) // ours are there a moment after the browser's
+	for range 3 {
+		exchange(a, b)
+	}
+	if a.s.web.association != 2 {
+		t.Errorf("association %d", a.s.web.association)
+	}
+}
+
+// Suites: GCM where the browser can, else AES-CM.
+func TestSuites(t *testing.T) {
+	for want, profiles := range map[string][]dtls.SRTPProtectionProfile{
+		"AEAD_AES_128_GCM":        {dtls.SRTP_AES128_CM_HMAC_SHA1_80, dtls.SRTP_AEAD_AES_128_GCM},
+		"AEAD_AES_256_GCM":        {dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80},
+		"AES_CM_128_HMAC_SHA1_80": {dtls.SRTP_AES128_CM_HMAC_SHA1_80},
+	} {
+		t.Run(want, func(t *testing.T) {
+			e := run(t, local)
+			a, b := talking(t, e, browserOptions{set: func(s *webrtc.SettingEngine) { s.SetSRTPProtectionProfiles(profiles...) }})
+			a.connected()
+			exchange(a, b)
+			if got := a.s.Stats().Suite; got != want {
+				t.Errorf("suite %s", got)
+			}
+		})
+	}
+}
+
+// shaking are the stacks of all goroutines that a handshake of ours, or a browser of pion's, has left.
+func shaking() (left []string) {
+	buf := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		if strings.Contains(stack, "/pion/") || strings.Contains(stack, "secure.Handshake") {
+			left = append(left, stack)
+		}
+	}
+	return left
+}
+
+// Nothing of the handshake remains: no goroutine for a leg, and none after it.
+func TestBrowserLeavesNothing(t *testing.T) {
+	e := run(t, local)
+	// Ends in every stage: before any check, in the middle of ICE and DTLS, and after it.
+	for i := range 12 {
+		a := browse(t, e, browserOptions{Options: Options{Call: "x", Leg: "a"}})
+		a.offers(nil)
+		if i%4 > 0 {
+			a.isAnswered(nil)
+		}
+		if i%4 == 2 {
+			a.until("a check", func(s Stats) bool { return s.Remote.IsValid() })
+		}
+		if i%4 == 3 {
+			a.connected()
+		}
+		a.s.Close()
+		_ = a.pc.Close()
+	}
+	end := time.Now().Add(5 * time.Second)
+	for len(shaking()) > 0 && time.Now().Before(end) {
+		runtime.Gosched()
+	}
+	if left := shaking(); len(left) > 0 {
+		t.Errorf("goroutines remain:\n%s", strings.Join(left, "\n\n"))
+	}
+	if ufrags, places := e.relay.Browsers(); ufrags != 0 || places != 0 {
+		t.Errorf("%d fragments and %d places remain", ufrags, places)
 	}
 }

@@ -13,6 +13,8 @@ const (
 	maxPaths = 8
 	// consent is how long a browser may go without a check before nothing more is sent to it (RFC 7675 §5.1).
 	consent = 30 * time.Second
+	// gone is how long the chosen path must have been without checks and media before another one's media takes its place.
+	gone = 2 * time.Second
 	// checkRate and checkBurst are the verified checks of one leg a second that are answered: a browser sends 20 a pair while it
 	// connects, and then one every few seconds.
 	checkRate, checkBurst = 100, 200
@@ -61,8 +63,9 @@ type path struct {
 	at       place
 	to       endpoint
 	priority uint32
-	seen     time.Time
-	proved   bool // authentic media came from there
+	seen     time.Time // the last check
+	media    time.Time // the last authentic packet
+	proved   bool      // there was one
 }
 
 func newBrowser(w *web, own ice.Credentials, now time.Time) *browser {
@@ -183,15 +186,21 @@ func (b *browser) leave(at place) {
 	}
 }
 
-// prove notes that authentic media came from a place.
-func (b *browser) prove(at place) {
+// prove notes that authentic media came from a place. Where the browser has left the chosen one without a word, behind a NAT that gave it another
+// port, we follow it.
+func (b *browser) prove(p *Port, at place) {
+	now := b.web.loop.now
 	if b.at >= 0 && b.paths[b.at].at == at {
-		b.paths[b.at].proved = true
+		b.paths[b.at].proved, b.paths[b.at].media = true, now
 		return
 	}
 	for i := range b.paths {
-		if b.paths[i].at == at {
-			b.paths[i].proved = true
+		if b.paths[i].at != at {
+			continue
+		}
+		b.paths[i].proved, b.paths[i].media = true, now
+		if b.at < 0 || now.Sub(b.paths[b.at].media) > gone && now.Sub(b.paths[b.at].seen) > gone {
+			b.choose(p, i)
 		}
 	}
 }
@@ -228,15 +237,16 @@ func (p *Port) receiveWeb(b []byte, at place) {
 		p.drop(DropKeys)
 		return
 	}
-	if !p.media.allow(p.loop.now) {
-		p.drop(DropRate)
-		return
-	}
+	// The cap comes after the key here: a flood from a forged address must not use up what the browser may send.
 	pkt, ok := p.open(b)
 	if !ok {
 		return
 	}
-	p.web.prove(at)
+	if !p.media.allow(p.loop.now) {
+		p.drop(DropRate)
+		return
+	}
+	p.web.prove(p, at)
 	p.take(pkt)
 }
 

@@ -35,7 +35,8 @@ func (p *Port) receiveRTCP(b []byte, from netip.AddrPort) {
 		return
 	}
 	// Reports belong to the stream that we hear. A peer that only listens has none, and may report under any SSRC.
-	if p.inSSRC && c.SSRC() != p.in.SSRC {
+	// A browser's are authentic, and may come under the SSRC of another section of its transport.
+	if p.web == nil && p.inSSRC && c.SSRC() != p.in.SSRC {
 		p.drop(DropReport)
 		return
 	}

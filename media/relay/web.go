@@ -215,3 +215,9 @@ func (w *web) forget(p *Port) {
 	b.paths = nil
 	b.abandon()
 }
+
+// Browsers is how many username fragments and checked places are known, for tests and metrics.
+func (r *Relay) Browsers() (ufrags, places int) {
+	r.web.loop.do(func() { ufrags, places = len(r.web.ufrags), len(r.web.places) })
+	return ufrags, places
+}
