@@ -93,6 +93,7 @@ func (p *Port) take(pkt rtp.Packet) {
 	p.lastIn, p.told[0], p.mute = now, false, false
 	r := &p.routes[pkt.PayloadType()]
 	if r.event {
+		p.presses.Rate = r.clock
 		p.listen(pkt)
 	}
 	tapped := p.sink != nil && p.set.MayReceive && p.tapped(pkt, r)
@@ -183,6 +184,7 @@ func (p *Port) forward(from *Port, pkt rtp.Packet, r *route) {
 	if r.translate {
 		r.law.Translate(pkt.Payload())
 	}
+	r.rescale(pkt.Payload())
 	pkt.SetPayloadType(r.pt)
 	pkt.SetSeq(pkt.Seq() + o.seqShift)
 	pkt.SetTimestamp(pkt.Timestamp() + o.tsShift)

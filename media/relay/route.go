@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"tandem/media/codec"
@@ -49,6 +50,8 @@ type route struct {
 	pt        uint8     //
 	translate bool      // from law to the other one
 	law       codec.Law //
+	clock     uint32    // of an event, Hz
+	to        uint32    // that of the other leg's, if its duration must be counted anew; 0: the same
 }
 
 // A routing has a route for each payload type. It is never written once it is in use.
@@ -68,9 +71,11 @@ func routes(receive, send []Format) *routing {
 		if f.PayloadType > 127 || t[f.PayloadType].known {
 			continue
 		}
-		r := route{known: true, event: f.Event()}
+		r := route{known: true, event: f.Event(), clock: f.Rate}
 		if g, ok := find(send, f.same); ok {
 			r.forward, r.pt = true, g.PayloadType
+		} else if g, ok := find(send, Format.Event); ok && r.event { // a browser's 48000 Hz, a phone's 8000
+			r.forward, r.pt, r.to = true, g.PayloadType, g.Rate
 		} else if law, ok := f.Law(); ok {
 			if g, ok := find(send, func(g Format) bool { l, ok := g.Law(); return ok && l != law }); ok {
 				r.forward, r.pt, r.translate, r.law = true, g.PayloadType, true, law
@@ -79,6 +84,15 @@ func routes(receive, send []Format) *routing {
 		t[f.PayloadType] = r
 	}
 	return t
+}
+
+// rescale counts the duration of a telephone-event in the other clock (RFC 4733 §2.3); the longest that can be said stands for all longer ones.
+func (r *route) rescale(payload []byte) {
+	if r.to == 0 || len(payload) < 4 {
+		return
+	}
+	d := uint64(binary.BigEndian.Uint16(payload[2:])) * uint64(r.to) / uint64(max(r.clock, 1))
+	binary.BigEndian.PutUint16(payload[2:], uint16(min(d, 0xffff)))
 }
 
 func find(formats []Format, fits func(Format) bool) (Format, bool) {
