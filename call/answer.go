@@ -26,6 +26,8 @@ func (c *Call) branchResponse(o *outgoing, m *sip.Message) {
 		c.branchAnswers(o, m)
 	case o != l.initial, l.state == legGone:
 	case status == 422 && c.longer(l, m):
+	case status == 488 && l.state == legTrying && l.media != nil && l.media.Insist():
+		c.inviteAgain(l)
 	case (status == 488 || status == 606) && c.otherMedia(l):
 	default:
 		c.branchFailed(l, &failure{status: status, reason: m.Reason(), cause: m.Cause()})

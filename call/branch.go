@@ -147,6 +147,22 @@ func (c *Call) otherMedia(l *Leg) bool {
 // inviteLonger sends the INVITE once more, with the session interval that the peer asks for (RFC 4028 §7.3).
 func (c *Call) inviteLonger(l *Leg, interval time.Duration) {
 	l.interval = interval
+	c.again(l)
+}
+
+// inviteAgain sends the INVITE once more, with an offer of SRTP alone: a phone that takes no RTP/AVP has refused the one with
+// both (RFC 8643 §3.1 lets it).
+func (c *Call) inviteAgain(l *Leg) {
+	offer, err := l.media.CreateOffer(c.offerLike())
+	if err != nil {
+		c.branchFailed(l, &failure{status: 488, reason: err.Error()})
+		return
+	}
+	l.offer = offer
+	c.again(l)
+}
+
+func (c *Call) again(l *Leg) {
 	l.dialog = l.half
 	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
 	c.sendInvite(l)

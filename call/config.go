@@ -83,6 +83,8 @@ type Session interface {
 	SendDTMF(digits string, each time.Duration) error
 	Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error)
 	RemoteDirection() media.Direction
+	Fax() bool
+	Insist() bool
 	Stats() media.Stats
 	Close()
 }

@@ -17,6 +17,7 @@ import (
 type fakeMedia struct {
 	mu       sync.Mutex
 	sessions []*fakeSession
+	keys     bool                            // legs may have SRTP keys
 	full     func(leg string) bool           // no ports for that leg; nil: for all of them
 	fail     func(s *fakeSession, do string) // called before each step of a session, to panic in; nil: nothing
 }
@@ -68,6 +69,8 @@ type fakeSession struct {
 	joined    *fakeSession
 	doing     string
 	digits    string
+	fax       bool // agreed
+	insists   bool // offers SAVP
 	noEvents  bool // the peer takes no telephone-events
 	packets   atomic.Uint64
 	version   int
@@ -134,6 +137,21 @@ func (s *fakeSession) RemoteDirection() media.Direction {
 	return s.direction
 }
 
+func (s *fakeSession) Fax() bool {
+	s.step("Fax")
+	if s.pending != "" {
+		return strings.Contains(s.pending, "fax")
+	}
+	return s.fax
+}
+
+func (s *fakeSession) Insist() bool {
+	s.step("Insist")
+	was := s.insists
+	s.insists = s.options.SRTP == media.SRTPOptional && s.room.keys
+	return s.insists && !was
+}
+
 func (s *fakeSession) CreateAnswer(like Session) ([]byte, error) {
 	s.step("CreateAnswer")
 	switch {
@@ -142,8 +160,15 @@ func (s *fakeSession) CreateAnswer(like Session) ([]byte, error) {
 	case s.pending == "":
 		return nil, media.ErrNoOffer
 	}
-	s.direction, s.pending, s.agreed = wants(s.pending), "", true
+	fax := strings.Contains(s.pending, "fax")
+	if o, ok := like.(*fakeSession); fax && (!ok || o == nil || !o.fax) {
+		return nil, media.ErrNotAcceptable
+	}
+	s.direction, s.pending, s.agreed, s.fax = wants(s.pending), "", true, fax
 	s.answer = fmt.Sprintf("answer of %s: %v", s.name, mirror(s.direction))
+	if fax {
+		s.answer += " fax"
+	}
 	return []byte(s.answer), nil
 }
 
@@ -155,7 +180,14 @@ func (s *fakeSession) CreateOffer(like Session) ([]byte, error) {
 	if l, ok := like.(*fakeSession); ok && l != nil {
 		direction = l.RemoteDirection()
 	}
-	return fmt.Appendf(nil, "offer %d of %s: %v", s.version, s.name, direction), nil
+	what := ""
+	if l, ok := like.(*fakeSession); ok && l != nil && l.Fax() {
+		what = " fax"
+	}
+	if s.insists {
+		what += " SAVP"
+	}
+	return fmt.Appendf(nil, "offer %d of %s: %v%s", s.version, s.name, direction, what), nil
 }
 
 func (s *fakeSession) SetAnswer(body []byte) error {
@@ -166,7 +198,7 @@ func (s *fakeSession) SetAnswer(body []byte) error {
 	if !s.offered {
 		return errors.New("answer without an offer")
 	}
-	s.agreed, s.direction = true, wants(string(body))
+	s.agreed, s.direction, s.fax = true, wants(string(body)), strings.Contains(string(body), "fax")
 	return nil
 }
 

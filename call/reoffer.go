@@ -11,7 +11,7 @@ import (
 )
 
 // reoffered takes a re-INVITE or an UPDATE. What only moves the peer's own media is answered at once; what the
-// other side must know (hold and resume) is asked of it first, and its answer decides.
+// other side must know (hold and resume, fax instead of speech) is asked of it first, and its answer decides.
 func (c *Call) reoffered(l *Leg, tx *transaction.Server, m *sip.Message) {
 	if fail := c.mayReoffer(l, m); fail != nil {
 		c.board.refuse(tx, m, fail)
@@ -31,13 +31,13 @@ func (c *Call) reoffered(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.reofferWithoutSDP(l, tx, m)
 		return
 	}
-	before := l.media.RemoteDirection()
+	before, fax := l.media.RemoteDirection(), l.media.Fax()
 	if err := l.media.SetOffer([]byte(m.Body())); err != nil {
 		c.board.refuse(tx, m, mediaStatus(err))
 		return
 	}
 	o := c.other(l)
-	if o == nil || o.state != legUp || l.media.RemoteDirection() == before {
+	if o == nil || o.state != legUp || l.media.RemoteDirection() == before && l.media.Fax() == fax {
 		c.answerReoffer(l, tx, m)
 		return
 	}

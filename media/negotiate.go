@@ -33,6 +33,20 @@ func (s *Session) SetOffer(body []byte) error {
 		return ErrClosed
 	}
 	trial := s.neg // a value: what it says here is never sent
+	if f, _ := d.Fax(); f != nil {
+		if err := s.mayFax(); err != nil {
+			return err
+		}
+		_, agreed, err := trial.Answer(d, sdp.Capabilities{Fax: f, RTP: s.shown}, sdp.Codec{})
+		if err == nil {
+			err = s.reachable(&agreed)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrNotAcceptable, err)
+		}
+		s.offer = d
+		return nil
+	}
 	_, agreed, err := trial.Answer(d, s.capabilities(answerable(s.codecs), SendRecv), sdp.Codec{})
 	if err == nil {
 		err = s.reachable(&agreed)
@@ -58,6 +72,9 @@ func (s *Session) CreateAnswer(like *Session) ([]byte, error) {
 		return s.neg.Said(), s.port.Learn()
 	case s.offer == nil:
 		return nil, ErrNoOffer
+	}
+	if f, _ := s.offer.Fax(); f != nil {
+		return s.answerFax(other.agreedFax)
 	}
 	section := audio(s.offer)
 	own := answerable(s.codecs)
@@ -101,6 +118,9 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 	if s.opts.SRTP == SRTPRequired && s.keys == nil && s.web == nil {
 		return nil, fmt.Errorf("%w: SRTP is required and the signalling is not encrypted", ErrNotAcceptable)
 	}
+	if other.fax != nil {
+		return s.offerFax(other.fax)
+	}
 	codecs := s.codecs
 	if like != nil {
 		if codecs = offerable(s.codecs, other.codecs); codecs == nil {
@@ -109,11 +129,16 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 	}
 	caps := s.capabilities(codecs, other.direction)
 	caps.Mux = s.agreed != nil && s.agreed.Mux // phones and carriers that do not know it are many: only to go on with
+	return s.offered(caps), nil
+}
+
+// offered writes an offer, and notes what stood before it.
+func (s *Session) offered(caps sdp.Capabilities) []byte {
 	if !s.neg.Pending() {
 		s.answeredBefore = s.answering
 	}
 	s.answering = false
-	return s.neg.Offer(caps), nil
+	return s.neg.Offer(caps)
 }
 
 // SetAnswer takes the peer's answer to our offer: that of a provisional response, and again that of the final one.
@@ -154,6 +179,8 @@ type view struct {
 	direction       Direction   // what we should offer here
 	agreedCodecs    []sdp.Codec // what can be heard there; nil: not agreed
 	agreedDirection Direction   // what we should answer here
+	fax             *sdp.Media  // T.38 that the peer there offers, or has agreed to; nil: speech
+	agreedFax       *sdp.Media  // that it has agreed to
 }
 
 // view gives what a leg that will be joined to s must know of it. Of nobody it is empty.
@@ -164,13 +191,14 @@ func (s *Session) view() (v view) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.agreed; a != nil {
-		v.codecs, v.agreedCodecs = a.Send, a.Send
+		v.codecs, v.agreedCodecs, v.fax, v.agreedFax = a.Send, a.Send, a.Fax, a.Fax
 		// What the peer there may say to us we may say here, and the other way round.
 		v.agreedDirection = direction(a.Receives, a.Sends)
 		v.direction = v.agreedDirection
 	}
 	if s.offer != nil {
 		v.codecs, v.direction = audio(s.offer).Codecs, s.wanted()
+		v.fax, _ = s.offer.Fax()
 	}
 	return v
 }
@@ -243,6 +271,9 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 
 // settings is what was agreed as the relay takes it.
 func (s *Session) settings(a *sdp.Agreed) (relay.Settings, error) {
+	if a.Fax != nil {
+		return s.faxSettings(a), nil
+	}
 	c := s.engine.config()
 	set := relay.Settings{
 		Mux:        a.Mux,

@@ -155,7 +155,7 @@ func (s *Session) RemoteDirection() Direction {
 func (s *Session) wanted() Direction {
 	m := s.theirs
 	if s.offer != nil {
-		m = audio(s.offer)
+		m = taken(s.offer)
 	}
 	if m == nil {
 		return SendRecv

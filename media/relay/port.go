@@ -33,6 +33,8 @@ type Settings struct {
 	Mux        bool           // RTCP on the RTP port (RFC 5761)
 	Learn      netip.Addr     // the signalling source, if the leg may be latched to it; else invalid
 
+	UDPTL bool // fax by T.38 instead of RTP: packets pass as they are, between two ports that have both agreed to it
+
 	Receive []Format // what the peer may send us, with our numbers
 	Send    []Format // what the peer wants, with its numbers; the first audio format is the one that players use
 
@@ -109,6 +111,7 @@ type Port struct {
 	nextRTCP  time.Time
 	cname     string
 
+	fax  udptl
 	out  outbound
 	sink Sink // who listens beside the other leg; nil: nobody
 	play *playback

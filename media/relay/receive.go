@@ -20,6 +20,10 @@ func (p *Port) receive(k kind, n int, from netip.AddrPort) {
 		return
 	}
 	b := l.buf[:n]
+	if p.set.UDPTL && k != openRTCP {
+		p.receiveUDPTL(b, from)
+		return
+	}
 	what := rtp.Demux(b)
 	switch {
 	case k == openRTCP && !p.set.Mux && what == rtp.KindRTCP:

@@ -169,7 +169,7 @@ func (p *Port) sendReport(info *rtp.SenderInfo, blocks []rtp.Report) {
 // who does not report.
 func (p *Port) reportOurselves() {
 	now := p.loop.now
-	if now.Before(p.nextRTCP) || !p.source.latched.IsValid() {
+	if now.Before(p.nextRTCP) || !p.source.latched.IsValid() || p.set.UDPTL {
 		return
 	}
 	if p.nextRTCP.IsZero() {

@@ -53,10 +53,12 @@ func (p *Port) stats() Stats {
 	}
 	heard := rtp.ImpairmentOf(name)
 	s.In = Direction{Packets: p.in.Packets, Octets: p.in.Octets, Lost: p.in.Lost(), Jitter: p.in.Jitter()}
+	s.In.Packets += p.fax.packetsIn
+	s.In.Octets += p.fax.bytesIn
 	if p.in.Packets > 0 {
 		s.In.MOS = p.in.MOS(heard)
 	}
-	s.Out = Direction{Packets: p.out.Packets, Octets: p.out.Octets}
+	s.Out = Direction{Packets: p.out.Packets + p.fax.packetsOut, Octets: p.out.Octets + p.fax.bytesOut}
 	if p.remote.SSRC != 0 {
 		s.Out.Lost = uint64(max(0, p.remote.Lost))
 		s.Out.Jitter = time.Duration(p.remote.Jitter) * time.Second / time.Duration(max(1, p.out.Rate))

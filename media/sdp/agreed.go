@@ -27,6 +27,8 @@ type Agreed struct {
 	Setup   string // our DTLS role with a browser: passive or active
 	Proto   string // profile of the section
 	Section int    // its index
+
+	Fax *Media // the peer's T.38 section, where that is agreed instead of speech; nothing above then but addresses
 }
 
 // Receiving finds the codec of a payload number that came in; false if nobody agreed to it.

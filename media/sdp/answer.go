@@ -1,11 +1,17 @@
 package sdp
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Answer writes the answer to a peer's offer, with preferred first if it is in common (zero: our order decides), and tells what is agreed. The
 // answer keeps the offer's payload numbers and sections; of those the first audio section that we can take is taken and every other
 // one refused in place. On an error nothing was said and the session is as before.
 func (n *Negotiation) Answer(offer *Description, c Capabilities, preferred Codec) ([]byte, Agreed, error) {
+	if f, i := offer.Fax(); f != nil && c.Fax != nil {
+		return n.answerFax(offer, i, c)
+	}
 	sections := make([]Media, len(offer.Media))
 	taken := -1
 	var agreed Agreed
@@ -146,7 +152,7 @@ func (n *Negotiation) Accept(answer *Description) (Agreed, error) {
 	live := -1
 	for i := range n.media {
 		ours, theirs := &n.media[i], &answer.Media[i]
-		if theirs.Kind != ours.Kind || theirs.Proto != ours.Proto && theirs.Port != 0 {
+		if theirs.Kind != ours.Kind || !strings.EqualFold(theirs.Proto, ours.Proto) && theirs.Port != 0 {
 			return Agreed{}, fmt.Errorf("%w: section %d is %s %s instead of %s %s", ErrProfile, i+1, theirs.Kind, theirs.Proto, ours.Kind, ours.Proto)
 		}
 		if ours.Port == 0 && theirs.Port != 0 {
@@ -158,6 +164,13 @@ func (n *Negotiation) Accept(answer *Description) (Agreed, error) {
 	}
 	if live < 0 || answer.Media[live].Port == 0 {
 		return Agreed{}, ErrNoAudio
+	}
+	if n.media[live].isFax() {
+		if err := checkAddress(&answer.Media[live]); err != nil {
+			return Agreed{}, err
+		}
+		n.pending = false
+		return agreeFax(&answer.Media[live], live), nil
 	}
 	a, err := n.caps.acceptSection(answer, &n.media[live], &answer.Media[live], live)
 	if err != nil {

@@ -39,6 +39,8 @@ type Capabilities struct {
 	PTime     int            // ms that we like to receive; 0: 20
 	One       bool           // answer with one audio codec only, so that the peer cannot change codec in mid-call
 
+	Fax *Media // T.38 instead of speech: what the other leg's section says; nil: speech
+
 	Security Security
 	Crypto   []Crypto          // our key of each suite, most preferred first; Tag as we number them in offers
 	Usable   func(Crypto) bool // tells whether a peer's line can be worked with; nil: by its suite alone
@@ -94,10 +96,17 @@ func (n *Negotiation) Offer(c Capabilities) []byte {
 		c.offerWeb(&m, "")
 	}
 
+	if c.Fax != nil {
+		m = c.faxSection("udptl")
+	}
 	sections := make([]Media, 0, len(n.media)+1)
 	placed := false
 	for _, old := range n.media {
-		if !placed && old.Port != 0 && old.Kind == "audio" {
+		if !placed && old.Port != 0 && (old.Kind == "audio" || old.isFax()) { // one stream takes the other's place (RFC 3264 §8.3.3)
+			if c.Fax != nil {
+				sections, placed = append(sections, m), true
+				continue
+			}
 			if c.Web != nil {
 				c.offerWeb(&m, old.mid())
 			}
