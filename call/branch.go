@@ -221,7 +221,7 @@ func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
 	cfg.WriteIdentity(w, c.outwardCaller(), c.home())
 	c.sign(l, w)
 	if c.hunt != nil {
-		cfg.WriteDiversions(w, c.diversions(c.hunt.step), c.hunt.number, c.home())
+		cfg.WriteDiversions(w, c.diversions(c.hunt.step), c.hunt.target.Number, c.home())
 	}
 	passHeaders(w, c.a.invite.Request(), cfg.Headers.Passes(carrierPassNames))
 	cfg.Headers.Write(w)

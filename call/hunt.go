@@ -22,7 +22,7 @@ type hunt struct {
 	down      []dialplan.Target // trunks passed over because they are down: tried when nothing else is left
 	desperate bool              // they are being tried
 	trunk     *trunk.Trunk
-	number    string
+	target    dialplan.Target // that the trunk is of
 	channel   *trunk.Channel
 	hops      []transport.Hop // of the trunk, still to be tried
 	routes    []string        // that the carrier gave us with the registration
@@ -53,7 +53,8 @@ func (c *Call) dialTrunks(s dialplan.Dial) {
 	c.nextTrunk()
 }
 
-// nextTrunk goes to the first trunk that admits the call. One that does not is passed over, and the record says why.
+// nextTrunk goes to the first trunk that admits the call, among trunks of a group that stand equal to the one whose turn it
+// is. One that does not admit is passed over, and the record says why.
 func (c *Call) nextTrunk() {
 	h := c.hunt
 	for {
@@ -65,15 +66,56 @@ func (c *Call) nextTrunk() {
 			c.branchesFailed()
 			return
 		}
-		target := h.left[0]
-		h.left = h.left[1:]
-		if c.enterTrunk(h, target) {
+		equals := h.equals()
+		h.left = h.left[len(equals):]
+		if len(equals) > 1 {
+			if c.enterOneOf(h, equals) {
+				return
+			}
+		} else if c.enterTrunk(h, equals[0]) {
 			return
 		}
 	}
 }
 
-// enterTrunk takes a channel of a trunk and looks its targets up.
+// equals is the trunks whose turn it is: one, or several of one rank of a group, which share the calls.
+func (h *hunt) equals() []dialplan.Target {
+	n := 1
+	if first := &h.left[0]; first.Group != "" && !h.desperate {
+		for n < len(h.left) && h.left[n].Group == first.Group && h.left[n].Rank == first.Rank {
+			n++
+		}
+	}
+	return h.left[:n:n]
+}
+
+// enterOneOf takes a channel of the trunk whose turn it is among equals; those that admit and were not chosen are tried
+// next.
+func (c *Call) enterOneOf(h *hunt, equals []dialplan.Target) bool {
+	candidates := make([]trunk.Candidate, len(equals))
+	for i, t := range equals {
+		candidates[i] = trunk.Candidate{Trunk: t.Trunk, Weight: t.Weight}
+	}
+	chosen, channel, refusals := c.board.trunks.Choose(time.Now(), equals[0].Group, candidates, c.decision.Emergency)
+	var left []dialplan.Target
+	for i, t := range equals {
+		switch {
+		case i == chosen:
+		case refusals[i] != "":
+			c.refused(h, t, refusals[i])
+		default:
+			left = append(left, t)
+		}
+	}
+	h.left = append(left, h.left...)
+	if channel == nil {
+		return false
+	}
+	c.goOver(h, equals[chosen], channel)
+	return true
+}
+
+// enterTrunk takes a channel of one trunk.
 func (c *Call) enterTrunk(h *hunt, target dialplan.Target) bool {
 	t := c.board.trunks.Find(target.Trunk)
 	if t == nil { // a reload has taken it away
@@ -86,13 +128,25 @@ func (c *Call) enterTrunk(h *hunt, target dialplan.Target) bool {
 		channel, refusal = t.AdmitDown(now)
 	}
 	if channel == nil {
-		if trunk.IsDown(refusal) && !h.desperate {
-			h.down = append(h.down, target)
-		}
-		c.passOver(target, refusal)
+		c.refused(h, target, refusal)
 		return false
 	}
-	h.trunk, h.number, h.channel = t, target.Number, channel
+	c.goOver(h, target, channel)
+	return true
+}
+
+// refused passes a trunk over; one that is down is tried when nothing else is left.
+func (c *Call) refused(h *hunt, target dialplan.Target, refusal string) {
+	if trunk.IsDown(refusal) && !h.desperate {
+		h.down = append(h.down, target)
+	}
+	c.passOver(target, refusal)
+}
+
+// goOver looks the targets of a trunk up that has a channel for the call.
+func (c *Call) goOver(h *hunt, target dialplan.Target, channel *trunk.Channel) {
+	t, now := channel.Trunk(), time.Now()
+	h.trunk, h.target, h.channel = t, target, channel
 	timeout := h.step.Timeout
 	if timeout <= 0 {
 		timeout = c.board.cfg.RingTimeout
@@ -102,14 +156,13 @@ func (c *Call) enterTrunk(h *hunt, target dialplan.Target) bool {
 		hops, routes, err := t.Hops(ctx)
 		c.postOnce(huntEvent{h, t, hops, routes, err})
 	}, func() { c.postOnce(huntEvent{hunt: h, trunk: t, err: errPanic}) })
-	return true
 }
 
 // passOver records a trunk that took no call.
 func (c *Call) passOver(target dialplan.Target, why string) {
 	f := &failure{status: 503, reason: why, cause: sip.CauseNoCircuit, ours: true}
 	now := time.Now()
-	c.record.attemptFailed(c.record.attemptTrunk(target.Trunk, target.Number, "", now), f, now)
+	c.record.attemptFailed(c.record.attemptTrunk(target, "", now), f, now)
 	c.best = better(c.best, f)
 }
 
@@ -123,7 +176,7 @@ func (c *Call) trunkFound(e huntEvent) {
 		c.log.Info("trunk cannot be found", "trunk", e.trunk.Name(), "err", e.err)
 		f := &failure{status: 503, reason: "no address", unreachable: true}
 		now := time.Now()
-		c.record.attemptFailed(c.record.attemptTrunk(e.trunk.Name(), h.number, "", now), f, now)
+		c.record.attemptFailed(c.record.attemptTrunk(h.target, "", now), f, now)
 		c.trunkFailed(f)
 		return
 	}
@@ -141,11 +194,11 @@ func (c *Call) nextHop() {
 		call: c, name: "b" + strconv.Itoa(len(c.legs)), party: trunkParty(h.trunk), trunk: h.trunk, hop: hop, role: roleUAC,
 		interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	}
-	uri := cfg.RequestURI(h.number, home)
+	uri := cfg.RequestURI(h.target.Number, home)
 	l.half = dialog.Begin(cfg.From(c.outwardCaller(), home), "<"+uri+">", uri, h.routes)
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID
-	l.attempt = c.record.attemptTrunk(h.trunk.Name(), h.number, hop.String(), now)
+	l.attempt = c.record.attemptTrunk(h.target, hop.String(), now)
 	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
 	c.ringing = append(c.ringing, l)
 	c.legs = append(c.legs, l)

@@ -71,7 +71,7 @@ func (c *Call) sign(l *Leg, w *sip.Writer) {
 		return
 	}
 	who := c.outwardCaller()
-	shown, dest := cfg.Shown(who), c.hunt.number
+	shown, dest := cfg.Shown(who), c.hunt.target.Number
 	level := attestation(&cfg.STIR, c.facts.Trunk != "", who.Ours && shown == who.Number)
 	if stir.Number(shown) == "" || stir.Number(dest) == "" || level == "none" {
 		return

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tandem/dialplan"
+	"tandem/trunk"
 )
 
 const (
@@ -31,6 +32,7 @@ type keptState struct {
 	Features map[string]dialplan.Features `json:"features,omitempty"`
 	Day      string                       `json:"day,omitempty"` // of the minutes
 	Usage    map[string]keptUsage         `json:"usage,omitempty"`
+	Trunks   map[string]trunk.Minutes     `json:"trunks,omitempty"` // minutes of calls to carriers
 }
 
 type keptUsage struct {
@@ -55,6 +57,7 @@ func (g *groupState) load(path string, log *slog.Logger) {
 		return
 	}
 	g.day, g.state.Switches, g.state.Features = k.Day, k.Switches, k.Features
+	g.trunks.Restore(k.Trunks)
 	for extension, u := range k.Usage {
 		g.use(extension, dialplan.Usage{MinutesToday: u.Minutes, Countries: u.Countries})
 	}
@@ -83,11 +86,12 @@ func readState(path string) (k keptState, err error) {
 
 // kept is the state as it is written.
 func (g *groupState) kept() keptState {
+	minutes := g.trunks.Minutes(time.Now())
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	k := keptState{
 		Version: 1, Day: g.day, Switches: maps.Clone(g.state.Switches), Features: maps.Clone(g.state.Features),
-		Usage: make(map[string]keptUsage, len(g.state.Usage)),
+		Usage: make(map[string]keptUsage, len(g.state.Usage)), Trunks: minutes,
 	}
 	for extension, u := range g.state.Usage {
 		if u.MinutesToday > 0 || len(u.Countries) > 0 {
@@ -105,15 +109,19 @@ func (g *groupState) run(ctx context.Context, path string, log *slog.Logger) {
 	}
 	usage := time.NewTicker(keepUsage)
 	defer usage.Stop()
-	owed := false
+	owed, minutes := false, g.trunks.Minutes(time.Now())
 	write := func() {
 		g.used.Store(false)
-		if err := writeState(path, g.kept()); err != nil {
+		k := g.kept()
+		if err := writeState(path, k); err != nil {
 			owed = true
 			log.Error("state not kept", "file", path, "err", err)
 			return
 		}
-		owed = false
+		owed, minutes = false, k.Trunks
+	}
+	spent := func() bool { // calls in progress use minutes up while they run
+		return !maps.Equal(minutes, g.trunks.Minutes(time.Now()))
 	}
 	for {
 		select {
@@ -126,11 +134,11 @@ func (g *groupState) run(ctx context.Context, path string, log *slog.Logger) {
 				pause.Stop()
 			}
 		case <-usage.C:
-			if owed || g.used.Load() {
+			if owed || g.used.Load() || spent() {
 				write()
 			}
 		case <-ctx.Done():
-			if owed || g.used.Load() || len(g.changed) > 0 {
+			if owed || g.used.Load() || len(g.changed) > 0 || spent() {
 				write()
 			}
 			return

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tandem/dialplan"
+	"tandem/trunk"
 )
 
 // groupState is what the plan must know of the moment (see dialplan.State). It is bounded by the groups, schedules and
@@ -18,6 +19,7 @@ type groupState struct {
 	day   string      // that Usage.MinutesToday is of
 	begun []beginning // of the last minute, oldest first; only of extensions whose class counts them
 
+	trunks  *trunk.Set    // whose minutes are kept with it
 	changed chan struct{} // somebody has set something: it is to be kept at once
 	used    atomic.Bool   // Usage has changed: it is kept at the next round
 }

@@ -52,6 +52,7 @@ type VoicemailEntry struct {
 type Attempt struct {
 	Extension string     `json:"extension,omitempty"`
 	Trunk     string     `json:"trunk,omitempty"`
+	Group     string     `json:"group,omitempty"`   // trunk group that the trunk came out of
 	Number    string     `json:"number,omitempty"`  // dialled over the trunk
 	Contact   string     `json:"contact,omitempty"` // of a trunk: transport and address
 	Started   time.Time  `json:"started"`
@@ -59,6 +60,10 @@ type Attempt struct {
 	Ended     *time.Time `json:"ended,omitempty"`
 	Status    int        `json:"status,omitempty"` // final status; 200: answered
 	Reason    string     `json:"reason,omitempty"`
+
+	Rate       string `json:"rate,omitempty"` // of a minute over the trunk, by a rate deck
+	Currency   string `json:"currency,omitempty"`
+	RatePrefix string `json:"rate_prefix,omitempty"` // that the rate is for
 }
 
 // LegEntry is the media and the peer of one leg.
@@ -92,8 +97,12 @@ func (r *Record) attempt(extension, contact string, now time.Time) int {
 }
 
 // attemptTrunk opens the entry of one target of a trunk, or of a trunk that took no call.
-func (r *Record) attemptTrunk(name, number, target string, now time.Time) int {
-	r.Attempts = append(r.Attempts, Attempt{Trunk: name, Number: printable(number), Contact: target, Started: now.UTC()})
+func (r *Record) attemptTrunk(t dialplan.Target, hop string, now time.Time) int {
+	a := Attempt{Trunk: t.Trunk, Group: t.Group, Number: printable(t.Number), Contact: hop, Started: now.UTC()}
+	if !t.Price.IsZero() {
+		a.Rate, a.Currency, a.RatePrefix = t.Price.Rate.String(), t.Price.Currency, t.Price.Prefix
+	}
+	r.Attempts = append(r.Attempts, a)
 	return len(r.Attempts) - 1
 }
 

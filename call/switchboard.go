@@ -90,7 +90,7 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		s.trunks = trunk.New(trunk.Rooms{}, log)
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 2048); return &b }
-	s.groups.changed = make(chan struct{}, 1)
+	s.groups.changed, s.groups.trunks = make(chan struct{}, 1), s.trunks
 	if s.cfg.StateFile != "" {
 		s.groups.load(s.cfg.StateFile, log)
 	}

@@ -54,7 +54,7 @@ func Changes(before, after *Config) []Change {
 		out = append(out, Change{"cdr", "", "changed", before.CDR, after.CDR})
 	}
 	out = append(out, named("listen", listeners(before), listeners(after))...)
-	out = append(out, carriers(before.Trunks, after.Trunks)...)
+	out = append(out, carriers(before.Trunks, after.Trunks)...) // what a trunk_group says is part of the plan
 	was, is := parts(before), parts(after)
 	for _, kind := range slices.Sorted(maps.Keys(merged(was, is))) {
 		out = append(out, named(kind, was[kind], is[kind])...)

@@ -25,7 +25,8 @@ type Config struct {
 	Media       media.Config
 	Registrar   registrar.Config
 	Plan        *dialplan.Plan
-	Trunks      []trunk.Config // in the order of the files
+	Trunks      []trunk.Config      // in the order of the files
+	TrunkGroups []trunk.GroupConfig // by name
 	STIR        STIR
 	Credentials map[string]digest.Credential // by number of the extension
 	Token       Token

@@ -69,7 +69,7 @@ func schemas() map[string]*hcl.BodySchema {
 		"node": nodeSchema, "listen": listenSchema, "limits": limitsSchema, "media": mediaSchema, "cdr": cdrSchema, "log": logSchema,
 		"registrar": registrarSchema, "token": tokenSchema, "registrar.keepalive": keepaliveSchema, "extension": extensionSchema, "extensions": tableSchema,
 		"extension.forward": dialplan.ForwardSchema, "trunk": trunkSchema, "trunk.register": registerSchema, "trunk.accept": acceptSchema,
-		"trunk.probe": probeSchema, "trunk.headers": headersSchema, "trunk.stir": trunkSTIRSchema, "stir": stirSchema,
+		"trunk.probe": probeSchema, "trunk.health": healthSchema, "trunk.headers": headersSchema, "trunk.stir": trunkSTIRSchema, "stir": stirSchema,
 	}
 	maps.Copy(all, dialplan.Schemas())
 	return all

@@ -223,6 +223,9 @@ func (l *loader) plan() {
 	})
 	l.diags = append(l.diags, d...)
 	l.config.Plan = plan
+	if plan != nil {
+		l.trunkGroups(plan)
+	}
 	if routes == 0 {
 		l.diags = append(l.diags, block.Warnf(hcl.Range{Filename: l.dir}, "no route", "Without a route nobody can call anybody."))
 	}

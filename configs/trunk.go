@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -19,10 +20,11 @@ import (
 
 var (
 	trunkSchema = block.Schema(`proxy proxies domain realm username password channels channels_in channels_out cps cps_in cps_out
-		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack`, "register", "accept", "probe", "headers", "stir")
-	registerSchema = block.Schema("expires user each retry bulk")
-	acceptSchema   = block.Schema("addresses names")
-	probeSchema    = block.Schema("interval timeout up down")
+		minutes_per_day minutes_per_month timezone
+		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack`,
+		"register", "accept", "probe", "health", "headers", "stir")
+	acceptSchema = block.Schema("addresses names")
+	probeSchema  = block.Schema("interval timeout up down")
 )
 
 // trunks reads the carriers. It comes after the listeners, whose transports they must share.
@@ -58,6 +60,8 @@ func (l *loader) trunk(b *hcl.Block) {
 		switch inner.Type {
 		case "register":
 			l.register(&c, r, inner)
+		case "health":
+			l.health(&c, inner)
 		case "accept":
 			l.accept(&c, inner)
 		case "probe":
@@ -146,22 +150,6 @@ func (l *loader) listensOn(p transport.Proto) bool {
 
 // account reads the credentials. They are for one realm only: a challenge of another one is not answered.
 func (l *loader) account(r *block.Reader, c *trunk.Config) {
-	username := r.Text("username", "")
-	c.Register.User = username
-	if !printable(username) {
-		r.Fail(r.Range("username"), "not a user name", "A user name is one line.")
-	}
-	e := r.Expr("password")
-	switch {
-	case e == nil && username != "":
-		r.Fail(r.Range("username"), "missing password", "An account at a carrier has a password: password = secret(\"file:PATH\").")
-		return
-	case e == nil:
-		return
-	case username == "":
-		r.Fail(e.Range(), "missing username", "A password needs the username that it is of.")
-		return
-	}
 	realm := ""
 	if c.Domain != "" {
 		u, _ := sip.ParseURI("sip:" + c.Domain)
@@ -169,24 +157,31 @@ func (l *loader) account(r *block.Reader, c *trunk.Config) {
 	} else if len(c.Proxies) > 0 {
 		realm = c.Proxies[0].Host
 	}
-	realm = r.Text("realm", realm)
-	if s, ok := l.password(e); ok {
-		c.Credential = s.credential(username, realm)
-	} else {
-		c.Credential = digest.Credential{Username: username, Realm: realm}
-	}
+	c.Credential = l.credential(r, r.Text("realm", realm))
 }
 
-// mostCalls bounds channels and calls a second: more is a slip of the keyboard.
-const mostCalls = 10_000
-
-func trunkLimits(r *block.Reader, c *trunk.Config) {
-	c.Channels = trunk.Limit{
-		Both: r.Int("channels", 0, 1, mostCalls), In: r.Int("channels_in", 0, 1, mostCalls), Out: r.Int("channels_out", 0, 1, mostCalls),
+// credential reads a username and its password; without them it has no name.
+func (l *loader) credential(r *block.Reader, realm string) digest.Credential {
+	username := r.Text("username", "")
+	if !printable(username) {
+		r.Fail(r.Range("username"), "not a user name", "A user name is one line.")
 	}
-	c.CPS = trunk.Limit{
-		Both: r.Int("cps", 0, 1, mostCalls), In: r.Int("cps_in", 0, 1, mostCalls), Out: r.Int("cps_out", 0, 1, mostCalls),
+	e := r.Expr("password")
+	none := digest.Credential{Realm: realm}
+	switch {
+	case e == nil && username != "":
+		r.Fail(r.Range("username"), "missing password", "An account at a carrier has a password: password = secret(\"file:PATH\").")
+		return none
+	case e == nil:
+		return none
+	case username == "":
+		r.Fail(e.Range(), "missing username", "A password needs the username that it is of.")
+		return none
 	}
+	if s, ok := l.password(e); ok {
+		return s.credential(username, realm)
+	}
+	return digest.Credential{Username: username, Realm: realm}
 }
 
 // numbers reads how the carrier writes numbers and callers.
@@ -238,18 +233,6 @@ func codecIsKnown(text string) bool {
 		}
 	}
 	return false
-}
-
-func (l *loader) register(c *trunk.Config, outer *block.Reader, b *hcl.Block) {
-	r := l.open(b.Body, registerSchema)
-	c.Register = trunk.Register{
-		On: true, User: r.Text("user", c.Register.User), Each: r.Bool("each", false), Bulk: r.Bool("bulk", false),
-		Expires: r.Duration("expires", trunk.DefaultExpires, 10*time.Second, 24*time.Hour),
-		Retry:   r.Duration("retry", trunk.DefaultRetry, time.Second, 30*time.Minute),
-	}
-	if c.Register.User == "" && !outer.Meant("username") {
-		r.Fail(b.DefRange, "who registers", "Write the username of the trunk, or a user here where the carrier knows us by our address.")
-	}
 }
 
 func (l *loader) accept(c *trunk.Config, b *hcl.Block) {
@@ -311,13 +294,33 @@ func carriers(before, after []trunk.Config) []Change {
 			out = append(out, Change{Kind: "trunk", Name: name, What: "removed", From: a.Domain})
 			continue
 		}
-		if a.Credential != b.Credential {
+		if secrets(a) != secrets(b) {
 			out = append(out, Change{Kind: "password", Name: "trunk." + name, What: "changed"})
-			a.Credential = b.Credential
 		}
+		a, b = shown(a), shown(b)
 		for _, f := range fields("trunk", a, b) {
 			out = append(out, Change{"trunk", name, "changed", f.Name + " " + f.From, f.Name + " " + f.To})
 		}
 	}
 	return out
+}
+
+// secrets is the credentials of a trunk, to be compared.
+func secrets(c trunk.Config) string {
+	all := []any{c.Credential}
+	for _, r := range c.Registers {
+		all = append(all, r.Credential)
+	}
+	return fmt.Sprint(all...)
+}
+
+// shown is a trunk without what is not shown.
+func shown(c trunk.Config) trunk.Config {
+	c.Credential = digest.Credential{Username: c.Credential.Username, Realm: c.Credential.Realm}
+	c.Registers = slices.Clone(c.Registers)
+	for i := range c.Registers {
+		r := &c.Registers[i]
+		r.Credential = digest.Credential{Username: r.Credential.Username, Realm: r.Credential.Realm}
+	}
+	return c
 }

@@ -71,8 +71,8 @@ func TestATrunkIsRead(t *testing.T) {
 	if c.Domain != "sip.carrier-a.example" || c.Credential.Realm != "sip.carrier-a.example" || c.Credential.Username != "acct" || c.Credential.MD5 == "" {
 		t.Error("account:", c.Domain, c.Credential)
 	}
-	if !c.Register.On || c.Register.Expires != 10*time.Minute || c.Register.User != "acct" {
-		t.Errorf("register: %+v", c.Register)
+	if len(c.Registers) != 1 || c.Registers[0].Expires != 10*time.Minute || c.Registers[0].User != "acct" {
+		t.Errorf("register: %+v", c.Registers)
 	}
 	if !c.Accept.On || len(c.Accept.Addresses) != 2 || c.Accept.Addresses[1].String() != "192.0.2.9/32" || len(c.Accept.Hosts) != 1 {
 		t.Errorf("accept: %+v", c.Accept)

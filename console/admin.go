@@ -69,6 +69,7 @@ type Switch interface {
 	Registrations(limit int) []Registration
 	HangUp(call string) bool
 	Trunks() []trunk.Snapshot
+	TrunkGroups() []trunk.GroupState
 	// DrainTrunk keeps new calls off a trunk, or lets them on again; it fails where there is no such trunk.
 	DrainTrunk(name string, on bool) error
 	// Reload reads the configuration anew; on an error nothing has changed. The error's text is for people. A test of
@@ -100,6 +101,7 @@ func admin(s Switch) http.Handler {
 		reply(w, s.Registrations(limit))
 	})
 	mux.HandleFunc("GET /v1/trunks", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Trunks()) })
+	mux.HandleFunc("GET /v1/trunks/groups", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.TrunkGroups()) })
 	mux.HandleFunc("POST /v1/trunks/drain", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.DrainTrunk(r.FormValue("trunk"), r.FormValue("off") == ""); err != nil {
 			refuse(w, http.StatusNotFound, err)

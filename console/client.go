@@ -51,6 +51,11 @@ func (c *Client) Trunks() (t []trunk.Snapshot, err error) {
 	return t, c.ask(http.MethodGet, "/v1/trunks", &t)
 }
 
+// TrunkGroups asks for the groups of carriers.
+func (c *Client) TrunkGroups() (g []trunk.GroupState, err error) {
+	return g, c.ask(http.MethodGet, "/v1/trunks/groups", &g)
+}
+
 // DrainTrunk keeps new calls off a trunk, or lets them on again.
 func (c *Client) DrainTrunk(name string, on bool) (t []trunk.Snapshot, err error) {
 	path := "/v1/trunks/drain?trunk=" + url.QueryEscape(name)

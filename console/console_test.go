@@ -41,6 +41,9 @@ func (f *fakeSwitch) Calls() []call.Snapshot {
 func (f *fakeSwitch) Registrations(limit int) []Registration {
 	return []Registration{{Extension: "1001", Contact: "sip:1001@192.0.2.1"}}[:min(limit, 1)]
 }
+func (f *fakeSwitch) TrunkGroups() []trunk.GroupState {
+	return []trunk.GroupState{{Group: "uk", Trunks: []string{"a"}, ChannelsOut: 3, Channels: 100}}
+}
 func (f *fakeSwitch) Trunks() []trunk.Snapshot {
 	return []trunk.Snapshot{{Trunk: "a", State: "up", Channels: 60}}
 }
@@ -115,8 +118,9 @@ func sources() Sources {
 		Transports: func() []transport.Counts {
 			return []transport.Counts{{Listener: "phones", Proto: transport.UDP, In: 10}}
 		},
-		Media:   func() media.Totals { return media.Totals{Sessions: 4, Drops: map[string]uint64{"source": 9}} },
-		Records: func() (uint64, uint64) { return 6, 0 },
+		Media:       func() media.Totals { return media.Totals{Sessions: 4, Drops: map[string]uint64{"source": 9}} },
+		Records:     func() (uint64, uint64) { return 6, 0 },
+		TrunkGroups: func() []trunk.GroupState { return []trunk.GroupState{{Group: "uk", ChannelsOut: 3}} },
 		Trunks: func() []trunk.Snapshot {
 			return []trunk.Snapshot{{Trunk: "a", State: "down", Out: trunk.Figures{Counts: trunk.Counts{Attempts: 7}}}}
 		},
@@ -227,6 +231,9 @@ func TestHealthAndMetrics(t *testing.T) {
 func TestTrunksAreListedAndDrained(t *testing.T) {
 	f := &fakeSwitch{}
 	client, _ := serve(t, f)
+	if all, err := client.TrunkGroups(); err != nil || len(all) != 1 || all[0].Group != "uk" || all[0].ChannelsOut != 3 {
+		t.Error(all, err)
+	}
 	if all, err := client.Trunks(); err != nil || len(all) != 1 || all[0].Trunk != "a" || all[0].Channels != 60 {
 		t.Fatal(all, err)
 	}

@@ -27,6 +27,7 @@ type Sources struct {
 	Media         func() media.Totals
 	Records       func() (written, failed uint64)
 	Trunks        func() []trunk.Snapshot
+	TrunkGroups   func() []trunk.GroupState
 }
 
 // metric is one family: its name, meaning, labels and kind. The labels' values are bounded: listeners by the

@@ -80,6 +80,8 @@ type comparison struct {
 	shifts map[string]*Shift
 	order  []string
 	last   map[string]string // by shift: the last number that was counted
+
+	repriced []string // patterns of prefixes whose prices differ
 }
 
 // try routes one call in both plans and notes a difference.

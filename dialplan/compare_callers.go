@@ -57,6 +57,11 @@ func (c *comparison) moments(now time.Time) []time.Time {
 		for _, r := range p.routes {
 			clock = clock || r.when.asksClock()
 		}
+		for _, g := range p.trunkGroups {
+			for _, m := range g.Members {
+				clock = clock || m.when.asksClock()
+			}
+		}
 	}
 	seen := map[string]bool{}
 	var out []time.Time

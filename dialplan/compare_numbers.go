@@ -14,12 +14,14 @@ import (
 
 // numbers gives one number of each region, as they are dialled.
 func (c *comparison) numbers() ([]string, bool) {
+	var whole bool
+	c.repriced, whole = repriced(c.plans[0].rates, c.plans[1].rates)
 	matchers := []*matcher{c.plans[0].matcher, c.plans[1].matcher, c.marks(), countryMatcher()}
 	sig := c.permits()
 	only := -1
 	if touched, some := c.touched(); some {
 		if len(touched) == 0 {
-			return nil, true
+			return nil, whole
 		}
 		matchers, only = append(matchers, newMatcher(touched)), len(matchers)
 	}
@@ -33,6 +35,7 @@ func (c *comparison) numbers() ([]string, bool) {
 		}
 		return string(b) + sig(Country(number))
 	})
+	complete = complete && whole
 	a, b := c.plans[0].numbering, c.plans[1].numbering
 	if a == b {
 		return numbers, complete
@@ -81,10 +84,54 @@ func (c *comparison) touched() ([]*Pattern, bool) {
 			}
 		}
 	}
+	for _, prefix := range c.repriced {
+		if p, err := ParsePattern(prefix); err == nil {
+			add(p)
+		}
+	}
 	return out, true
 }
 
-// shared is all that a plan says beside its routes.
+// mostRepriced bounds the prefixes with another price that are compared.
+const mostRepriced = 2000
+
+// repriced is the patterns of the prefixes that have other rows in one table than in the other; false: there are more.
+func repriced(a, b *rateTable) (patterns []string, whole bool) {
+	var tables [2]*rateTable
+	for i, t := range []*rateTable{a, b} {
+		if tables[i] = t; t == nil {
+			tables[i] = &rateTable{}
+		}
+	}
+	var at [2]int
+	for {
+		prefix := ""
+		for i, t := range tables {
+			if at[i] < len(t.rates) && (prefix == "" || t.rates[at[i]].prefix < prefix) {
+				prefix = t.rates[at[i]].prefix
+			}
+		}
+		if prefix == "" {
+			return patterns, true
+		}
+		var rows [2]string
+		for i, t := range tables {
+			for ; at[i] < len(t.rates) && t.rates[at[i]].prefix == prefix; at[i]++ {
+				r := &t.rates[at[i]]
+				rows[i] += fmt.Sprintln(t.trunks[r.trunk], r.cost, r.rate, t.currencies[r.currency], r.from, r.until)
+			}
+		}
+		if rows[0] == rows[1] {
+			continue
+		}
+		if len(patterns) == mostRepriced {
+			return patterns, false
+		}
+		patterns = append(patterns, "+"+prefix+"...")
+	}
+}
+
+// shared is all that a plan says beside its routes and rate decks.
 func (p *Plan) shared() string {
 	var b strings.Builder
 	for _, part := range p.parts(false) {
@@ -133,6 +180,9 @@ func (c *comparison) marks() *matcher {
 			seen[p.key()] = true
 			patterns = append(patterns, p)
 		}
+	}
+	for _, text := range c.repriced {
+		add(text)
 	}
 	for _, p := range c.plans {
 		for number := range p.extensions {

@@ -65,9 +65,11 @@ func (c *compiler) emergency(b *hcl.Block) {
 	if r.Empty("numbers") {
 		c.fail(r.Range("numbers"), "no number", "Say which numbers are those of emergency services: [\"112\", \"999\"].")
 	}
-	for _, ref := range r.Refs("trunks", "trunk") {
-		if lookup(c, ref, c.plan.trunks) != nil {
-			m.Trunks = append(m.Trunks, ref.Name)
+	for _, t := range c.outward(r, "trunks") { // of a group every member, whatever it costs and whatever the hour
+		for _, name := range c.plan.members(t) {
+			if !slices.Contains(m.Trunks, name) {
+				m.Trunks = append(m.Trunks, name)
+			}
 		}
 	}
 	if r.Empty("trunks") {

@@ -15,7 +15,8 @@ type Explanation struct {
 
 // Explain routes a call like Route, and says of the routes that Route need not look at why they lost.
 func (p *Plan) Explain(f Facts) Explanation {
-	x := Explanation{Facts: f, Decision: p.Route(f), Legs: []Target{}}
+	x := Explanation{Facts: f, Legs: []Target{}}
+	p.decide(&env{plan: p, facts: &f, explain: true}, &x.Decision)
 	tried := map[string]bool{}
 	for _, r := range x.Reasons {
 		if r.Rule == "route" {
@@ -77,6 +78,9 @@ func (x Explanation) String() string {
 }
 
 func (r Reason) line() string {
+	if r.Rule == "trunk_group" {
+		return r.Rule + " " + r.Name + ": " + r.Why
+	}
 	if r.Rule != "route" || r.Name == "" {
 		return r.Rule + ": " + r.Why
 	}

@@ -57,6 +57,7 @@ type env struct {
 	number  string
 	reasons []Reason
 	asked   bool // a condition was asked
+	explain bool // somebody reads the reasons: those that cost something are given too
 
 	digits   string      // pressed in a menu
 	diverted []Diversion // by them

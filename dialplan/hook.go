@@ -206,10 +206,11 @@ func (e *env) answeredDial(a answered, timeout time.Duration) (Step, error) {
 	}
 	d.Failover.FirstReply = firstReply
 	for _, name := range a.Trunks {
-		if e.plan.trunks[name] == nil {
+		target, ok := e.plan.named(name)
+		if !ok {
 			return nil, fmt.Errorf("there is no trunk %q", name)
 		}
-		d.Targets = append(d.Targets, Target{Trunk: name})
+		d.Targets = append(d.Targets, target)
 	}
 	return d, nil
 }

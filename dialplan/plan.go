@@ -23,15 +23,19 @@ type Plan struct {
 	schedules  map[string]*Schedule
 	trunks     map[string]*Trunk
 	routes     []*route // by file and line
-	matcher    *matcher
-	rungOf     []int32 // by pattern of the matcher
-	rungs      []rung
-	tests      []*Case // by file and line
-	tables     []routeTable
-	emergency  *Emergency
-	codes      *featureCodes
-	shown      map[string]bool // numbers that may be shown outside, beside DIDs
-	blocks     []*blockList    // by file and line
+
+	trunkGroups map[string]*TrunkGroup
+	rates       *rateTable // of all decks; nil: there are none
+
+	matcher   *matcher
+	rungOf    []int32 // by pattern of the matcher
+	rungs     []rung
+	tests     []*Case // by file and line
+	tables    []routeTable
+	emergency *Emergency
+	codes     *featureCodes
+	shown     map[string]bool // numbers that may be shown outside, beside DIDs
+	blocks    []*blockList    // by file and line
 }
 
 // rung is the routes on one pattern, in the order in which they are tried: guarded ones by line, then the others.
@@ -131,6 +135,9 @@ func (p *Plan) Groups() []Group {
 // Numbering is what digits mean here.
 func (p *Plan) Numbering() Numbering { return p.numbering }
 
+// Zone is the time zone of the place where the phones stand.
+func (p *Plan) Zone() *time.Location { return p.zone }
+
 // Routes is the number of routes.
 func (p *Plan) Routes() int { return len(p.routes) }
 
@@ -152,7 +159,7 @@ type Part struct {
 // Parts gives all parts of the plan, sorted by kind and name.
 func (p *Plan) Parts() []Part { return p.parts(true) }
 
-// parts is Parts; where all is not set it leaves out routes.
+// parts is Parts; where all is not set it leaves out routes and rate decks.
 func (p *Plan) parts(all bool) []Part {
 	var parts []Part
 	add := func(kind, name, format string, args ...any) {
@@ -181,7 +188,15 @@ func (p *Plan) parts(all bool) []Part {
 	for _, l := range p.blocks {
 		add("block_list", l.name, "%s", l.describe())
 	}
+	for _, g := range p.trunkGroups {
+		add("trunk_group", g.Name, "%s", g.describe())
+	}
 	if all {
+		if p.rates != nil {
+			for _, d := range p.rates.decks {
+				add("rate_deck", d.name, "%d rows, %s", d.rows, d.text)
+			}
+		}
 		for _, t := range p.tables {
 			add("routes", t.name, "%d rows, %s", t.rows, t.text)
 		}

@@ -62,8 +62,14 @@ func (c *compiler) route(b *hcl.Block) {
 
 // routeRest reads what a route has beside its pattern.
 func (c *compiler) routeRest(route *route, r *block.Reader, b *hcl.Block) {
-	for _, ref := range r.Refs("from", "class", "extension", "trunk") {
-		if c.exists(ref) {
+	for _, ref := range r.Refs("from", "class", "extension", "trunk", "trunk_group") {
+		switch {
+		case !c.exists(ref):
+		case ref.Kind == "trunk_group":
+			for _, m := range c.plan.trunkGroups[ref.Name].Members {
+				route.from = append(route.from, origin{"trunk", m.Trunk})
+			}
+		default:
 			route.from = append(route.from, origin{ref.Kind, ref.Name})
 		}
 	}
@@ -102,6 +108,8 @@ func (c *compiler) exists(ref block.Ref) bool {
 		return lookup(c, ref, c.plan.classes) != nil
 	case "extension":
 		return lookup(c, ref, c.plan.extensions) != nil
+	case "trunk_group":
+		return lookup(c, ref, c.plan.trunkGroups) != nil
 	}
 	return lookup(c, ref, c.plan.trunks) != nil
 }

@@ -12,6 +12,7 @@ func Schemas() map[string]*hcl.BodySchema {
 	all := map[string]*hcl.BodySchema{
 		"class": classSchema, "numbering": numberingSchema, "schedule": scheduleSchema, "ring_group": groupSchema,
 		"emergency": emergencySchema, "feature_codes": codesSchema, "block_list": blockSchema, "route": routeSchema, "routes": tableSchema, "test": testSchema,
+		"trunk_group": trunkGroupSchema, "trunk_group.member": memberSchema, "rate_deck": deckSchema,
 		"flow": {}, "step flow": flowStepSchema, "step dial": dialSchema, "step ring": ringSchema, "step play": playSchema,
 		"step echo": echoSchema, "step tone": toneSchema, "step reject": rejectSchema, "step redirect": redirectSchema,
 		"step failover": failoverSchema, "step on": {}, "step menu": menuSchema, "step menu.choice": {}, "step menu.otherwise": {},

@@ -30,7 +30,7 @@ type Declared struct {
 
 // Schema is the headers of the blocks that this package reads, those that it refuses included.
 func Schema() []hcl.BlockHeaderSchema {
-	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "emergency", "feature_codes", "block_list name", "route name", "routes name", "flow name", "test name")
+	s := block.Schema("", "class name", "numbering", "ring_group name", "schedule name", "trunk name", "trunk_group name", "rate_deck name", "emergency", "feature_codes", "block_list name", "route name", "routes name", "flow name", "test name")
 	for name := range notYetBlocks {
 		s.Blocks = append(s.Blocks, hcl.BlockHeaderSchema{Type: name})
 	}
@@ -85,6 +85,7 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c := &compiler{Source: src, first: map[string]hcl.Range{}, flowsByName: map[string]*flow{}, plan: &Plan{
 		zone: time.UTC, classes: map[string]*Class{}, extensions: map[string]*Extension{}, dids: map[string]*Extension{},
 		groups: map[string]*Group{}, schedules: map[string]*Schedule{}, trunks: map[string]*Trunk{},
+		trunkGroups: map[string]*TrunkGroup{},
 	}}
 	c.declare()
 	c.numbering()
@@ -92,6 +93,9 @@ func Compile(src Source) (*Plan, hcl.Diagnostics) {
 	c.each("class", c.class)
 	c.each("schedule", c.schedule)
 	c.each("ring_group", c.group)
+	c.each("trunk_group", c.trunkGroup)
+	c.each("rate_deck", c.rateDeck)
+	c.rates()
 	c.each("emergency", c.emergency)
 	c.each("feature_codes", c.featureCodes)
 	c.each("block_list", c.blockList)
@@ -141,6 +145,8 @@ func (c *compiler) declare() {
 			c.flowsByName[name] = &flow{block: b}
 		case "trunk":
 			c.plan.trunks[name] = &Trunk{Name: name, place: at}
+		case "trunk_group":
+			c.plan.trunkGroups[name] = &TrunkGroup{Name: name, place: at}
 		}
 	}
 }

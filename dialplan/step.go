@@ -18,11 +18,17 @@ type Step interface {
 	describe(b *strings.Builder)
 }
 
-// Target is one place to send the call to. Exactly one of Extension and Trunk is set.
+// Target is one place to send the call to. For a call exactly one of Extension and Trunk is set; in the plan it may be a
+// trunk group, which each call resolves.
 type Target struct {
 	Extension string `json:"extension,omitempty"` // its number; the registrar knows where it is
 	Trunk     string `json:"trunk,omitempty"`     // its name
 	Number    string `json:"number,omitempty"`    // for a trunk: the number to dial, E.164 where numbering made it so
+
+	Group  string `json:"group,omitempty"`  // the trunk group that it came out of
+	Rank   int    `json:"rank,omitempty"`   // in the group: trunks of one rank share the calls
+	Weight int    `json:"weight,omitempty"` // its share
+	Price  Price  `json:"price,omitzero"`   // by a rate deck
 }
 
 // Dial calls its targets. Several extensions ring together; trunks are tried one after the other.
@@ -97,12 +103,10 @@ func (s Dial) resolve(e *env, to []Step) []Step {
 		s.Targets, s.extension = []Target{{Extension: x.Number}}, nil
 		s.On = resolveHandlers(e, s.On)
 		return e.toExtension(to, s, x)
-	} else if len(s.Targets) > 0 && s.Targets[0].Trunk != "" {
-		targets := make([]Target, len(s.Targets))
-		for i, t := range s.Targets {
-			targets[i] = Target{Trunk: t.Trunk, Number: e.number}
+	} else if overTrunks(s.Targets) {
+		if s.Targets = e.expand(s.Targets); len(s.Targets) == 0 {
+			return append(to, e.noTrunk(s.On)...)
 		}
-		s.Targets = targets
 		if n := len(e.via); n > 0 {
 			s.Payer = e.via[n-1]
 			s.Diverted = e.diverted
@@ -234,12 +238,18 @@ func (s Dial) describe(b *strings.Builder) {
 // String is the target for people: extension 1001, trunk a with +442079460018.
 func (t Target) String() string {
 	switch {
+	case t.Trunk == "" && t.Group != "":
+		return "trunk group " + t.Group
 	case t.Trunk == "":
 		return "extension " + t.Extension
 	case t.Number == "":
 		return "trunk " + t.Trunk
 	}
-	return "trunk " + t.Trunk + " with " + t.Number
+	text := "trunk " + t.Trunk + " with " + t.Number
+	if t.Group != "" {
+		text += fmt.Sprintf(" (group %s, rank %d, weight %d)", t.Group, t.Rank, t.Weight)
+	}
+	return text
 }
 
 func (s Ring) describe(b *strings.Builder) {

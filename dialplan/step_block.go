@@ -165,11 +165,8 @@ func (c *compiler) dial(r *block.Reader, b *hcl.Block) Step {
 			d.Targets = append(d.Targets, Target{Extension: ref.Name})
 		}
 	}
-	for _, ref := range r.Refs("trunks", "trunk") {
-		if lookup(c, ref, c.plan.trunks) != nil {
-			d.Targets = append(d.Targets, Target{Trunk: ref.Name})
-			d.Failover.FirstReply = firstReply
-		}
+	if out := c.outward(r, "trunks"); len(out) > 0 {
+		d.Targets, d.Failover.FirstReply = out, firstReply
 	}
 	return d
 }
@@ -308,7 +305,7 @@ func (c *compiler) failover(steps []Step, b *hcl.Block) {
 		f.On = append(f.On, w.Text)
 	}
 	if len(steps) > 0 {
-		if d, ok := steps[len(steps)-1].(*Dial); ok && len(d.Targets) > 0 && d.Targets[0].Trunk != "" {
+		if d, ok := steps[len(steps)-1].(*Dial); ok && overTrunks(d.Targets) {
 			d.Failover = f
 			return
 		}

@@ -61,7 +61,7 @@ type Trial struct {
 
 // Try routes a call and plays its steps through. digits are what the caller presses in menus, a try each.
 func (p *Plan) Try(f Facts, o Outcomes, digits ...string) Trial {
-	e, d := env{plan: p, facts: &f}, Decision{}
+	e, d := env{plan: p, facts: &f, explain: true}, Decision{}
 	p.decide(&e, &d)
 	t := Trial{Decision: d, asked: e.asked, digits: digits, Tried: []string{}, Steps: []string{}}
 	if d.Reject.Status != 0 {

@@ -2,6 +2,7 @@ package trunk
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"tandem/sip/digest"
@@ -15,12 +16,17 @@ type Config struct {
 	Domain  string             // host of the URIs that we write towards the carrier, and of our AOR there
 	// Credential proves us to the carrier; its Realm is the only one that is answered. Empty Username: none.
 	Credential digest.Credential
-	Register   Register
+	Registers  []Register
 	Accept     Accept
 	Probe      Probe
+	Health     Health
 
 	Channels Limit // calls at once
 	CPS      Limit // new calls in any second
+
+	MinutesPerDay   int    // that calls to the carrier may talk; 0: no limit
+	MinutesPerMonth int    // the same
+	Timezone        string // of the days; empty: UTC
 
 	Numbers    Format // how the carrier writes numbers
 	TechPrefix string // put before each called number
@@ -76,18 +82,20 @@ func (v Verify) On() bool { return v == VerifyTag || v == VerifyRequire }
 // Limit is a limit in each direction and over both; 0: none.
 type Limit struct{ Both, In, Out int }
 
-// Register is how we register.
+// Register is one registration of ours.
 type Register struct {
-	On      bool
 	Expires time.Duration // that we ask for
 	Each    bool          // at every proxy at once; else at the first that answers
 	User    string        // of our AOR at the carrier
 	Retry   time.Duration // base of the backoff (RFC 5626 §4.5)
 	Bulk    bool          // a whole block of numbers (RFC 6140)
+	// Credential proves this registration; empty Username: that of the trunk.
+	Credential digest.Credential
 }
 
 // Accept is what makes a call the carrier's. Every part that is given must hold; nothing given and On: the call comes
-// from an address of a proxy. A call to the contact that we registered is the carrier's whatever stands here.
+// from an address of a proxy. Without On it comes from where we are registered. A call to the contact that we registered is
+// the carrier's whatever stands here.
 type Accept struct {
 	On        bool
 	Addresses []netip.Prefix
@@ -148,12 +156,17 @@ func (c Config) WithDefaults() Config {
 	if c.Domain == "" && len(c.Proxies) > 0 {
 		c.Domain = hostPort(c.Proxies[0])
 	}
-	if c.Register.Expires == 0 {
-		c.Register.Expires = DefaultExpires
+	c.Registers = slices.Clone(c.Registers)
+	for i := range c.Registers {
+		r := &c.Registers[i]
+		if r.Expires == 0 {
+			r.Expires = DefaultExpires
+		}
+		if r.Retry == 0 {
+			r.Retry = DefaultRetry
+		}
 	}
-	if c.Register.Retry == 0 {
-		c.Register.Retry = DefaultRetry
-	}
+	c.Health = c.Health.withDefaults()
 	if c.Probe.Timeout == 0 {
 		c.Probe.Timeout = DefaultTimeout
 	}

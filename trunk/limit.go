@@ -22,9 +22,10 @@ func (d Direction) String() string {
 	return "out"
 }
 
-// limits counts channels and calls a second of one trunk: a plain value, exact in every window of a second.
+// limits counts channels and calls a second of one trunk or group: a plain value, exact in every window of a second.
 type limits struct {
 	channels, cps Limit
+	of            string // of whom a refusal speaks, as in " of group uk"; empty: of the trunk
 	busy          [2]int // channels in use, by direction
 	recent        [3]window
 }
@@ -38,18 +39,18 @@ type window struct {
 // most bounds what a limit of calls a second may be, and so the memory of a window.
 const most = 10_000
 
-func newLimits(c *Config) limits {
-	l := limits{channels: c.Channels, cps: c.CPS}
-	for i, n := range [3]int{c.CPS.Out, c.CPS.In, c.CPS.Both} {
+func newLimits(channels, cps Limit) limits {
+	l := limits{channels: channels, cps: cps}
+	for i, n := range [3]int{cps.Out, cps.In, cps.Both} {
 		l.recent[i].at = make([]time.Time, min(n, most))
 	}
 	return l
 }
 
 // adopt keeps what is in use when a reload changes the limits.
-func (l *limits) adopt(c *Config) {
+func (l *limits) adopt(channels, cps Limit) {
 	busy := l.busy
-	*l = newLimits(c)
+	*l = newLimits(channels, cps)
 	l.busy = busy
 }
 
@@ -65,36 +66,35 @@ func (w *window) add(now time.Time) {
 	}
 }
 
-// admit takes a channel, or says which limit stands in the way. What must pass (an emergency call) is counted and never
-// refused.
-func (l *limits) admit(now time.Time, d Direction, must bool) (refusal string) {
-	if !must {
-		if refusal = l.refuse(now, d); refusal != "" {
-			return refusal
-		}
-	}
+// take counts a call that begins. What must pass (an emergency call) is counted too, and never refused.
+func (l *limits) take(now time.Time, d Direction) {
 	l.busy[d]++
 	l.recent[d].add(now)
 	l.recent[2].add(now)
+}
+
+// refuse says which limit stands in the way of one more call; empty: none.
+func (l *limits) refuse(now time.Time, d Direction) string {
+	one, rate := l.channels.of(d), l.cps.of(d)
+	switch {
+	case l.channels.Both > 0 && l.busy[Out]+l.busy[In] >= l.channels.Both:
+		return "full: " + strconv.Itoa(l.channels.Both) + " channels" + l.of + " in use"
+	case one > 0 && l.busy[d] >= one:
+		return "full: " + strconv.Itoa(one) + " channels " + d.String() + l.of + " in use"
+	case l.recent[2].full(now):
+		return "full: " + strconv.Itoa(l.cps.Both) + " calls" + l.of + " in this second"
+	case l.recent[d].full(now):
+		return "full: " + strconv.Itoa(rate) + " calls " + d.String() + l.of + " in this second"
+	}
 	return ""
 }
 
-func (l *limits) refuse(now time.Time, d Direction) string {
-	one, rate := l.channels.Out, l.cps.Out
+// of is the limit of one direction.
+func (l Limit) of(d Direction) int {
 	if d == In {
-		one, rate = l.channels.In, l.cps.In
+		return l.In
 	}
-	switch {
-	case l.channels.Both > 0 && l.busy[Out]+l.busy[In] >= l.channels.Both:
-		return "full: " + strconv.Itoa(l.channels.Both) + " channels in use"
-	case one > 0 && l.busy[d] >= one:
-		return "full: " + strconv.Itoa(one) + " channels " + d.String() + " in use"
-	case l.recent[2].full(now):
-		return "full: " + strconv.Itoa(l.cps.Both) + " calls in this second"
-	case l.recent[d].full(now):
-		return "full: " + strconv.Itoa(rate) + " calls " + d.String() + " in this second"
-	}
-	return ""
+	return l.Out
 }
 
 func (l *limits) release(d Direction) { l.busy[d]-- }

@@ -33,14 +33,14 @@ func (s *Set) Match(f transport.Flow, m *sip.Message) *Trunk {
 
 // isLine tells whether a request is for the contact that this trunk registered.
 func (t *Trunk) isLine(line string) bool {
-	return t.cfg.Load().Register.On && len(line) == len(t.line) && subtle.ConstantTimeCompare([]byte(line), []byte(t.line)) == 1
+	return len(t.cfg.Load().Registers) > 0 && len(line) == len(t.line) && subtle.ConstantTimeCompare([]byte(line), []byte(t.line)) == 1
 }
 
 // takes tells how narrowly the trunk's Accept names the peer of a flow, in bits; -1: it does not.
 func (t *Trunk) takes(f transport.Flow) int {
 	cfg := t.cfg.Load()
 	if !cfg.Accept.On {
-		return -1
+		return t.registeredAt(f)
 	}
 	bits := 0
 	if len(cfg.Accept.Names) > 0 {
@@ -67,6 +67,21 @@ func (t *Trunk) takes(f transport.Flow) int {
 		return -1
 	}
 	return bits + narrow
+}
+
+// registeredAt is takes for a trunk that says nothing of who may call: calls come from where it is registered. Some
+// carriers lose the parameters of the contact, and the line with them. Over TLS the connection must be that of the
+// registration, whose other end has proven its name.
+func (t *Trunk) registeredAt(f transport.Flow) int {
+	addr := f.Remote().Addr().Unmap()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.homes {
+		if h.Addr.Addr().Unmap() == addr && (h.Proto != transport.TLS || f.Proto() == transport.TLS && f.Remote() == h.Addr) {
+			return addr.BitLen()
+		}
+	}
+	return -1
 }
 
 // accept puts the addresses in force from which calls are the carrier's: those of the configuration, and those that

@@ -41,7 +41,7 @@ func TestWhoseCallItIs(t *testing.T) {
 		{Name: "proxy", Proxies: []transport.Target{{Host: "203.0.113.5"}}, Accept: Accept{On: true}},
 		{Name: "named", Proxies: proxy, Accept: Accept{On: true, Names: []string{"sip.carrier.example"}}},
 		{Name: "both", Proxies: proxy, Accept: Accept{On: true, Names: []string{"sbc.other.example"}, Addresses: nets("192.0.2.128/25")}},
-		{Name: "line", Proxies: proxy, Register: Register{On: true, User: "acct"}},
+		{Name: "line", Proxies: proxy, Registers: []Register{{User: "acct"}}},
 		{Name: "out", Proxies: []transport.Target{{Host: "203.0.113.6"}}},
 	})
 	line := "sip:acct@192.0.2.1;line=" + s.Find("line").line

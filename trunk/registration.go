@@ -69,10 +69,14 @@ const maxChallenges = 2
 const maxRoutes = 8
 
 // newRegistration begins at once.
-func newRegistration(c *Config, line string) Registration {
+func newRegistration(c *Config, reg Register, line string) Registration {
+	cred := reg.Credential
+	if cred.Username == "" {
+		cred = c.Credential
+	}
 	return Registration{
-		cfg: c.Register, cred: c.Credential, domain: c.Domain, line: line,
-		callID: sip.NewCallID(), tag: sip.NewTag(), ask: c.Register.Expires,
+		cfg: reg, cred: cred, domain: c.Domain, line: line,
+		callID: sip.NewCallID(), tag: sip.NewTag(), ask: reg.Expires,
 	}
 }
 
@@ -149,10 +153,11 @@ func (r *Registration) Write(w *sip.Writer, via, host, product string) {
 }
 
 // contact is where the carrier shall send calls. The line is known to the carrier and us alone, so a call that names it
-// is the carrier's.
+// is the carrier's. Of a block of numbers the carrier puts the called one before the host, and takes bnc away (RFC 6140
+// §5.2, §5.3.1); the other parameters stay.
 func (r *Registration) contact(host string) string {
 	if r.cfg.Bulk {
-		return "<sip:" + host + ";bnc>"
+		return "<sip:" + host + ";line=" + r.line + ";bnc>"
 	}
 	return "<sip:" + sip.EscapeUser(r.cfg.User) + "@" + host + ";line=" + r.line + ">"
 }
@@ -293,7 +298,7 @@ func (r *Registration) refused(now time.Time, why string) {
 	r.asking, r.session = time.Time{}, digest.Session{}
 	r.lost(RegRefused, why)
 	r.failures++
-	r.next = now.Add(max(r.backoff(), 5*time.Minute))
+	r.next = now.Add(max(r.backoff(false), 5*time.Minute))
 	r.attempt = 0
 }
 
@@ -310,10 +315,11 @@ func (r *Registration) Failed(now time.Time, why string) {
 }
 
 // Exhausted notes that no target is left: the next round begins after the backoff of RFC 5626 §4.5.
-func (r *Registration) Exhausted(now time.Time, why string) {
+// other: another registration at the carrier stands.
+func (r *Registration) Exhausted(now time.Time, why string, other bool) {
 	r.asking, r.attempt = time.Time{}, 0
 	r.failures++
-	r.next = now.Add(r.backoff())
+	r.next = now.Add(r.backoff(other))
 	if why != "" {
 		r.why = why
 	}
@@ -322,10 +328,14 @@ func (r *Registration) Exhausted(now time.Time, why string) {
 	}
 }
 
-// backoff is between half and all of the base doubled for each failure in a row.
-func (r *Registration) backoff() time.Duration {
+// backoff is between half and all of the base doubled for each failure in a row, and thrice that where another flow to
+// the carrier stands (RFC 5626 §4.5: 30 and 90 s).
+func (r *Registration) backoff(other bool) time.Duration {
 	upper := r.cfg.Retry
-	for i := 1; i < r.failures && upper < backoffLimit; i++ {
+	if other {
+		upper *= 3
+	}
+	for i := 0; i < r.failures && upper < backoffLimit; i++ {
 		upper *= 2
 	}
 	upper = min(upper, backoffLimit)

@@ -17,13 +17,13 @@ func account() Config {
 	return Config{
 		Name: "a", Proxies: []transport.Target{{Host: "carrier.example"}},
 		Credential: digest.NewCredential("acct", "carrier.example", "secret"),
-		Register:   Register{On: true, User: "acct"},
+		Registers:  []Register{{User: "acct"}},
 	}.WithDefaults()
 }
 
 func started() Registration {
 	c := account()
-	return newRegistration(&c, "LINE")
+	return newRegistration(&c, c.Registers[0], "LINE")
 }
 
 // send has the registration write a REGISTER.
@@ -193,11 +193,11 @@ func TestBackoffGrowsAndEnds(t *testing.T) {
 		}
 		now = now.Add(patience)
 		r.Tick(now) // it runs out of patience
-		r.Exhausted(now, "")
+		r.Exhausted(now, "", false)
 		waits = append(waits, r.Deadline().Sub(now))
 		now = r.Deadline()
 	}
-	upper := DefaultRetry
+	upper := 2 * DefaultRetry // 30 to 60 s after the first failure
 	for i, w := range waits {
 		if w < upper/2 || w > upper {
 			t.Errorf("wait %d is %v, want between half and all of %v (RFC 5626 §4.5)", i, w, upper)
@@ -224,11 +224,11 @@ func TestRegistrationExpiresWithoutAnswer(t *testing.T) {
 
 func TestBulkContact(t *testing.T) {
 	c := account()
-	c.Register.Bulk = true
-	r := newRegistration(&c, "LINE")
+	c.Registers[0].Bulk = true
+	r := newRegistration(&c, c.Registers[0], "LINE")
 	r.Tick(noon)
 	m := send(t, &r)
-	if m.Header(sip.HeaderContact) != "<sip:192.0.2.1:5060;bnc>" || m.Header(sip.HeaderRequire) != "gin" || m.Header(sip.HeaderProxyRequire) != "gin" {
+	if m.Header(sip.HeaderContact) != "<sip:192.0.2.1:5060;line=LINE;bnc>" || m.Header(sip.HeaderRequire) != "gin" || m.Header(sip.HeaderProxyRequire) != "gin" {
 		t.Error("not RFC 6140:", m.Raw())
 	}
 }

@@ -88,13 +88,13 @@ func (t *Trunk) run(ctx context.Context) {
 
 func (r *runner) begin() {
 	now := time.Now()
-	if r.config.Register.On {
-		if r.config.Register.Each {
-			for _, p := range r.config.Proxies {
-				r.regs = append(r.regs, registering{Registration: newRegistration(r.config, r.line), proxies: []transport.Target{p}})
-			}
-		} else {
-			r.regs = []registering{{Registration: newRegistration(r.config, r.line), proxies: r.config.Proxies}}
+	for _, reg := range r.config.Registers {
+		if !reg.Each {
+			r.regs = append(r.regs, registering{Registration: newRegistration(r.config, reg, r.line), proxies: r.config.Proxies})
+			continue
+		}
+		for _, p := range r.config.Proxies {
+			r.regs = append(r.regs, registering{Registration: newRegistration(r.config, reg, r.line), proxies: []transport.Target{p}})
 		}
 	}
 	if r.config.Probe.Interval > 0 {
@@ -265,7 +265,7 @@ func (r *runner) handle(now time.Time, e any) {
 		r.mu.Lock()
 		before, _ := r.targets.State(now)
 		r.targets.Probed(now, e.hop, e.answered, e.why)
-		after, _ := r.targets.State(now)
+		after := r.revived(now, before)
 		r.mu.Unlock()
 		r.tellChange(before, after, e.why)
 	}
@@ -281,13 +281,23 @@ func (r *runner) wayFound(now time.Time, e wayEvent) {
 		if e.err != nil {
 			why = e.err.Error()
 		}
-		r.log.Warn("not registered", "why", first(why, g.why))
-		g.Exhausted(now, why)
+		r.log.Warn("not registered", "aor", g.cfg.User+"@"+g.domain, "why", first(why, g.why))
+		g.Exhausted(now, why, r.otherFlow(e.reg))
 		return
 	}
 	g.hop, g.flow = e.hop, e.flow
 	g.tried = append(g.tried, e.hop)
 	r.register(now, e.reg)
+}
+
+// otherFlow tells whether another registration of the trunk stands: then there is less haste (RFC 5626 §4.5).
+func (r *runner) otherFlow(but int) bool {
+	for i := range r.regs {
+		if i != but && r.regs[i].state == Registered {
+			return true
+		}
+	}
+	return false
 }
 
 // register sends the REGISTER of a registration down its flow.
@@ -344,7 +354,7 @@ func (r *runner) answered(now time.Time, e answerEvent) {
 	switch {
 	case g.state == was:
 	case g.state == Registered:
-		r.log.Info("registered", "hop", g.hop.String(), "expires", g.expires)
+		r.log.Info("registered", "aor", g.cfg.User+"@"+g.domain, "hop", g.hop.String(), "expires", g.expires)
 	case g.state == RegRefused:
 		r.log.Error("carrier refuses the registration", "why", g.why)
 	}
@@ -354,11 +364,13 @@ func (r *runner) answered(now time.Time, e answerEvent) {
 func (r *runner) publish() {
 	var states []RegistrationState
 	var routes []string
+	var homes []transport.Hop
 	for i := range r.regs {
 		g := &r.regs[i]
 		s := RegistrationState{AOR: g.cfg.User + "@" + g.domain, State: g.state.String(), Why: g.why, Expires: g.expires, Associated: g.uris}
 		if g.state == Registered {
 			s.Hop = g.hop.String()
+			homes = append(homes, g.hop)
 			if routes == nil {
 				routes = g.routes
 			}
@@ -368,7 +380,7 @@ func (r *runner) publish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.cfg.Load() == r.config {
-		r.Trunk.regs, r.routes = states, routes
+		r.Trunk.regs, r.routes, r.homes = states, routes, homes
 	}
 }
 

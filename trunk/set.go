@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime/debug"
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +22,9 @@ type Set struct {
 
 	learning sync.Mutex
 
+	keeping sync.Mutex         // guards kept
+	kept    map[string]Minutes // of trunks that are not there: restored, or taken away by a reload
+
 	mu      sync.Mutex // guards what follows; held while trunks start and stop
 	ctx     context.Context
 	running map[*Trunk]context.CancelFunc
@@ -28,8 +33,10 @@ type Set struct {
 
 // table is the trunks that are there: it never changes.
 type table struct {
-	byName map[string]*Trunk
-	list   []*Trunk // by name
+	byName  map[string]*Trunk
+	list    []*Trunk // by name
+	groups  map[string]*group
+	configs []GroupConfig // by name
 }
 
 // New makes a set without trunks. Rooms that are not there yet are given by Use.
@@ -44,34 +51,73 @@ func New(rooms Rooms, log *slog.Logger) *Set {
 func (s *Set) Use(sender Sender) { s.rooms.Sender = sender }
 
 // Update puts these trunks in force. One that is the same as before is not touched; one that changed registers anew and
-// keeps its calls and counts.
-func (s *Set) Update(configs []Config) {
+// keeps its calls and counts. Groups keep their counts too.
+func (s *Set) Update(configs []Config, groups ...GroupConfig) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.table.Load()
 	next := &table{byName: map[string]*Trunk{}}
+	next.group(old, groups)
 	for _, c := range configs {
 		t := old.byName[c.Name]
 		switch {
 		case t == nil:
 			t = newTrunk(c, s.rooms, s.log)
 			t.moved = s.learn
+			s.recall(t, time.Now())
 		case !reflect.DeepEqual(*t.Config(), c.WithDefaults()):
 			t.configure(c)
 		}
 		next.byName[c.Name] = t
 		next.list = append(next.list, t)
+		t.joins(next)
 		s.start(t)
 	}
 	sort.Slice(next.list, func(i, j int) bool { return next.list[i].name < next.list[j].name })
 	s.table.Store(next)
 	s.learn()
 	for _, t := range old.list {
-		if next.byName[t.name] == nil && s.running[t] != nil {
+		if next.byName[t.name] != nil {
+			continue
+		}
+		s.remember(t, time.Now())
+		if s.running[t] != nil {
 			s.running[t]()
 			delete(s.running, t)
 		}
 	}
+}
+
+// group enters the groups: those that were there go on counting.
+func (x *table) group(old *table, groups []GroupConfig) {
+	x.groups = map[string]*group{}
+	x.configs = slices.Clone(groups)
+	slices.SortFunc(x.configs, func(a, b GroupConfig) int { return strings.Compare(a.Name, b.Name) })
+	for i := range x.configs {
+		c := &x.configs[i]
+		g := old.groups[c.Name]
+		same := slices.IndexFunc(old.configs, func(o GroupConfig) bool { return reflect.DeepEqual(o, *c) })
+		if g == nil {
+			g = newGroup(c.Name)
+		}
+		if same < 0 {
+			g.configure(c)
+		}
+		x.groups[c.Name] = g
+	}
+}
+
+// joins gives a trunk the groups that it is in, in the order of their names.
+func (t *Trunk) joins(x *table) {
+	var groups []*group
+	for _, c := range x.configs {
+		if slices.Contains(c.Trunks, t.name) {
+			groups = append(groups, x.groups[c.Name])
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.groups = groups
 }
 
 // start runs a trunk, once the set runs; s.mu is held.

@@ -27,9 +27,21 @@ type Snapshot struct {
 	ChannelsOut   int                 `json:"channels_out"` // in use
 	ChannelsIn    int                 `json:"channels_in"`
 	Channels      int                 `json:"channels"`         // the limit over both directions; 0: none
+	PerSecond     int                 `json:"calls_per_second"` // that took a channel in the last whole second
+	Minutes       MinutesState        `json:"minutes"`
+	Groups        []string            `json:"groups,omitempty"` // that it is in
 	Panics        uint64              `json:"panics,omitempty"` // bugs: its registrations and probes began anew
 	Out           Figures             `json:"out"`
 	In            Figures             `json:"in"`
+}
+
+// MinutesState is how long calls to the carrier have talked, those in progress included, and how long they may; 0: no
+// limit.
+type MinutesState struct {
+	Today      float64 `json:"today"`
+	ThisMonth  float64 `json:"this_month"`
+	DayLimit   int     `json:"day_limit,omitempty"`
+	MonthLimit int     `json:"month_limit,omitempty"`
 }
 
 // Figures are the counts of one direction with what is made of them.
@@ -51,7 +63,13 @@ func (t *Trunk) Snapshot(now time.Time) Snapshot {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	state, why := t.state(now)
+	var groups []string
+	for _, g := range t.groups {
+		groups = append(groups, g.name)
+	}
 	return Snapshot{
+		Minutes: MinutesState{t.meters.day.used(now).Minutes(), t.meters.month.used(now).Minutes(), cfg.MinutesPerDay, cfg.MinutesPerMonth},
+		Groups:  groups, PerSecond: t.pace.last(now),
 		Trunk: t.name, State: state.String(), Why: why, Registrations: t.regs, Targets: t.targets.Snapshot(),
 		ChannelsOut: t.limits.busy[Out], ChannelsIn: t.limits.busy[In], Channels: cfg.Channels.Both, Panics: t.panics.Load(),
 		Out: figures(&t.counts[Out]), In: figures(&t.counts[In]),

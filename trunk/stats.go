@@ -17,7 +17,7 @@ type Counts struct {
 	PDDSeconds  float64           `json:"pdd_seconds"`
 	PDDs        uint64            `json:"pdds"`               // calls that rang or were answered
 	Causes      map[uint8]uint64  `json:"causes,omitempty"`   // ended calls by Q.850 cause
-	Refusals    map[string]uint64 `json:"refusals,omitempty"` // "full", "down", "drained"
+	Refusals    map[string]uint64 `json:"refusals,omitempty"` // "full", "group full", "minutes", "down", "drained"
 }
 
 // ASR is the share of attempts that were answered, 0 to 1 (ITU-T E.425).
@@ -69,6 +69,7 @@ type Channel struct {
 	trunk     *Trunk
 	direction Direction
 	began     time.Time
+	groups    []*group // whose limits it counts against
 
 	// Guarded by the trunk's lock.
 	rang, answered time.Time
@@ -106,6 +107,11 @@ func (c *Channel) Answered(now time.Time) {
 		c.answered = now
 		c.trunk.counts[c.direction].Answered++
 		c.trunk.counts[c.direction].Effective++
+		if c.direction == Out {
+			c.trunk.meters.day.begin(now)
+			c.trunk.meters.month.begin(now)
+			c.trunk.quality.note(now, c.trunk.cfg.Load().Health.Window, true, 0)
+		}
 	}
 }
 
@@ -121,15 +127,52 @@ func (c *Channel) Release(now time.Time, cause sip.Cause) {
 	}
 	c.released = true
 	c.trunk.limits.release(c.direction)
+	giveBack(c.groups, c.direction)
 	counts := &c.trunk.counts[c.direction]
 	counts.Causes[uint8(cause)]++
 	if !c.answered.IsZero() {
 		counts.Talks++
 		counts.TalkSeconds += now.Sub(c.answered).Seconds()
-	} else if effective(cause) {
+		if c.direction == Out {
+			c.trunk.meters.day.end(c.answered, now)
+			c.trunk.meters.month.end(c.answered, now)
+		}
+		return
+	}
+	if effective(cause) {
 		counts.Effective++
+	}
+	if c.direction == Out {
+		c.trunk.quality.note(now, c.trunk.cfg.Load().Health.Window, false, cause)
 	}
 }
 
 // Trunk is the trunk that the channel is of.
 func (c *Channel) Trunk() *Trunk { return c.trunk }
+
+// pace counts the calls of this second and the one before: a plain value.
+type pace struct {
+	second      int64
+	calls, were int
+}
+
+func (p *pace) roll(now time.Time) {
+	switch s := now.Unix(); {
+	case s == p.second:
+	case s == p.second+1:
+		p.second, p.calls, p.were = s, 0, p.calls
+	default:
+		p.second, p.calls, p.were = s, 0, 0
+	}
+}
+
+func (p *pace) add(now time.Time) {
+	p.roll(now)
+	p.calls++
+}
+
+// last is the calls of the last whole second.
+func (p *pace) last(now time.Time) int {
+	p.roll(now)
+	return p.were
+}

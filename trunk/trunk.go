@@ -52,13 +52,18 @@ type Trunk struct {
 
 	mu       sync.Mutex // guards what follows, for a few lines at a time
 	limits   limits
+	groups   []*group // whose limits its calls count against, by name
+	meters   meters
+	pace     pace
+	quality  quality
 	targets  Targets
 	hops     []transport.Hop // the last good look-up of all proxies
 	accepted []netip.Prefix  // of Accept.Addresses and Accept.Hosts
 	counts   [2]Counts
 	drained  bool
 	regs     []RegistrationState
-	routes   []string // of the registration that stands
+	homes    []transport.Hop // where we are registered now
+	routes   []string        // of the registration that stands
 	changed  chan struct{}
 }
 
@@ -80,9 +85,10 @@ func (t *Trunk) configure(cfg Config) {
 		t.targets, t.hops = newTargets(cfg.Probe), nil
 	}
 	t.cfg.Store(&cfg)
-	t.limits.adopt(&cfg)
+	t.limits.adopt(cfg.Channels, cfg.CPS)
+	t.meters.configure(cfg.Timezone)
 	t.targets.probe = cfg.Probe
-	t.accepted, t.routes, t.regs = slices.Clone(cfg.Accept.Addresses), nil, nil
+	t.accepted, t.routes, t.regs, t.homes = slices.Clone(cfg.Accept.Addresses), nil, nil, nil
 	for _, p := range cfg.Proxies { // what needs no look-up counts from the first moment
 		if a, err := netip.ParseAddr(p.Host); err == nil && cfg.Accept.On && cfg.Accept.nothing() {
 			t.accepted = append(t.accepted, netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()))
@@ -106,40 +112,53 @@ func (t *Trunk) Admit(now time.Time, d Direction, must bool) (c *Channel, refusa
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !must {
-		if refusal = t.closed(now, d); refusal != "" {
+		if refusal = t.refusal(now, d, false); refusal != "" {
 			return nil, t.refuse(d, refusal)
 		}
 	}
-	if refusal = t.limits.admit(now, d, must); refusal != "" {
-		return nil, t.refuse(d, refusal)
-	}
-	t.counts[d].Attempts++
-	return &Channel{trunk: t, direction: d, began: now}, ""
-}
-
-func (t *Trunk) closed(now time.Time, d Direction) string {
-	state, why := t.state(now)
-	switch {
-	case state == Drained:
-		return "drained"
-	case state == Down && d == Out:
-		return "down: " + why
-	}
-	return ""
+	return t.take(now, d, must)
 }
 
 // AdmitDown takes a channel of a trunk that is down: for a call that has no other way left.
 func (t *Trunk) AdmitDown(now time.Time) (c *Channel, refusal string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.drained {
-		return nil, "drained"
-	}
-	if refusal = t.limits.admit(now, Out, false); refusal != "" {
+	if refusal = t.refusal(now, Out, true); refusal != "" {
 		return nil, refusal
 	}
-	t.counts[Out].Attempts++
-	return &Channel{trunk: t, direction: Out, began: now}, ""
+	return t.take(now, Out, false)
+}
+
+// refusal is what stands in the way of one more call: the operator, the state, minutes, a limit of the trunk or of a group
+// of it. down: that the trunk is down does not matter. The lock is held.
+func (t *Trunk) refusal(now time.Time, d Direction, down bool) string {
+	state, why := t.state(now)
+	switch {
+	case state == Drained:
+		return "drained"
+	case state == Down && d == Out && !down:
+		return "down: " + why
+	}
+	if d == Out {
+		if why := t.meters.refuse(now, t.cfg.Load()); why != "" {
+			return why
+		}
+	}
+	if why := t.limits.refuse(now, d); why != "" {
+		return why
+	}
+	return wouldTake(t.groups, now, d)
+}
+
+// take counts a call in the trunk and its groups. The lock is held.
+func (t *Trunk) take(now time.Time, d Direction, must bool) (c *Channel, refusal string) {
+	if refusal = take(t.groups, now, d, must); refusal != "" {
+		return nil, t.refuse(d, refusal)
+	}
+	t.limits.take(now, d)
+	t.pace.add(now)
+	t.counts[d].Attempts++
+	return &Channel{trunk: t, direction: d, began: now, groups: t.groups}, ""
 }
 
 // IsDown tells whether a refusal of Admit was for the trunk being down.
@@ -163,6 +182,9 @@ func (t *Trunk) state(now time.Time) (State, string) {
 			if r.State != Registered.String() {
 				return Degraded, "registration " + r.State + ": " + r.Why
 			}
+		}
+		if why := t.quality.poor(now, &t.cfg.Load().Health); why != "" {
+			return Degraded, why
 		}
 	}
 	return s, why
@@ -295,9 +317,19 @@ func (t *Trunk) Worked(now time.Time, h transport.Hop) {
 	t.mu.Lock()
 	before, _ := t.targets.State(now)
 	t.targets.Worked(h)
-	after, _ := t.targets.State(now)
+	after := t.revived(now, before)
 	t.mu.Unlock()
 	t.tellChange(before, after, "")
+}
+
+// revived is the state after a sign of life. What a dead trunk did to its calls is not held against the one that is back.
+// The lock is held.
+func (t *Trunk) revived(now time.Time, before State) State {
+	after, _ := t.targets.State(now)
+	if before != Up && after == Up {
+		t.quality = quality{}
+	}
+	return after
 }
 
 // tellChange logs that the trunk has become better or worse.

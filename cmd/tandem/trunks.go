@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,12 +28,35 @@ func trunksCommand() *cobra.Command {
 		}
 		return output(c.OutOrStdout(), *asJSON, all, printTrunks)
 	}
-	c.AddCommand(drain)
+	c.AddCommand(drain, ask("groups", "List the groups of carriers: their trunks and channels", (*console.Client).TrunkGroups, printTrunkGroups))
 	return c
 }
 
+func printTrunkGroups(w io.Writer, all []trunk.GroupState) {
+	fmt.Fprintln(w, "GROUP\tCHANNELS\tOUT\tIN\tTRUNKS")
+	for _, g := range all {
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%s\n", g.Group, inUse(g.ChannelsOut+g.ChannelsIn, g.Channels), g.ChannelsOut, g.ChannelsIn, strings.Join(g.Trunks, ", "))
+	}
+}
+
+// inUse is 3/60, or 3 where there is no limit.
+func inUse(n, limit int) string {
+	if limit == 0 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%d/%d", n, limit)
+}
+
+// minutes is 12/500 of today, or of the month where that alone is limited.
+func minutes(m trunk.MinutesState) string {
+	if m.DayLimit == 0 && m.MonthLimit > 0 {
+		return inUse(int(m.ThisMonth), m.MonthLimit) + " a month"
+	}
+	return inUse(int(m.Today), m.DayLimit)
+}
+
 func printTrunks(w io.Writer, all []trunk.Snapshot) {
-	fmt.Fprintln(w, "TRUNK\tSTATE\tREGISTERED\tTARGETS\tCHANNELS\tCALLS OUT\tASR\tNER\tACD\tPDD\tCALLS IN\tREFUSED\tWHY")
+	fmt.Fprintln(w, "TRUNK\tSTATE\tREGISTERED\tTARGETS\tCHANNELS\tMINUTES\tCALLS OUT\tASR\tNER\tACD\tPDD\tCALLS IN\tREFUSED\tWHY")
 	for _, t := range all {
 		dead := 0
 		for _, x := range t.Targets {
@@ -40,12 +64,8 @@ func printTrunks(w io.Writer, all []trunk.Snapshot) {
 				dead++
 			}
 		}
-		channels := fmt.Sprintf("%d", t.ChannelsOut+t.ChannelsIn)
-		if t.Channels > 0 {
-			channels += fmt.Sprintf("/%d", t.Channels)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d/%d\t%s\t%d\t%.0f%%\t%.0f%%\t%.0fs\t%.1fs\t%d\t%d\t%s\n", t.Trunk, t.State, registered(t), len(t.Targets)-dead, len(t.Targets),
-			channels, t.Out.Attempts, 100*t.Out.ASR, 100*t.Out.NER, t.Out.ACD, t.Out.PDD, t.In.Attempts, t.Out.Refused+t.In.Refused, t.Why)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d/%d\t%s\t%s\t%d\t%.0f%%\t%.0f%%\t%.0fs\t%.1fs\t%d\t%d\t%s\n", t.Trunk, t.State, registered(t), len(t.Targets)-dead, len(t.Targets),
+			inUse(t.ChannelsOut+t.ChannelsIn, t.Channels), minutes(t.Minutes), t.Out.Attempts, 100*t.Out.ASR, 100*t.Out.NER, t.Out.ACD, t.Out.PDD, t.In.Attempts, t.Out.Refused+t.In.Refused, t.Why)
 	}
 }
 

@@ -102,7 +102,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.board.Use(n.table)
 	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, opts.Log.With("room", "voicemail"))
 	n.trunks.Use(n.table)
-	n.trunks.Update(cfg.Trunks)
+	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
 	n.pages = n.newPages()
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return nil, err

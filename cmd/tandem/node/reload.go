@@ -73,7 +73,7 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 	sockets.Commit()
 	n.registrar.Update(registrarConfig(cfg))
 	n.config.Store(cfg)
-	n.trunks.Update(cfg.Trunks)
+	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
 	n.board.Update(settings)
 	n.ledger.Reopen()
 	change := console.Change{Plan: cfg.Plan.Version(), Changes: configs.Diff(old, cfg)}

@@ -35,6 +35,9 @@ func (v view) Trunks() []trunk.Snapshot {
 	return out
 }
 
+// TrunkGroups are the groups of carriers as they are now.
+func (v view) TrunkGroups() []trunk.GroupState { return v.n.trunks.Groups() }
+
 // DrainTrunk keeps new calls off one trunk, or lets them on again.
 func (v view) DrainTrunk(name string, on bool) error {
 	t := v.n.trunks.Find(name)

@@ -132,5 +132,6 @@ func (n *Node) metrics() http.Handler {
 		Media:         func() media.Totals { return n.media.Stats() },
 		Records:       n.ledger.Counts,
 		Trunks:        view{n}.Trunks,
+		TrunkGroups:   n.trunks.Groups,
 	})
 }
