@@ -25,6 +25,8 @@ func (c *Call) branchResponse(o *outgoing, m *sip.Message) {
 	case status < 300:
 		c.branchAnswers(o, m)
 	case o != l.initial, l.state == legGone:
+	case status == 430: // Flow Failed (RFC 5626 §11.5)
+		c.branchFailed(l, &failure{status: 480, reason: m.Reason(), unreachable: true})
 	case status == 422 && c.longer(l, m):
 	case status == 488 && l.state == legTrying && l.media != nil && l.media.Insist():
 		c.inviteAgain(l)

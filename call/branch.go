@@ -32,13 +32,29 @@ func (c *Call) ring(extensions []string) {
 		case ext != c.a.party && !c.board.hold(c, ext):
 			c.noBranch(ext, &failure{status: 486, reason: "Too many calls at once", ours: true})
 		default:
-			for _, b := range bindings {
-				if len(c.ringing) < c.board.cfg.MaxBranches {
-					c.startBranch(ext, b)
+			for i, b := range bindings {
+				if len(c.ringing) < c.board.cfg.MaxBranches && !anotherFlow(bindings[:i], b) {
+					c.startBranch(ext, b, flowsOf(bindings[i+1:], b))
 				}
 			}
 		}
 	}
+}
+
+// anotherFlow tells whether a binding is a further flow of a phone that is among the bindings: it is rung over one at a
+// time (RFC 5626 §5.3, §6).
+func anotherFlow(among []registrar.Binding, b registrar.Binding) bool {
+	return len(flowsOf(among, b)) > 0
+}
+
+// flowsOf are the other flows of the same phone.
+func flowsOf(among []registrar.Binding, b registrar.Binding) (spare []registrar.Binding) {
+	for _, o := range among {
+		if b.Outbound() && o.Outbound() && o.Instance == b.Instance {
+			spare = append(spare, o)
+		}
+	}
+	return spare
 }
 
 // noBranch records that an extension could not be rung at all.
@@ -49,12 +65,12 @@ func (c *Call) noBranch(ext string, f *failure) {
 }
 
 // startBranch begins a leg to one contact: down the flow that it registered over, or, where there is a Path or
-// the request may be too large for UDP, over one that is looked up first.
-func (c *Call) startBranch(ext string, b registrar.Binding) {
+// the request may be too large for UDP, over one that is looked up first. spare are the phone's other flows.
+func (c *Call) startBranch(ext string, b registrar.Binding, spare []registrar.Binding) {
 	target, routes := b.RequestURI(), b.Route()
 	l := &Leg{
 		call: c, name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
-		nat: b.NAT, instance: b.Instance, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
+		nat: b.NAT, instance: b.Instance, spare: spare, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	}
 	l.half = dialog.Begin(c.callerAddress(l.flow), "<sip:"+sip.EscapeUser(ext)+"@"+c.domain(l.flow)+">", target, routes)
 	l.dialog = l.half

@@ -41,7 +41,9 @@ type Call struct {
 	starting   bool   // branches are being started: a failure of one of them is not the last word
 	early      *Leg   // the branch whose early media the caller hears
 	pending    map[*outgoing]struct{}
-	hunt       *hunt // the trunks of the current step; nil: it is not over trunks
+	parked     []parked  // of them, those that wait for a phone without a connection
+	parkedNext time.Time // when its bindings are looked at
+	hunt       *hunt     // the trunks of the current step; nil: it is not over trunks
 	facts      dialplan.Facts
 	callerName string // that a carrier gave
 	decision   dialplan.Decision
@@ -158,7 +160,7 @@ func (c *Call) shed() {
 	c.facts, c.decision, c.record = dialplan.Facts{}, dialplan.Decision{}, Record{}
 	c.steps, c.current, c.localMedia, c.said, c.hunt = nil, nil, nil, nil, nil
 	c.reliable = reliable{}
-	c.legs, c.ringing, c.early, c.pending, c.a, c.b = nil, nil, nil, nil, nil, nil
+	c.legs, c.ringing, c.early, c.pending, c.parked, c.a, c.b = nil, nil, nil, nil, nil, nil, nil
 }
 
 // abandon takes leave of all that a call still holds which was stopped, or whose own goroutine failed: best effort,

@@ -128,6 +128,9 @@ func (c *Call) retransmit(l *Leg, now time.Time) {
 		c.hangUp(l.name, sip.CauseTimerExpired, "No ACK")
 		return
 	}
+	if !u.flow.Alive() && l.flow.Alive() { // it came back over another connection
+		u.flow = l.flow
+	}
 	_ = u.flow.Send(u.raw)
 	u.every = min(2*u.every, c.board.cfg.T2)
 	u.next = now.Add(u.every)

@@ -127,11 +127,14 @@ func TestConnectionStaysClosed(t *testing.T) {
 		o.locator.drop("1002")
 		o.settle()
 		a.sends(sip.INFO, "text/plain", "are you there?")
+		o.pass(parkTime)
 		a.phone.hears("500 INFO")
 		a.asks(sip.INVITE, "offer sendonly")
+		o.pass(parkTime)
 		a.refused("500")
 		a.asks(sip.BYE, "")
 		a.phone.hears("200 BYE")
+		o.pass(parkTime)
 		o.idle()
 	})
 }
@@ -149,12 +152,12 @@ func TestCallerMovesToANewConnection(t *testing.T) {
 		a.acks("")
 		o.pass(10 * time.Second)
 		o.net.Break(alice.flow)
-		o.until(52 * time.Second) // the refresh at 50 s fails
+		o.until(52 * time.Second) // the refresh at 50 s waits
 		alice.connect()
 		a.asks(sip.OPTIONS, "")
 		a.phone.hears("200 OPTIONS")
 		r := alice.hears(sip.UPDATE)
-		if r.At != 55*time.Second || r.Flow != alice.flow {
+		if r.At != 52*time.Second || r.Flow != alice.flow {
 			o.Errorf("refreshed at %v", r.At)
 		}
 		a.replies(r, 200, "", []string{a.contact(), "Session-Expires: 100;refresher=uac"}, "")
@@ -179,6 +182,7 @@ func TestConnectionClosesWithTheAnswer(t *testing.T) {
 		if bye := bob.oks(sip.BYE); bye.At != 32*time.Second {
 			o.Errorf("BYE at %v", bye.At)
 		}
+		o.pass(parkTime)
 		o.idle()
 	})
 }

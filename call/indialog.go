@@ -20,6 +20,9 @@ func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	l.move(tx.Flow()) // the peer speaks from here now: a new connection, or a NAT that forgot
+	if len(c.parked) > 0 {
+		c.parkedNext = time.Now()
+	}
 	switch m.Method() {
 	case sip.BYE:
 		c.ok(l, tx, m, nil)

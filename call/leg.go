@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tandem/media"
+	"tandem/registrar"
 	"tandem/sip"
 	"tandem/sip/dialog"
 	"tandem/sip/digest"
@@ -44,11 +45,12 @@ type Leg struct {
 	half     dialog.Dialog // of a leg that we called: the dialog before any answer, which each fork begins from
 	dialog   dialog.Dialog
 	flow     transport.Flow
-	nat      bool   // the phone registered from behind a NAT
-	web      bool   // the peer is a browser
-	guessed  bool   // that, or that it is none, is what its contact looks like: it may refuse with 488
-	instance string // +sip.instance of the phone; empty: unknown
-	contact  string // our Contact header value on this leg
+	nat      bool                // the phone registered from behind a NAT
+	web      bool                // the peer is a browser
+	guessed  bool                // that, or that it is none, is what its contact looks like: it may refuse with 488
+	instance string              // +sip.instance of the phone; empty: unknown
+	spare    []registrar.Binding // other flows of the phone, for when this one fails
+	contact  string              // our Contact header value on this leg
 	media    Session
 	agreed   bool // the peer has answered our offer, or we its
 	timer    dialog.SessionTimer

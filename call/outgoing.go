@@ -36,6 +36,10 @@ type outgoing struct {
 
 	// What follows belongs to the call's goroutine.
 	client    *transaction.Client
+	raw       []byte // of a request that may wait for its phone (see park), and the Via and Contact written in it
+	via       string
+	contact   string
+	parked    bool      // it has waited
 	giveUp    time.Time // when a re-INVITE is cancelled
 	cancelled bool      // it has been
 	ack       []byte    // to the 2xx of a re-INVITE
@@ -70,6 +74,12 @@ func (deaf) Failed(*transaction.Client, transaction.Failure) {}
 // send starts the client transaction of a request; a flow that fails at once is a failure at once.
 func (c *Call) send(o *outgoing, raw []byte) {
 	c.pending[o] = struct{}{}
+	if o.raw == nil && o.mayPark() {
+		o.raw, o.via, o.contact = raw, viaOf(o.leg), o.leg.contact
+		if !o.leg.flow.Alive() && c.park(o) {
+			return
+		}
+	}
 	client, err := c.board.table.Send(o.leg.flow, raw, o)
 	if err != nil {
 		c.log.Debug("request not sent", "leg", o.leg.name, "method", o.method, "err", err)
@@ -129,6 +139,9 @@ func (c *Call) response(o *outgoing, m *sip.Message) {
 // failed takes the end of a request of ours that had no answer: the status is what RFC 3261 §8.1.3.1 puts in its
 // place.
 func (c *Call) failed(o *outgoing, why transaction.Failure) {
+	if why == transaction.TransportError && c.park(o) { // its connection closed under it
+		return
+	}
 	delete(c.pending, o)
 	f := &failure{status: 408, timeout: true}
 	if why == transaction.TransportError {

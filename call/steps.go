@@ -160,6 +160,10 @@ func (c *Call) branchFailed(l *Leg, f *failure) {
 		c.hopFailed(l, f)
 		return
 	}
+	if f.unreachable && len(l.spare) > 0 {
+		c.startBranch(l.party, l.spare[0], l.spare[1:])
+		return
+	}
 	c.best = better(c.best, f)
 	if f.status >= 600 {
 		c.cancelBranches("")

@@ -18,6 +18,7 @@ func (c *Call) untilNext(now time.Time) time.Duration {
 	sooner(c.talkEnds)
 	sooner(c.replyBy())
 	sooner(c.leaveAt)
+	sooner(c.parkedNext)
 	sooner(c.repeatAt())
 	sooner(c.reliableAt())
 	for _, l := range c.activeLegs() {
@@ -63,6 +64,9 @@ func (c *Call) tick(now time.Time) {
 	}
 	if due(c.reliableAt(), now) {
 		c.repeatReliable(now)
+	}
+	if due(c.parkedNext, now) {
+		c.unpark(now)
 	}
 	for _, l := range c.activeLegs() {
 		c.tickLeg(l, now)

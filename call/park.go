@@ -1,0 +1,87 @@
+package call
+
+import (
+	"strings"
+	"time"
+
+	"tandem/sip/transaction"
+)
+
+// How long a request waits for a phone whose connection is gone, and how often its bindings are looked at: a page that is
+// reloaded, or whose network has changed, is back within seconds (RFC 5626 §4.5 waits 30 s at first only when all its
+// flows failed). Both requests and answers of non-INVITE transactions have 32 s.
+const (
+	parkTime  = 8 * time.Second
+	parkEvery = 250 * time.Millisecond
+)
+
+// parked is a request of ours inside a dialog, towards a phone without a connection.
+type parked struct {
+	o     *outgoing
+	until time.Time
+}
+
+// park keeps a request until its phone is back; false: it cannot wait. A request waits once, and maxPending bounds those of
+// a call.
+func (c *Call) park(o *outgoing) bool {
+	l := o.leg
+	if o.raw == nil || o.parked || l.flow.Alive() || len(c.parked) >= maxPending || !c.leaveAt.IsZero() {
+		return false
+	}
+	o.parked = true
+	now := time.Now()
+	c.parked = append(c.parked, parked{o, now.Add(parkTime)})
+	if c.parkedNext.IsZero() {
+		c.parkedNext = now.Add(parkEvery)
+	}
+	c.log.Debug("request waits for its phone", "leg", l.name, "method", o.method)
+	return true
+}
+
+// mayPark tells whether a request could wait at all: inside a dialog, over a connection that the phone has opened.
+func (o *outgoing) mayPark() bool {
+	l := o.leg
+	return o.purpose != forInvite && l.trunk == nil && l.flow.Valid() && l.flow.Proto().Reliable()
+}
+
+// unpark sends what waited to those who are back, in the order in which it was written, and gives up what has waited long
+// enough.
+func (c *Call) unpark(now time.Time) {
+	waiting := c.parked
+	c.parked, c.parkedNext = nil, time.Time{}
+	for _, p := range waiting {
+		l, before := p.o.leg, p.o.leg.flow
+		if !before.Alive() {
+			c.refind(l)
+		}
+		switch {
+		case p.o.cancelled:
+			c.failed(p.o, transaction.TransportError)
+		case l.flow.Alive():
+			p.o.raw = moved(p.o, l)
+			c.send(p.o, p.o.raw)
+		case !now.Before(p.until):
+			c.failed(p.o, transaction.TransportError)
+		default:
+			c.parked = append(c.parked, p)
+		}
+	}
+	if len(c.parked) > 0 {
+		c.parkedNext = now.Add(parkEvery)
+	}
+}
+
+// moved is a request as it is written for the flow that its phone is at now: another Via and Contact, if it came back to
+// another listener. Its branch stays: a phone that had it already knows it again.
+func moved(o *outgoing, l *Leg) []byte {
+	text := strings.Replace(string(o.raw), o.via, viaOf(l), 1)
+	text = strings.Replace(text, "Contact: "+o.contact+"\r\n", "Contact: "+l.contact+"\r\n", 1)
+	o.via, o.contact = viaOf(l), l.contact
+	return []byte(text)
+}
+
+// viaOf is what a Via of ours on the leg's flow begins with.
+func viaOf(l *Leg) string {
+	via, _, _ := strings.Cut(l.flow.Via(""), ";branch=")
+	return via
+}
