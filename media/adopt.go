@@ -39,6 +39,10 @@ func (e *Engine) adopt(st State, call, leg string, events func(Event)) (*Session
 	if s.keys, err = resumeKeys(&st); err != nil {
 		return nil, err
 	}
+	if st.Web != nil {
+		s.opts.Web = true
+		s.web = e.resumeWeb(st.Web, st.Port)
+	}
 	s.agreed = st.Agreed
 	s.theirs = &sdp.Media{Direction: st.Direction, Addr: st.Connection}
 	if s.neg, err = sdp.Resume(st.SDP, s.capabilities(nil, SendRecv)); err != nil {
@@ -48,6 +52,11 @@ func (e *Engine) adopt(st State, call, leg string, events func(Event)) (*Session
 	if s.agreed != nil {
 		if set, err = s.settings(s.agreed); err != nil {
 			return nil, err
+		}
+		if s.web != nil {
+			if set.Web, err = s.web.settings(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	s.port, err = e.relay.Adopt(st.Port, set, e.near(call), hear(events))

@@ -151,3 +151,58 @@ func TestAdoptRefuses(t *testing.T) {
 	}
 	s.Close()
 }
+
+// A browser's call goes on in another engine: the same keys, credentials and place; its checks are answered, ICE may restart, and a new description
+// begins a new DTLS association, for the certificate is another one.
+func TestAdoptBrowser(t *testing.T) {
+	first, stop := start(t, local)
+	a, b := talking(t, first, browserOptions{})
+	a.connected()
+	exchange(a, b)
+	states := map[*Session]State{}
+	for _, s := range []*Session{a.s, b.s} {
+		st, ok := s.State(false)
+		if !ok {
+			t.Fatal("session is closed")
+		}
+		text, err := json.Marshal(st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var read State
+		if err := json.Unmarshal(text, &read); err != nil {
+			t.Fatal(err)
+		}
+		states[s] = read
+	}
+	own := a.s.web.own
+	stop()
+	e := run(t, local)
+	adopt := func(s *Session, leg string) *Session {
+		got, err := e.Adopt(states[s], t.Name(), leg, s.opts.Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(got.Close)
+		return got
+	}
+	a.s, b.s = adopt(a.s, "a"), adopt(b.s, "b")
+	if err := Join(a.s, b.s); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		exchange(a, b)
+	}
+	if s := a.s.Stats(); s.In.Packets != 4 || s.Drops["auth"] != 0 || s.Suite != "AEAD_AES_128_GCM" || a.s.web.own != own {
+		t.Errorf("stats %+v", s)
+	}
+	a.until("a check", func(s Stats) bool { return s.Remote.IsValid() })
+	a.offers(nil)
+	a.isAnswered(b.s)
+	if a.s.web.association != 2 {
+		t.Errorf("association %d", a.s.web.association)
+	}
+	for range 3 {
+		exchange(a, b)
+	}
+}

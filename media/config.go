@@ -1,6 +1,7 @@
 package media
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -8,16 +9,17 @@ import (
 
 // Config is what the media room needs to start.
 type Config struct {
-	FirstPort, LastPort uint16        // RTP on even ports of this range, RTCP on the odd one above; default 20000-39999
-	Advertise           string        // address that peers outside see in SDP; empty: the address we send from
-	Silence             time.Duration // a direction that should speak and is silent this long is reported; default 60 s
-	HeldSilence         time.Duration // the same for a held direction; default 1 h
-	Quarantine          time.Duration // a released port rests this long; default 30 s
-	WebPort             uint16        // UDP, one for all browsers; 0: the port above the range
-	Codecs              []string      // in our order of preference, "name" or "name/rate"; default PCMA, PCMU, G722, opus, telephone-event
-	PrivatePeers        bool          // media may go to private addresses although the signalling came from a public one
-	LoopbackPeers       bool          // media may go to 127.0.0.0/8, ::1 and our own addresses (tests and the demo on one machine)
-	Loops               int           // relay event loops; 0: by the number of cores
+	FirstPort, LastPort uint16           // RTP on even ports of this range, RTCP on the odd one above; default 20000-39999
+	Advertise           string           // address that peers outside see in SDP; empty: the address we send from
+	Silence             time.Duration    // a direction that should speak and is silent this long is reported; default 60 s
+	HeldSilence         time.Duration    // the same for a held direction; default 1 h
+	Quarantine          time.Duration    // a released port rests this long; default 30 s
+	WebPort             uint16           // UDP, one for all browsers; 0: the port above the range
+	Certificate         *tls.Certificate // shown to browsers; nil: made anew. A standby that has the same goes on without new handshakes
+	Codecs              []string         // in our order of preference, "name" or "name/rate"; default PCMA, PCMU, G722, opus, telephone-event
+	PrivatePeers        bool             // media may go to private addresses although the signalling came from a public one
+	LoopbackPeers       bool             // media may go to 127.0.0.0/8, ::1 and our own addresses (tests and the demo on one machine)
+	Loops               int              // relay event loops; 0: by the number of cores
 }
 
 // ErrNeedsRestart says that a reload would change what only a restart can.

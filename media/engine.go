@@ -46,7 +46,7 @@ func NewEngine(c Config, log *slog.Logger) (*Engine, error) {
 	}
 	var err error
 	e.relay, err = relay.New(relay.Config{First: c.FirstPort, Last: c.LastPort, Quarantine: c.Quarantine, Loops: c.Loops,
-		Web: relay.WebConfig{Port: c.webPort()}}, log)
+		Web: relay.WebConfig{Port: c.webPort(), Certificate: c.Certificate}}, log)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,14 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 // run starts an engine for the test.
 func run(t testing.TB, c Config) *Engine {
 	t.Helper()
+	e, stop := start(t, c)
+	t.Cleanup(stop)
+	return e
+}
+
+// start is run for an engine that ends before the test does.
+func start(t testing.TB, c Config) (*Engine, func()) {
+	t.Helper()
 	if c.FirstPort == 0 {
 		c.FirstPort, c.LastPort = 25000, 27999
 	}
@@ -31,13 +39,12 @@ func run(t testing.TB, c Config) *Engine {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- e.Run(ctx) }()
-	t.Cleanup(func() {
+	return e, func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error("Run:", err)
 		}
-	})
-	return e
+	}
 }
 
 // A phone is the far end of a leg: its own negotiation, socket, keys and stream.

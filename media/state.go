@@ -30,6 +30,8 @@ type State struct {
 	Direction  sdp.Direction  `json:"direction,omitempty"` // that the peer wrote last
 	Connection netip.Addr     `json:"connection,omitzero"` // its c= then
 
+	Web *WebState `json:"web,omitempty"` // of a browser's leg
+
 	Port relay.State `json:"port"`
 }
 
@@ -54,6 +56,9 @@ func (s *Session) State(offer bool) (State, bool) {
 		for _, k := range s.keys.own {
 			out.Keys = append(out.Keys, k.Crypto())
 		}
+	}
+	if s.web != nil {
+		out.Web = s.web.state()
 	}
 	if s.agreed != nil {
 		agreed := *s.agreed

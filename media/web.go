@@ -26,6 +26,7 @@ func IsWeb(body []byte) bool { return sdp.IsWeb(body) }
 // A web is the browser's part of a session, as a plain value: what both sides are known by.
 type web struct {
 	fingerprint string // of our certificate
+	told        string // the one that was agreed on: another process may have shown another
 	candidates  []netip.AddrPort
 	ssrc        uint32
 	cname       string
@@ -111,30 +112,34 @@ func (w web) agreed(a *sdp.Agreed) (*web, *relay.WebSettings, error) {
 	if a.Web.Lite {
 		return nil, nil, errors.New("two lite agents: nobody would send a check")
 	}
-	var prints []secure.Fingerprint
+	moved := a.Web.TLSID != "" && w.tlsID != "" && a.Web.TLSID != w.tlsID
+	if w.association == 0 || moved || w.told != w.fingerprint || a.Setup != w.role || !slices.Equal(w.fingerprints, a.Web.Fingerprints) {
+		w.association++
+	}
+	w.peer, w.role, w.fingerprints, w.tlsID, w.told = peer, a.Setup, slices.Clone(a.Web.Fingerprints), a.Web.TLSID, w.fingerprint
+	set, err := w.settings()
+	return &w, set, err
+}
+
+// settings is what was agreed as the relay takes it. At least one of the browser's fingerprints must be of use.
+func (w *web) settings() (*relay.WebSettings, error) {
+	set := &relay.WebSettings{Own: w.own, Peer: w.peer.Ufrag, Association: w.association}
+	if w.role == secure.Active.String() {
+		set.Role = secure.Active
+	}
 	var failure error
-	for _, line := range a.Web.Fingerprints {
-		if f, err := secure.ParseFingerprint(line); err == nil {
-			prints = append(prints, f)
+	for _, line := range w.fingerprints {
+		f, err := secure.ParseFingerprint(line)
+		if err == nil {
+			set.Fingerprints = append(set.Fingerprints, f)
 		} else {
 			failure = err
 		}
 	}
-	if len(prints) == 0 {
-		return nil, nil, failure
+	if len(set.Fingerprints) == 0 {
+		return nil, failure
 	}
-	moved := a.Web.TLSID != "" && w.tlsID != "" && a.Web.TLSID != w.tlsID
-	if w.association == 0 || moved || a.Setup != w.role || !slices.Equal(w.fingerprints, a.Web.Fingerprints) {
-		w.association++
-	}
-	w.peer, w.role, w.fingerprints, w.tlsID = peer, a.Setup, slices.Clone(a.Web.Fingerprints), a.Web.TLSID
-	role := secure.Passive
-	if a.Setup == secure.Active.String() {
-		role = secure.Active
-	}
-	return &w, &relay.WebSettings{
-		Own: w.own, Peer: peer.Ufrag, Fingerprints: prints, Role: role, Association: w.association,
-	}, nil
+	return set, nil
 }
 
 // webOf is the browser's part of an offer that SetOffer has taken.
@@ -144,4 +149,33 @@ func webOf(d *sdp.Description) (*sdp.Web, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotAcceptable, err)
 	}
 	return w, nil
+}
+
+// A WebState is the browser's part of a State: what both sides are known by in descriptions.
+type WebState struct {
+	Candidates   []netip.AddrPort `json:"candidates"`
+	Own          ice.Credentials  `json:"own"`
+	Peer         ice.Credentials  `json:"peer,omitzero"`
+	Role         string           `json:"role,omitempty"`
+	Fingerprints []string         `json:"fingerprints,omitempty"`
+	TLSID        string           `json:"tls_id,omitempty"`
+	Association  int              `json:"association,omitempty"`
+	Told         string           `json:"told,omitempty"` // the fingerprint of ours that was agreed on
+}
+
+func (w *web) state() *WebState {
+	return &WebState{
+		Candidates: w.candidates, Own: w.own, Peer: w.peer, Role: w.role, Fingerprints: w.fingerprints, TLSID: w.tlsID, Association: w.association,
+		Told: w.told,
+	}
+}
+
+// resumeWeb is the browser's part of a session that another process has made. Our certificate is that of this process: should it be another one, the next
+// offer or answer says so, and the browser begins a new DTLS association (RFC 8842 §5.5).
+func (e *Engine) resumeWeb(s *WebState, port relay.State) *web {
+	return &web{
+		fingerprint: e.relay.Fingerprint().String(), candidates: s.Candidates, ssrc: port.Out.SSRC, cname: port.CName,
+		own: s.Own, peer: s.Peer, role: s.Role, fingerprints: s.Fingerprints, tlsID: s.TLSID, association: s.Association,
+		told: s.Told,
+	}
 }

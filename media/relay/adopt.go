@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -9,6 +10,9 @@ import (
 // Adopt opens exactly the ports of a State, on an address that need not be here yet, and goes on where it stopped. Settings are those
 // that were agreed; their cipher contexts are fresh, and told here what their keys were used for.
 func (r *Relay) Adopt(s State, set Settings, near *Port, events func(Event)) (*Port, error) {
+	if s.Web != nil {
+		return r.adoptWeb(s, set, events)
+	}
 	local := s.Local.Addr()
 	if err := r.pool.claim(local, s.Local.Port()); err != nil {
 		return nil, err
@@ -38,7 +42,13 @@ func (r *Relay) Adopt(s State, set Settings, near *Port, events func(Event)) (*P
 
 // Resume brings a port that follows another process to a later State of it: one that stands by is told each second.
 func (p *Port) Resume(s State) error {
-	return p.do(func() {
+	var err error
+	done := p.do(func() {
+		if p.web != nil {
+			if err = p.web.follow(p, s.Web); err != nil {
+				return
+			}
+		}
 		if c := p.set.Protect; c != nil {
 			c.Resume(s.Protect)
 		}
@@ -47,6 +57,7 @@ func (p *Port) Resume(s State) error {
 		}
 		p.resume(s)
 	})
+	return errors.Join(done, err)
 }
 
 // resume puts the streams where they were. The window for learning is open, as after signalling: while nobody was here the peer
@@ -61,6 +72,9 @@ func (p *Port) resume(s State) {
 	p.out.resume(s.Out, now, p.set.Protect != nil)
 	p.noted.at = now
 	p.aim()
+	if p.web != nil {
+		return
+	}
 	if moved && s.Latched.IsValid() {
 		p.connect()
 	}

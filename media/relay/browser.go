@@ -112,7 +112,7 @@ func (b *browser) checked(p *Port, c ice.Check, at place, to endpoint, by ice.Cr
 		return
 	}
 	b.heard = now
-	i := slices.IndexFunc(b.paths, func(x path) bool { return x.at == at })
+	i := b.index(at)
 	if i < 0 {
 		i = b.add(path{at: at, to: to})
 	}
@@ -129,6 +129,11 @@ func (b *browser) checked(p *Port, c ice.Check, at place, to endpoint, by ice.Cr
 		b.choose(p, i)
 	}
 	b.initiate(p)
+}
+
+// index finds the path of a place; -1: it was not checked from there.
+func (b *browser) index(at place) int {
+	return slices.IndexFunc(b.paths, func(x path) bool { return x.at == at })
 }
 
 // add notes a new path; with maxPaths, in the place of the one that was longest not heard of.
@@ -173,7 +178,7 @@ func (b *browser) holds(at place, now time.Time) bool {
 
 // leave gives up a path that another leg was checked from.
 func (b *browser) leave(at place) {
-	i := slices.IndexFunc(b.paths, func(x path) bool { return x.at == at })
+	i := b.index(at)
 	if i < 0 {
 		return
 	}

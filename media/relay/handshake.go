@@ -108,14 +108,10 @@ func (p *Port) shaken(h *handshake, association int, k Keys, err error) {
 		p.relay.log.Debug("DTLS handshake failed", "port", p.local, "peer", b.endpoint().addr, "err", err)
 		return
 	}
-	protect, err1 := secure.NewContext(k.Local)
-	unprotect, err2 := secure.NewContext(k.Remote)
-	if err1 != nil || err2 != nil {
+	if b.use(p, association, k) != nil {
 		p.drop(DropHandshake)
 		return
 	}
-	b.association, b.keys = association, k
-	p.set.Protect, p.set.Unprotect = protect, unprotect
 	if b.set.Role == secure.Passive {
 		b.flight, b.flightUntil = h.flight, p.loop.now.Add(flightKept)
 	}

@@ -24,6 +24,8 @@ type State struct {
 	Protect   []secure.Source `json:"protect,omitempty"`
 	Unprotect []secure.Source `json:"unprotect,omitempty"`
 
+	Web *WebState `json:"web,omitempty"` // of a browser's leg
+
 	ReportsIn  uint64 `json:"reports_in,omitempty"`
 	ReportsOut uint64 `json:"reports_out,omitempty"`
 }
@@ -68,13 +70,16 @@ func (p *Port) note(now time.Time) State {
 	case !o.own && o.feeder != nil:
 		s.Out.Feeding, s.Out.Feeder, s.Out.SeqShift, s.Out.TSShift = true, o.ssrc, o.seqShift, o.tsShift
 	}
+	if p.web != nil {
+		s.Web = p.web.state()
+	}
 	if c := p.set.Protect; c != nil {
 		s.Protect = c.Sources(o.SSRC, o.seq)
 	}
 	if c := p.set.Unprotect; c != nil {
 		s.Unprotect = c.Sources(p.in.SSRC, uint16(p.in.ExtendedSeq()))
 	}
-	p.noted = noted{at: now, latched: p.source.latched, control: p.control.latched, shift: o.seqShift, own: o.own, feeder: o.ssrc, source: p.in.SSRC}
+	p.noted = noted{at: now, latched: p.source.latched, control: p.control.latched, shift: o.seqShift, own: o.own, feeder: o.ssrc, source: p.in.SSRC, association: p.web.inUse()}
 	return s
 }
 
@@ -85,6 +90,7 @@ type noted struct {
 	shift            uint16
 	own              bool
 	feeder, source   uint32
+	association      int
 }
 
 // noteEvery is how old a note of a quiet stream may be. Its numbers can be told from the packets themselves for ten minutes (half a
@@ -100,7 +106,7 @@ func (p *Port) stale(now time.Time) bool {
 	case now.Sub(n.at) >= noteEvery:
 		return true
 	case n.latched != p.source.latched, n.control != p.control.latched, n.own != o.own, n.feeder != o.ssrc, n.shift != o.seqShift,
-		n.source != p.in.SSRC:
+		n.source != p.in.SSRC, n.association != p.web.inUse():
 		return true
 	}
 	return o.own // numbers that we make ourselves cannot be told from what the other leg sends

@@ -18,7 +18,8 @@ var ErrNoWeb = errors.New("relay: no port for browser legs")
 
 // WebConfig says where browsers send media.
 type WebConfig struct {
-	Port uint16 // UDP, one for all browser legs; 0: none
+	Port        uint16           // UDP, one for all browser legs; 0: none
+	Certificate *tls.Certificate // shown to browsers; nil: made anew
 }
 
 // A web is what the legs of browsers have in common: one UDP port on each local address, and who is where. Legs are told apart by the username
@@ -46,12 +47,15 @@ type place struct {
 }
 
 func (r *Relay) newWeb(c WebConfig) error {
-	cert, err := secure.NewCertificate()
-	if err != nil {
-		return fmt.Errorf("relay: certificate: %w", err)
+	if c.Certificate == nil {
+		cert, err := secure.NewCertificate()
+		if err != nil {
+			return fmt.Errorf("relay: certificate: %w", err)
+		}
+		c.Certificate = &cert
 	}
 	r.web = &web{
-		relay: r, loop: r.loops[0], port: c.Port, cert: cert,
+		relay: r, loop: r.loops[0], port: c.Port, cert: *c.Certificate,
 		fronts: make(map[netip.Addr]*socket), ufrags: make(map[string]*Port), places: make(map[place]*Port),
 	}
 	return nil
@@ -74,7 +78,7 @@ func (r *Relay) OpenWeb(locals []netip.Addr, own ice.Credentials, events func(Ev
 	defer p.mu.Unlock()
 	w.loop.do(func() {
 		for _, local := range locals {
-			if failed := w.listen(local); failed == nil {
+			if failed := w.listen(local, false); failed == nil {
 				bound = append(bound, local)
 			} else if len(bound) == 0 {
 				err = failed
@@ -93,8 +97,8 @@ func (r *Relay) OpenWeb(locals []netip.Addr, own ice.Credentials, events func(Ev
 	return p, bound, nil
 }
 
-// listen opens the port on an address, once and for good: browsers come again.
-func (w *web) listen(local netip.Addr) error {
+// listen opens the port on an address, once and for good: browsers come again. away: the address need not be one of this machine yet.
+func (w *web) listen(local netip.Addr, away bool) error {
 	if w.fronts[local] != nil {
 		return nil
 	}
@@ -102,7 +106,7 @@ func (w *web) listen(local netip.Addr) error {
 		return fmt.Errorf("relay: more than %d local addresses", maxAddresses)
 	}
 	addr := netip.AddrPortFrom(local, w.port)
-	s, err := bind(addr, false)
+	s, err := bind(addr, away)
 	if err != nil {
 		return fmt.Errorf("relay: bind %s for browsers: %w", addr, err)
 	}

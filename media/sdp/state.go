@@ -44,7 +44,7 @@ func Resume(s State, c Capabilities) (Negotiation, error) {
 	if err != nil {
 		return n, err
 	}
-	n.media = d.Media
+	n.media, n.bundle = d.Media, d.bundles()
 	// After an offer that was withdrawn the version is ahead of what is said: whatever comes next is then news.
 	if rest, same := bytes.CutPrefix(n.said, s.Origin.appendLines(nil)); same {
 		n.rest = rest
