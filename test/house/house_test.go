@@ -21,6 +21,7 @@ var may = map[string][]string{
 	"media/codec":     {},
 	"media/ice":       {},
 	"cluster":         {},
+	"certificate":     {},
 	"token":           {},
 	"sip/transport":   {"sip"},
 	"sip/transaction": {"sip", "sip/transport"},
