@@ -238,5 +238,6 @@ export function stateLine(call: Call): string {
 
 function initials(call: Call): string {
   const words = (call.name || call.number).split(/\s+/).filter(Boolean);
+  if (/^[+\d*#]+$/.test(words[0] ?? "")) return "#";
   return (words.length > 1 ? words[0][0] + words[words.length - 1][0] : (words[0] ?? "?").slice(0, 2)).toUpperCase();
 }
