@@ -3,8 +3,13 @@ package cluster
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -40,6 +45,20 @@ type Config struct {
 	// process loses nothing in either case, a machine without power what came after the last flush.
 	SyncEvery time.Duration
 
+	// Members makes the node part of a pair: two switches and a witness, the same list on each. None: a single node, which
+	// opens no port.
+	Members   []Member
+	Identity  *Identity     // of a member; see Init and Join
+	Timers    time.Duration // election time; 0: 150 ms, right for machines of their own in one network. 300 ms for virtual ones
+	Preferred string        // who shall be active when the cluster begins; it is never asked again
+
+	// Addresses move with the role; Hook is told of it.
+	Addresses []Address
+	Hook      Hook
+
+	// Report is what the others are told of this node each second, as JSON; nil: nothing.
+	Report func() any
+
 	// Stale is called when a deposed node's late write of a key was seen after this node had taken over; the owner of
 	// the key puts its own value again. It must not block.
 	Stale func(bucket, key string)
@@ -47,9 +66,20 @@ type Config struct {
 	Tell func(Event)
 }
 
+// Member is a node of a pair.
+type Member struct {
+	Name    string
+	Host    string // IP address or name at which the others reach it
+	Port    int    // TCP: the role there, the state at the next one
+	Witness bool   // it has a vote and a copy, and never serves
+}
+
+func (m Member) role() string  { return net.JoinHostPort(m.Host, strconv.Itoa(m.Port)) }
+func (m Member) state() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.Port+1)) }
+
 // Event is something that an operator should see.
 type Event struct {
-	Name    string // "replication degraded", "replication restored", "records lost"
+	Name    string // "role", "replication degraded", "no majority"
 	Alarm   bool   // someone must act, or look
 	Detail  string
 	Backlog int // records that wait
@@ -79,6 +109,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return c, err
 	}
+	if err := c.checkMembers(); err != nil {
+		return c, err
+	}
+	if c.Timers == 0 {
+		c.Timers = 150 * time.Millisecond
+	}
 	if c.AckWithin == 0 {
 		c.AckWithin = 50 * time.Millisecond
 	}
@@ -92,4 +128,36 @@ func (c Config) withDefaults() (Config, error) {
 		c.Tell = func(Event) {}
 	}
 	return c, nil
+}
+
+// checkMembers wants two switches and a witness.
+func (c Config) checkMembers() error {
+	if len(c.Members) == 0 {
+		return nil
+	}
+	if c.Identity == nil {
+		return ErrNoIdentity
+	}
+	if c.Identity.Node != c.Node {
+		return fmt.Errorf("the certificate of this machine is that of node %q, not of %q", c.Identity.Node, c.Node)
+	}
+	seen, witnesses := map[string]bool{}, 0
+	for _, m := range c.Members {
+		if !nodeName.MatchString(m.Name) || seen[m.Name] {
+			return fmt.Errorf("member %q: each has a name of its own, of letters, digits, \"-\" and \"_\"", m.Name)
+		}
+		seen[m.Name] = true
+		if m.Witness {
+			witnesses++
+		}
+	}
+	switch {
+	case len(c.Members) != 3 || witnesses != 1:
+		return fmt.Errorf("%d switches and %d witnesses: a pair is two switches and one witness, since two machines cannot tell a dead peer from a cut cable", len(c.Members)-witnesses, witnesses)
+	case !seen[c.Node]:
+		return fmt.Errorf("this machine is node %q, which is no member: the members are %s", c.Node, strings.Join(slices.Sorted(maps.Keys(seen)), ", "))
+	case c.Preferred != "" && !seen[c.Preferred]:
+		return fmt.Errorf("the preferred node %q is no member", c.Preferred)
+	}
+	return nil
 }

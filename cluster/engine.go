@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -27,11 +28,22 @@ type Engine struct {
 	seal    *sealer
 	open    *opener
 	writer  *writer
-	lease   *Lease
+	lease   Lease
+	door    *door // of a member
+	role    *role
+	address *addresses
+	peers   peers
+	self    Member
+	token   string     // of a member's own connection to its server
 	lock    *os.File   // of the folder
 	telling sync.Mutex // one Event at a time
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+
+	mu            sync.Mutex  // guards role
+	coincide      atomic.Bool // the active node has led streams for too long
+	coincideSince time.Time   // of keep
+	cancel        context.CancelFunc
+	keeping       sync.WaitGroup // goroutines of this room
+	running       sync.WaitGroup // the server
 }
 
 // bucket is a stream and what this node knows of it.
@@ -79,36 +91,47 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.open = newOpener(key)
-	epoch, err := nextEpoch(e.cfg.Dir)
-	if err != nil {
-		return err
-	}
-	e.lease = newLease(epoch)
 	if err := e.startServer(); err != nil {
 		return err
 	}
-	if e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.Name("tandem "+e.cfg.Node), nats.MaxReconnects(-1),
+	if e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.Name("tandem "+e.cfg.Node), nats.Token(e.token), nats.MaxReconnects(-1),
 		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1), nats.ErrorHandler(e.connError)); err != nil {
 		return err
 	}
 	if e.manage, err = jetstream.New(e.conn); err != nil {
 		return err
 	}
-	for _, b := range e.buckets {
-		if err := e.makeStream(ctx, b); err != nil {
-			return fmt.Errorf("bucket %s: %w", b.Name, err)
-		}
-	}
 	run, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
 	if e.writer, err = newWriter(e); err != nil {
 		return err
 	}
-	e.running.Go(func() { e.writer.run(run) })
+	e.keeping.Go(func() { e.writer.run(run) })
+	if len(e.cfg.Members) > 0 {
+		return e.startMember(run)
+	}
+	return e.startSingle(ctx)
+}
+
+// startSingle makes the one node there is the active one.
+func (e *Engine) startSingle(ctx context.Context) error {
+	for _, b := range e.buckets {
+		if err := e.makeStream(ctx, b); err != nil {
+			return fmt.Errorf("bucket %s: %w", b.Name, err)
+		}
+	}
+	epoch, err := nextEpoch(e.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	e.lease.begin(epoch)
+	e.lease.grant(forever)
+	e.writer.begin(epoch)
 	return nil
 }
 
-// startServer starts the NATS server of a single node. It has no listener: only this process speaks to it.
+// startServer starts the NATS server. It has no listener for clients: only this process speaks to it, and the members of a
+// pair do through their routes, with mutual TLS.
 func (e *Engine) startServer() error {
 	opts := &server.Options{
 		ServerName: e.cfg.Node, DontListen: true, NoSigs: true, NoLog: true, JetStream: true, DisableJetStreamBanner: true,
@@ -117,15 +140,26 @@ func (e *Engine) startServer() error {
 		// Nothing else may fill these: the buckets have limits of their own, the disk has its own end.
 		JetStreamMaxMemory: 4 << 30, JetStreamMaxStore: 1 << 40,
 	}
+	if len(e.cfg.Members) > 0 {
+		if err := e.routes(opts); err != nil {
+			return err
+		}
+	}
 	s, err := server.NewServer(opts)
 	if err != nil {
 		return err
 	}
-	s.SetLoggerV2(serverLog{e.log}, false, false, false)
+	log := serverLog{e.log, make(chan string, 1)}
+	s.SetLoggerV2(log, false, false, false)
 	e.server = s
-	s.Start()
+	e.running.Go(s.Start) // where it listens it returns when it has been shut down
 	if !s.ReadyForConnections(readyWithin) {
-		return fmt.Errorf("the store in %s was not ready within %v", opts.StoreDir, readyWithin)
+		select {
+		case why := <-log.fatal:
+			return fmt.Errorf("store: %s", why)
+		default:
+			return fmt.Errorf("the store in %s was not ready within %v", opts.StoreDir, readyWithin)
+		}
 	}
 	return nil
 }
@@ -133,13 +167,16 @@ func (e *Engine) startServer() error {
 // makeStream makes a bucket's stream, or brings it in line with the configuration.
 func (e *Engine) makeStream(ctx context.Context, b *bucket) error {
 	cfg := jetstream.StreamConfig{
-		Name: b.stream, Subjects: []string{b.subject + "*"}, Storage: jetstream.FileStorage, Replicas: 1,
+		Name: b.stream, Subjects: []string{b.subject + "*"}, Storage: jetstream.FileStorage, Replicas: max(1, len(e.cfg.Members)),
 		MaxMsgsPerSubject: 1, MaxAge: b.MaxAge, MaxBytes: sizeOf(b.MaxSize), Discard: jetstream.DiscardNew,
 		AllowDirect: true, AllowMsgTTL: true, Duplicates: time.Second,
 		RePublish: &jetstream.RePublish{Source: b.subject + "*", Destination: followPrefix + b.Name + ".{{wildcard(1)}}"},
 	}
 	if b.MaxAge > 0 && b.MaxAge < cfg.Duplicates {
 		cfg.Duplicates = b.MaxAge
+	}
+	if b.Storage == Memory && len(e.cfg.Members) > 0 {
+		cfg.Storage = jetstream.MemoryStorage
 	}
 	_, err := e.manage.CreateOrUpdateStream(ctx, cfg)
 	return err
@@ -160,7 +197,10 @@ func (e *Engine) Close() {
 	if e.cancel != nil {
 		e.cancel()
 	}
-	e.running.Wait()
+	if e.door != nil {
+		_ = e.door.Close()
+	}
+	e.keeping.Wait()
 	if e.conn != nil {
 		e.conn.Close()
 	}
@@ -168,6 +208,7 @@ func (e *Engine) Close() {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 	}
+	e.running.Wait()
 	if e.lock != nil {
 		_ = e.lock.Close()
 	}
@@ -187,7 +228,7 @@ func lockFolder(dir string) (*os.File, error) {
 }
 
 // Lease tells whether this node is the active one.
-func (e *Engine) Lease() *Lease { return e.lease }
+func (e *Engine) Lease() *Lease { return &e.lease }
 
 func (e *Engine) tell(ev Event) {
 	e.telling.Lock()
@@ -214,18 +255,27 @@ func (e *Engine) connError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	}
 }
 
-// serverLog passes what the embedded server complains of to the log of the switch.
-type serverLog struct{ log *slog.Logger }
+// serverLog passes what the embedded server complains of to the log of the switch, and keeps what made it give up.
+type serverLog struct {
+	log   *slog.Logger
+	fatal chan string // the first one; bounded to that
+}
 
 func (l serverLog) Noticef(format string, v ...any) {
 	l.log.Debug("store: " + fmt.Sprintf(format, v...))
 }
 func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("store: " + fmt.Sprintf(format, v...)) }
-func (l serverLog) Fatalf(format string, v ...any) {
-	l.log.Error("store: " + fmt.Sprintf(format, v...))
-}
 func (l serverLog) Errorf(format string, v ...any) {
 	l.log.Error("store: " + fmt.Sprintf(format, v...))
 }
 func (l serverLog) Debugf(string, ...any) {}
 func (l serverLog) Tracef(string, ...any) {}
+
+func (l serverLog) Fatalf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.log.Error("store: " + text)
+	select {
+	case l.fatal <- text:
+	default:
+	}
+}

@@ -35,16 +35,27 @@ func (f *fence) stale(r Record) bool {
 
 // nextEpoch counts the starts of a single node. It has no rival, but its records tell which process wrote them.
 func nextEpoch(dir string) (uint64, error) {
-	file := filepath.Join(dir, "epoch")
-	text, err := os.ReadFile(file)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	last, err := lastEpoch(dir)
+	if err != nil {
 		return 0, err
 	}
-	var last uint64
-	if err == nil {
-		if last, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err != nil {
-			return 0, fmt.Errorf("%s: %q is no number: remove the file", file, text)
-		}
+	return last + 1, writeFile(epochFile(dir), []byte(strconv.FormatUint(last+1, 10)+"\n"), 0o600)
+}
+
+func epochFile(dir string) string { return filepath.Join(dir, "epoch") }
+
+// lastEpoch is that of the last start as a single node; 0: there was none.
+func lastEpoch(dir string) (uint64, error) {
+	text, err := os.ReadFile(epochFile(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
 	}
-	return last + 1, writeFile(file, []byte(strconv.FormatUint(last+1, 10)+"\n"), 0o600)
+	if err != nil {
+		return 0, err
+	}
+	last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q is no number: remove the file", epochFile(dir), text)
+	}
+	return last, nil
 }

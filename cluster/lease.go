@@ -8,25 +8,17 @@ import (
 )
 
 // Lease is the right to serve. The active node holds it for a short while at a time and renews it; whoever sends a packet,
-// answers a request, refreshes the address or writes a record asks first. Asking costs two atomic loads and a read of the
-// clock without a system call (about 50 ns), so a media loop asks once a batch.
+// answers a request, refreshes the address or writes a record asks first.
 //
 // The clock is CLOCK_BOOTTIME: it goes on while the process is stopped and while the machine sleeps, and no clock step
-// moves it. A process that wakes up after its lease has ended finds so before it sends anything.
+// moves it. A process that wakes up after its lease has ended finds so before it sends anything. Asking costs two atomic
+// loads and the clock (BenchmarkLease), so a media loop asks once a batch.
 type Lease struct {
-	until atomic.Int64 // nanoseconds of BootTime; forever for a single node
-	epoch atomic.Uint64
+	until atomic.Int64  // nanoseconds of BootTime; forever for a single node
+	epoch atomic.Uint64 // 0: this node is not the active one
 }
 
 const forever = 1<<63 - 1
-
-// newLease is that of a single node: it has no rival and always holds it.
-func newLease(epoch uint64) *Lease {
-	l := &Lease{}
-	l.epoch.Store(epoch)
-	l.until.Store(forever)
-	return l
-}
 
 // BootTime is CLOCK_BOOTTIME.
 func BootTime() time.Duration {
@@ -35,14 +27,26 @@ func BootTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Held tells whether this node is the active one at this moment.
+// Held tells whether this node may serve at this moment.
 func (l *Lease) Held() bool {
 	until := l.until.Load()
-	return until == forever || int64(BootTime()) < until
+	return until == forever || until != 0 && int64(BootTime()) < until
 }
 
-// Epoch is the epoch of the lease and whether it is held. Epochs grow with each change of the active node.
-func (l *Lease) Epoch() (epoch uint64, held bool) {
-	epoch = l.epoch.Load()
-	return epoch, l.Held() && epoch == l.epoch.Load()
+// Epoch is the epoch in which this node is the active one, and 0 when it is not. It may be active and not hold the lease for
+// a moment, when the others were slow to answer: what it would send then is not sent, and nothing else changes. Epochs grow
+// with each change of the active node.
+func (l *Lease) Epoch() uint64 { return l.epoch.Load() }
+
+// begin makes this node the active one; grant lets it serve until a time of BootTime.
+func (l *Lease) begin(epoch uint64) { l.epoch.Store(epoch) }
+
+func (l *Lease) grant(until time.Duration) { l.until.Store(int64(until)) }
+
+// revoke takes the right to serve, end the role too.
+func (l *Lease) revoke() { l.until.Store(0) }
+
+func (l *Lease) end() {
+	l.until.Store(0)
+	l.epoch.Store(0)
 }

@@ -48,6 +48,7 @@ type writer struct {
 	sub    *nats.Subscription
 	mu     sync.Mutex
 	closed bool
+	epoch  uint64 // that writes belong to; 0: this node is not the active one
 	next   uint64
 	flying map[uint64]*flight // sent, and not yet answered
 	order  []uint64           // flying and some that are answered already, in the order of sending
@@ -117,8 +118,8 @@ func finish(done func(error), err error) {
 }
 
 func (w *writer) put(b *bucket, x Write) {
-	epoch, held := w.e.lease.Epoch()
-	if !held {
+	epoch := w.e.lease.Epoch()
+	if epoch == 0 {
 		finish(x.Done, ErrFenced)
 		return
 	}
@@ -126,7 +127,11 @@ func (w *writer) put(b *bucket, x Write) {
 	if b.Sealed {
 		s = w.e.seal
 	}
-	f := &flight{w: x, subject: b.subject + escape(x.Key), data: wrap(x, epoch, w.e.cfg.Node, s)}
+	token := escape(x.Key)
+	if x.Key == fenceName {
+		token, s = fenceKey, nil
+	}
+	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s)}
 	f.w.Value = nil
 	w.stats.put.Add(1)
 	w.mu.Lock()
@@ -134,7 +139,9 @@ func (w *writer) put(b *bucket, x Write) {
 	switch {
 	case w.closed:
 		err = ErrClosed
-	case w.degraded:
+	case w.epoch != epoch:
+		err = ErrFenced
+	case w.degraded || !w.e.lease.Held():
 		if err = ErrDegraded; !w.wait(f) {
 			err = ErrFull
 		}
@@ -256,13 +263,18 @@ func (w *writer) sweep(now time.Time) {
 	var events []Event
 	w.mu.Lock()
 	late = w.overdue(now)
-	if len(late) > 0 && !w.degraded {
+	if len(late) > 0 && !w.degraded && w.epoch != 0 {
 		w.degraded, w.probing, w.retried = true, true, now
 		events = append(events, Event{Name: "replication degraded", Alarm: true, Backlog: len(w.backlog),
 			Detail: fmt.Sprintf("the store did not answer within %v; records wait in memory", w.e.cfg.AckWithin)})
 	}
+	if len(w.backlog) > 0 && !w.degraded { // the lease was gone for a moment
+		w.degraded, w.probing, w.retried = true, true, now
+	}
 	if w.degraded {
-		w.flush(now)
+		if w.e.lease.Held() {
+			w.flush(now)
+		}
 		if len(w.backlog) == 0 && len(w.flying) == 0 {
 			w.degraded = false
 			events = append(events, Event{Name: "replication restored"})
@@ -329,6 +341,49 @@ func (w *writer) flush(now time.Time) {
 	}
 }
 
+// begin lets writes of an epoch in, and closes every bucket for earlier ones by a record of its own.
+func (w *writer) begin(epoch uint64) {
+	w.mu.Lock()
+	w.epoch = epoch
+	w.mu.Unlock()
+	for _, b := range w.e.buckets {
+		w.put(b, Write{Bucket: b.Name, Key: fenceName})
+	}
+}
+
+// end drops what waits: the next active node has its own.
+func (w *writer) end() {
+	w.mu.Lock()
+	w.epoch = 0
+	left := w.empty()
+	w.mu.Unlock()
+	for _, f := range left {
+		finish(f.w.Done, ErrFenced)
+	}
+}
+
+// empty forgets everything that flies or waits; it returns those whose writers have not been told.
+func (w *writer) empty() (left []*flight) {
+	for _, f := range w.flying {
+		if !f.told {
+			f.told = true
+			left = append(left, f)
+		}
+	}
+	clear(w.flying)
+	clear(w.backlog)
+	clear(w.latest)
+	w.order, w.bytes, w.degraded, w.probing = nil, 0, false, false
+	return left
+}
+
+// waits is how many records are not held yet.
+func (w *writer) waits() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.backlog) + len(w.flying)
+}
+
 // drain waits until everything is written, at most for limit.
 func (w *writer) drain(limit time.Duration) {
 	end := time.NewTimer(limit)
@@ -355,13 +410,7 @@ func (w *writer) stop() {
 	_ = w.sub.Unsubscribe()
 	w.mu.Lock()
 	w.closed = true
-	var left []*flight
-	for _, f := range w.flying {
-		if !f.told {
-			left = append(left, f)
-		}
-	}
-	clear(w.flying)
+	left := w.empty()
 	w.mu.Unlock()
 	for _, f := range left {
 		finish(f.w.Done, ErrClosed)

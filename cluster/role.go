@@ -1,0 +1,407 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+// Switch is what a node does when its role changes. The calls come one after the other, from one goroutine.
+type Switch interface {
+	// Promote gets ready to serve in an epoch, and returns when the first packet that arrives would be served: records
+	// are applied up to the last one, sockets are bound. ctx ends when the role is lost meanwhile. An error gives the
+	// role away.
+	Promote(ctx context.Context, epoch uint64) error
+	// Serve begins what may begin once the address is here: timers, registrations at carriers.
+	Serve(epoch uint64)
+	// Yield prepares a planned change: what is not written yet is written now. The node serves until it returns.
+	Yield()
+	// Demote ends serving. The lease is gone by then, so nothing leaves any more.
+	Demote()
+}
+
+// role decides who is active, by the leader of a raft group of all members (Ongaro and Ousterhout 2014): a term has one
+// leader at most, and the term is the epoch. A witness that wins hands over to a switch.
+type role struct {
+	e      *Engine
+	sw     Switch
+	raft   *raft.Raft
+	timers time.Duration
+	door   *door
+	stable *stable
+
+	state    atomic.Pointer[string] // for people: "active", "standby", "witness", "promoting", "no majority"
+	since    atomic.Int64           // nanoseconds of time.Now
+	leader   atomic.Pointer[string]
+	yielding atomic.Bool
+	granting sync.Mutex
+	failover chan failoverRequest
+	mu       sync.Mutex
+	last     string // the last node that was active, as far as this process has seen
+}
+
+type failoverRequest struct {
+	to     string
+	answer chan error
+}
+
+func ptr(s string) *string { return &s }
+
+// openRole joins the raft group. It waits for one election time first: this process may have promised something just before
+// it ended, and a promise lasts no longer than that.
+func (e *Engine) openRole(ctx context.Context) (*role, error) {
+	r := &role{e: e, timers: e.cfg.Timers, door: e.door, failover: make(chan failoverRequest)}
+	r.state.Store(ptr("starting"))
+	r.leader.Store(ptr(""))
+	select {
+	case <-time.After(2 * r.timers):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	single, err := lastEpoch(e.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if r.stable, err = openStable(e.cfg.Dir, single); err != nil {
+		return nil, err
+	}
+	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{e}, DisableTime: true})
+	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: r.door, MaxPool: 3, Timeout: max(2*r.timers, 300*time.Millisecond), Logger: logger,
+	})
+	cfg := raft.DefaultConfig()
+	cfg.LocalID = raft.ServerID(e.cfg.Node)
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = r.timers, r.timers, r.timers/2
+	cfg.CommitTimeout = r.timers / 5
+	cfg.SnapshotInterval, cfg.SnapshotThreshold = 24*time.Hour, 1<<20 // there is nothing to snapshot
+	cfg.Logger, cfg.NoLegacyTelemetry = logger, true
+	logs, err := firstLog(e.cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.raft, err = raft.NewRaft(cfg, nothing{}, logs, r.stable, raft.NewDiscardSnapshotStore(), transport)
+	if err != nil {
+		_ = transport.Close()
+		return nil, fmt.Errorf("role: %w", err)
+	}
+	return r, nil
+}
+
+// firstLog is a log in memory that names the members: every node begins with the same one.
+func firstLog(c Config) (*raft.InmemStore, error) {
+	var members raft.Configuration
+	for _, m := range c.Members {
+		members.Servers = append(members.Servers, raft.Server{ID: raft.ServerID(m.Name), Address: raft.ServerAddress(m.role())})
+	}
+	logs := raft.NewInmemStore()
+	return logs, logs.StoreLog(&raft.Log{Index: 1, Term: 1, Type: raft.LogConfiguration, Data: raft.EncodeConfiguration(members)})
+}
+
+// run plays the role until ctx ends, and gives it up then.
+func (r *role) run(ctx context.Context, sw Switch) error {
+	r.sw = sw
+	var renewing sync.WaitGroup
+	renew, stop := context.WithCancel(context.Background())
+	renewing.Go(func() { r.renew(renew) })
+	watch := make(chan raft.Observation, 64)
+	observer := raft.NewObserver(watch, false, func(o *raft.Observation) bool { _, ok := o.Data.(raft.LeaderObservation); return ok })
+	r.raft.RegisterObserver(observer)
+	defer func() {
+		r.raft.DeregisterObserver(observer)
+		stop()
+		renewing.Wait()
+	}()
+	r.become(r.resting())
+	lonely := time.NewTimer(lonelyAfter)
+	defer lonely.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return r.leave()
+		case leads := <-r.raft.LeaderCh():
+			if leads {
+				r.lead(ctx)
+			}
+		case o := <-watch:
+			r.observe(o.Data.(raft.LeaderObservation))
+			lonely.Reset(lonelyAfter)
+		case <-lonely.C:
+			r.alone()
+		case f := <-r.failover:
+			f.answer <- fmt.Errorf("this node is not the active one (%s is): ask there", orNobody(*r.leader.Load()))
+		}
+	}
+}
+
+// lonelyAfter is how long nobody may be active before somebody is told.
+const lonelyAfter = 2 * time.Second
+
+func orNobody(name string) string {
+	if name == "" {
+		return "nobody"
+	}
+	return name
+}
+
+func (r *role) resting() string {
+	if r.e.self.Witness {
+		return "witness"
+	}
+	return "standby"
+}
+
+func (r *role) become(state string) {
+	if *r.state.Load() == state {
+		return
+	}
+	r.state.Store(ptr(state))
+	r.since.Store(time.Now().UnixNano())
+	r.e.tell(Event{Name: "role", Detail: state})
+}
+
+func (r *role) observe(o raft.LeaderObservation) {
+	r.leader.Store(ptr(string(o.LeaderID)))
+	if m := r.e.member(string(o.LeaderID)); m != nil && !m.Witness {
+		r.mu.Lock()
+		r.last = m.Name
+		r.mu.Unlock()
+	}
+	if o.LeaderID != "" && *r.state.Load() == "no majority" {
+		r.become(r.resting())
+	}
+}
+
+// alone is called when nobody has led for a while.
+func (r *role) alone() {
+	if _, id := r.raft.LeaderWithID(); id != "" || r.raft.State() == raft.Leader {
+		return
+	}
+	r.become("no majority")
+	r.e.tell(Event{Name: "no majority", Alarm: true, Detail: fmt.Sprintf(
+		"this node does not reach one other of %s; it does not promote itself, since it cannot tell a dead peer from a cut cable", strings.Join(r.e.others(), ", "))})
+}
+
+// lead is what the leader does until it leads no more.
+func (r *role) lead(ctx context.Context) {
+	term := r.raft.CurrentTerm()
+	if r.raft.VerifyLeader().Error() != nil || r.raft.CurrentTerm() != term {
+		return
+	}
+	r.leader.Store(ptr(r.e.cfg.Node))
+	if to := r.better(); len(to) > 0 && r.handOver(ctx, to) {
+		return
+	}
+	if r.e.self.Witness {
+		return
+	}
+	r.mu.Lock()
+	r.last = r.e.cfg.Node
+	r.mu.Unlock()
+	for r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term && ctx.Err() == nil {
+		if err := r.active(ctx, term); err != nil {
+			r.e.tell(Event{Name: "promotion failed", Alarm: true, Detail: err.Error()})
+			r.giveAway(ctx)
+		}
+	}
+}
+
+// better is who should be active rather than this node, best first: for a witness the switch that was not active, then the
+// other; when the cluster begins, the preferred one. Afterwards nobody: a node that comes back stays standby.
+func (r *role) better() (to []Member) {
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	var rest []Member
+	for _, m := range r.e.cfg.Members {
+		switch {
+		case m.Witness || m.Name == r.e.cfg.Node:
+		case last == "" && m.Name == r.e.cfg.Preferred, last != "" && m.Name != last:
+			to = append(to, m)
+		default:
+			rest = append(rest, m)
+		}
+	}
+	if r.e.self.Witness {
+		return append(to, rest...)
+	}
+	if last != "" {
+		return nil
+	}
+	return to
+}
+
+// handOver gives the lead to the first that takes it. A witness goes on until one does.
+func (r *role) handOver(ctx context.Context, to []Member) bool {
+	for r.raft.State() == raft.Leader && ctx.Err() == nil {
+		for _, m := range to {
+			if r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error() == nil {
+				return true
+			}
+		}
+		if !r.e.self.Witness {
+			return false
+		}
+		r.become("witness")
+		select {
+		case <-ctx.Done():
+		case <-time.After(r.timers / 3):
+		}
+	}
+	return true
+}
+
+// active serves in one epoch. An error means that the promotion failed.
+func (r *role) active(ctx context.Context, epoch uint64) error {
+	serve, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer stop()
+		r.untilLost(serve, epoch)
+	})
+	defer watching.Wait()
+	defer r.demote()
+	defer stop()
+	r.become("promoting")
+	begin := time.Now()
+	r.e.lease.begin(epoch)
+	r.confirm(epoch)
+	r.e.writer.begin(epoch)
+	if err := r.sw.Promote(serve, epoch); err != nil {
+		return err
+	}
+	r.e.address.up()
+	r.become("active")
+	r.e.log.Info("this node is active", "epoch", epoch, "took", time.Since(begin).Round(10*time.Microsecond))
+	r.sw.Serve(epoch)
+	for {
+		select {
+		case <-serve.Done():
+			return nil
+		case f := <-r.failover:
+			err := r.planned(f.to)
+			f.answer <- err
+			if err == nil {
+				return nil
+			}
+		}
+	}
+}
+
+// untilLost returns when this node leads no more in an epoch. It need not be quick: the lease has ended before.
+func (r *role) untilLost(ctx context.Context, epoch uint64) {
+	tick := time.NewTicker(r.timers / 6)
+	defer tick.Stop()
+	for r.raft.State() == raft.Leader && r.raft.CurrentTerm() == epoch {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// demote ends the epoch: first the right to send, then the address, then the switch.
+func (r *role) demote() {
+	r.granting.Lock()
+	r.e.lease.end()
+	r.granting.Unlock()
+	r.e.address.down()
+	r.e.writer.end()
+	r.sw.Demote()
+	r.become(r.resting())
+}
+
+// planned gives the role to another node while everything works.
+func (r *role) planned(to string) error {
+	m := r.e.member(to)
+	r.sw.Yield()
+	r.granting.Lock()
+	r.yielding.Store(true)
+	r.e.lease.revoke()
+	r.granting.Unlock()
+	defer r.yielding.Store(false)
+	r.e.address.down()
+	if err := r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error(); err != nil {
+		r.yielding.Store(false)
+		r.confirm(r.e.lease.Epoch())
+		r.e.address.up()
+		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)
+	}
+	return nil
+}
+
+// giveAway hands over after a promotion that failed, to whoever is there, and else tries again as any leader would.
+func (r *role) giveAway(ctx context.Context) {
+	for _, m := range r.e.cfg.Members {
+		if !m.Witness && m.Name != r.e.cfg.Node && ctx.Err() == nil {
+			_ = r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error()
+		}
+	}
+}
+
+// renew keeps the lease while a majority confirms that this node leads.
+func (r *role) renew(ctx context.Context) {
+	tick := time.NewTicker(r.timers / 6)
+	defer tick.Stop()
+	for {
+		if epoch := r.e.lease.Epoch(); epoch != 0 {
+			r.confirm(epoch)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// confirm asks a majority whether this node still leads. The lease counts from before the question: those who answered wait
+// at least one election time before they follow somebody else.
+func (r *role) confirm(epoch uint64) {
+	if r.yielding.Load() || r.raft.State() != raft.Leader {
+		return
+	}
+	asked := BootTime()
+	if r.raft.VerifyLeader().Error() != nil || r.raft.CurrentTerm() != epoch {
+		return
+	}
+	r.granting.Lock() // against demote and planned, who must have the last word
+	defer r.granting.Unlock()
+	if r.e.lease.Epoch() == epoch && !r.yielding.Load() {
+		r.e.lease.grant(asked + r.timers*4/5)
+	}
+}
+
+// leave ends the membership when the process stops: an active node hands over first, so that nobody waits.
+func (r *role) leave() error {
+	if r.raft.State() == raft.Leader {
+		r.giveAway(context.Background())
+	}
+	err := r.raft.Shutdown().Error()
+	return errors.Join(err, r.stable.Close())
+}
+
+// nothing is the machine that the raft log drives: there is none, the lead alone counts.
+type nothing struct{}
+
+func (nothing) Apply(*raft.Log) any                 { return nil }
+func (nothing) Snapshot() (raft.FSMSnapshot, error) { return nothing{}, nil }
+func (nothing) Restore(r io.ReadCloser) error       { return r.Close() }
+func (nothing) Persist(s raft.SnapshotSink) error   { return s.Close() }
+func (nothing) Release()                            {}
+
+// raftLog passes raft's own words on: they matter to who looks for a fault, not to an operator.
+type raftLog struct{ e *Engine }
+
+func (l raftLog) Write(b []byte) (int, error) {
+	l.e.log.Debug("role: " + strings.TrimSpace(string(b)))
+	return len(b), nil
+}

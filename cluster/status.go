@@ -1,0 +1,129 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Status is what an operator sees of a node.
+type Status struct {
+	Node     string    `json:"node"`
+	Role     string    `json:"role"` // "single", or see Peer.Role
+	Since    time.Time `json:"since,omitzero"`
+	Epoch    uint64    `json:"epoch,omitempty"` // while it is active
+	Held     bool      `json:"held"`            // it may serve at this moment
+	Active   string    `json:"active,omitempty"`
+	Degraded bool      `json:"degraded"` // records are not held by a second node
+	Waits    int       `json:"waits"`    // records on their way to the store, or in memory until it is back
+	Put      uint64    `json:"put"`      // records written since the start
+	Late     uint64    `json:"late"`     // of them, not taken in time at first
+	Lost     uint64    `json:"lost"`     // of them, dropped because too much waited
+	Leads    []string  `json:"leads"`    // buckets whose streams this node leads
+	Address  []string  `json:"address,omitempty"`
+	Here     bool      `json:"here"` // the addresses are on this machine
+	Members  []Peer    `json:"members,omitempty"`
+	Problems []string  `json:"problems"` // what is wrong, in sentences
+}
+
+// Status looks at this node and at what it has heard of the others.
+func (e *Engine) Status() Status {
+	s := Status{Node: e.cfg.Node, Role: "single", Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Problems: []string{}}
+	e.writer.status(&s)
+	for _, a := range e.cfg.Addresses {
+		s.Address = append(s.Address, a.String())
+	}
+	if e.lease.Epoch() != 0 {
+		s.Active = e.cfg.Node
+	}
+	if s.Degraded {
+		s.Problems = append(s.Problems, fmt.Sprintf("%d records wait in memory because the store does not take them: a second fault would lose them", s.Waits))
+	}
+	if s.Lost > 0 {
+		s.Problems = append(s.Problems, fmt.Sprintf("%d records were dropped because too much waited", s.Lost))
+	}
+	if len(e.cfg.Members) == 0 {
+		return s
+	}
+	e.memberStatus(&s, time.Now())
+	return s
+}
+
+func (e *Engine) memberStatus(s *Status, now time.Time) {
+	s.Role = "starting"
+	if r := e.playing(); r != nil {
+		s.Role, s.Since, s.Active = *r.state.Load(), time.Unix(0, r.since.Load()), *r.leader.Load()
+		s.Here = r.e.address.isHere()
+	}
+	switch {
+	case s.Role == "no majority":
+		s.Problems = append(s.Problems, "this node reaches no majority of the members, so nobody is promoted: bring one of the others back")
+	case s.Active == "":
+		s.Problems = append(s.Problems, "nobody is active")
+	}
+	if e.coincide.Load() {
+		s.Problems = append(s.Problems, "the active node leads streams of the store: if it died now, writes would wait for seconds")
+	}
+	e.peers.mu.Lock()
+	defer e.peers.mu.Unlock()
+	for _, m := range e.cfg.Members {
+		p, ok := e.peers.all[m.Name]
+		if m.Name == e.cfg.Node {
+			p, ok = e.asPeer(), true
+			p.Heard = now
+		}
+		if !ok || now.Sub(p.Heard) > heardWithin {
+			p.Node, p.Role = m.Name, "not heard"
+			s.Problems = append(s.Problems, fmt.Sprintf("node %s is not heard: one more fault and nobody serves", m.Name))
+		}
+		s.Members = append(s.Members, p)
+	}
+}
+
+func (w *writer) status(s *Status) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.Degraded, s.Waits = w.degraded, len(w.backlog)+len(w.flying)
+	s.Put, s.Late, s.Lost = w.stats.put.Load(), w.stats.late.Load(), w.stats.lost.Load()
+}
+
+// Failover gives the role to the other switch: a planned change, with a gap of some ten milliseconds. Only the active node
+// does it. An error says why nothing changed.
+func (e *Engine) Failover(ctx context.Context) error {
+	r := e.playing()
+	if r == nil {
+		return errors.New("a single node has nobody to hand over to")
+	}
+	i := slices.IndexFunc(e.cfg.Members, func(m Member) bool { return !m.Witness && m.Name != e.cfg.Node })
+	f := failoverRequest{to: e.cfg.Members[i].Name, answer: make(chan error, 1)}
+	if err := e.mayHandOver(f.to); err != nil {
+		return err
+	}
+	select {
+	case r.failover <- f:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-f.answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// mayHandOver wants a standby that has been heard.
+func (e *Engine) mayHandOver(to string) error {
+	if e.lease.Epoch() == 0 {
+		return nil // the role says who is active
+	}
+	e.peers.mu.Lock()
+	defer e.peers.mu.Unlock()
+	p, ok := e.peers.all[to]
+	if !ok || time.Since(p.Heard) > heardWithin || p.Role != "standby" {
+		return fmt.Errorf("node %s is no standby at this moment, so it cannot take over", to)
+	}
+	return nil
+}
