@@ -31,6 +31,7 @@ func (c *Call) branchResponse(o *outgoing, m *sip.Message) {
 	case status == 488 && l.state == legTrying && l.media != nil && l.media.Insist():
 		c.inviteAgain(l)
 	case (status == 488 || status == 606) && c.otherMedia(l):
+	case status < 400 && c.redirected(l, m):
 	default:
 		c.branchFailed(l, &failure{status: status, reason: m.Reason(), cause: m.Cause()})
 	}

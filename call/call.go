@@ -56,6 +56,7 @@ type Call struct {
 	best       *failure  // best failure of the current step's branches
 	last       *failure  // what the step before ended with
 	stepEnds   time.Time // when the current step gives up; zero: never
+	redirects  int       // followed
 	reliable   reliable
 	said       []byte    // the last provisional response to the caller
 	sayAgain   time.Time // when it is due again

@@ -195,6 +195,9 @@ func (c *Call) nextHop() {
 		interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	}
 	uri := cfg.RequestURI(h.target.Number, home)
+	if cfg.Portable && c.a.trunk != nil { // a phone's word on where a number leads is not taken
+		uri = trunk.WithPorted(uri, c.a.trunk.Config().Ported(c.a.invite.Request().RequestURI(), h.target.Number, home))
+	}
 	l.half = dialog.Begin(cfg.From(c.outwardCaller(), home), "<"+uri+">", uri, h.routes)
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID

@@ -302,6 +302,47 @@ func TestTransit(t *testing.T) {
 	}, func(first, _ *trunk.Config) { first.AnyCaller = true })
 }
 
+// What a carrier says of a ported number goes on to one that wants it; what a phone says of it goes nowhere.
+func TestPortedNumbersInTransit(t *testing.T) {
+	for _, wanted := range []bool{true, false} {
+		inSTIR(t, trunk.VerifyOff, func(o *office, _ *notary) {
+			alice, first, second := o.alice(), o.phone(0x1, "first", 71), o.phone(0x1, "second", 72)
+			a := second.offers("+33140000002;npdi;rn=+33140009999", "offer")
+			b := first.rung()
+			want := "sip:+33140000002@carrier.test"
+			if wanted {
+				want = "sip:+33140000002;npdi;rn=+33140009999@carrier.test"
+			}
+			if uri := b.invite.RequestURI(); uri != want || !strings.HasPrefix(b.invite.Header(sip.HeaderTo), "<"+want+">") {
+				t.Errorf("%s, want %s", uri, want)
+			}
+			b.says(486, "")
+			first.hears(sip.ACK)
+			a.hears("486")
+			a = alice.invites("+33140000002;npdi;rn=+33140009999", "offer")
+			if r := a.hearsFirst(first); strings.Contains(r, "rn=") {
+				t.Error("a phone decides on the routing number:", r)
+			}
+		}, func(first, _ *trunk.Config) { first.Portable = wanted })
+	}
+}
+
+// hearsFirst is the Request-URI that comes to a carrier, which is busy; empty: the caller was refused before.
+func (d *dialogue) hearsFirst(carrier *phone) string {
+	d.o.Helper()
+	d.o.settle()
+	r, came := carrier.within(0)
+	if !came {
+		d.hears("404")
+		return ""
+	}
+	b := carrier.side(r)
+	b.says(486, "")
+	carrier.hears(sip.ACK)
+	d.hears("486")
+	return r.RequestURI()
+}
+
 // A call for a phone that is forwarded to a carrier says who diverted it.
 func TestAForwardIsSignedAsADiversion(t *testing.T) {
 	const home, away = "+442079460018", "+33140000002"

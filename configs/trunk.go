@@ -21,7 +21,7 @@ import (
 var (
 	trunkSchema = block.Schema(`proxy proxies domain realm username password channels channels_in channels_out cps cps_in cps_out
 		minutes_per_day minutes_per_month timezone
-		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack`,
+		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack follow_redirects portability`,
 		"register", "accept", "probe", "health", "headers", "stir")
 	acceptSchema = block.Schema("addresses names")
 	probeSchema  = block.Schema("interval timeout up down")
@@ -200,6 +200,8 @@ func (l *loader) numbers(r *block.Reader, c *trunk.Config) {
 	c.Private = r.Bool("privacy", false)
 	diversion := r.OneOf("diversion", "off", "off", "diversion", "history-info", "both")
 	c.Diversion, c.History = diversion == "diversion" || diversion == "both", diversion == "history-info" || diversion == "both"
+	c.Redirects = r.Bool("follow_redirects", false)
+	c.Portable = r.Bool("portability", false)
 	c.AnyCaller = r.Bool("any_caller_id", false)
 	if c.CallerID = r.Text("caller_id", ""); c.CallerID != "" && !isE164(c.CallerID) {
 		r.Fail(r.Range("caller_id"), "not a number", "Write it in full: \"+442079460018\".")

@@ -45,6 +45,8 @@ type Config struct {
 	Diversion  bool // who has diverted a call is said, by RFC 5806
 	History    bool // and by RFC 7044
 	PRACK      Reliability
+	Redirects  bool // a 3xx is followed, to numbers that the plan lets the caller call
+	Portable   bool // npdi and rn of the called number (RFC 4694) are passed on to the carrier
 }
 
 // STIR is whether calls to the carrier are signed, and what becomes of those from it that are not as they should be.

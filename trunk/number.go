@@ -201,6 +201,15 @@ func (c *Config) Asserted(m *sip.Message, home Home) string {
 	return c.Inward(userOf(uri), home)
 }
 
+// ContactNumber is the number in a Contact of a redirection; empty: there is none.
+func (c *Config) ContactNumber(contact string, home Home) string {
+	number := c.Inward(userOf(addressIn(contact, "")), home)
+	if !digitsOnly(strings.TrimPrefix(number, "+")) {
+		return ""
+	}
+	return number
+}
+
 // ToNumber is the number in the To header.
 func (c *Config) ToNumber(m *sip.Message, home Home) string {
 	return c.Inward(userOf(addressIn(m.Header(sip.HeaderTo), "")), home)
