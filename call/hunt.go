@@ -361,6 +361,27 @@ func (c *Call) outwardCaller() trunk.Caller {
 		x, _ := plan.Extension(c.facts.From)
 		who.Number = x.DID
 	}
+	if number := c.preferred(); number != "" {
+		who.Number, who.Allowed = number, true
+	}
 	who.Ours = plan.Owns(who.Number)
 	return who
+}
+
+// preferred is the number that a phone asks to show (RFC 3325 §9.2), where it may; empty: none.
+func (c *Call) preferred() string {
+	if c.facts.From == "" || c.decision.Emergency {
+		return ""
+	}
+	for e := range c.a.invite.Request().Elements(sip.HeaderPPreferredIdentity) {
+		a, err := sip.ParseNameAddr(e)
+		if err != nil || a.Star {
+			continue
+		}
+		u, err := sip.ParseURI(a.URI)
+		if number := c.home().E164(u.Number()); err == nil && strings.HasPrefix(number, "+") && c.settings.Plan.MayShow(c.facts.From, number) {
+			return number
+		}
+	}
+	return ""
 }

@@ -302,6 +302,49 @@ func TestTransit(t *testing.T) {
 	}, func(first, _ *trunk.Config) { first.AnyCaller = true })
 }
 
+// A phone shows another number only where it is its own or its class allows it, and what it is signed with says whose it is.
+func TestNumbersThatAPhoneAsksToShow(t *testing.T) {
+	for _, x := range []struct{ name, asks, shown, attest string }{
+		{"none", "", "+442079460019", "A"},
+		{"its own", "<sip:+442079460019@example.com>", "+442079460019", "A"},
+		{"its own, as it is dialled", "<tel:020-7946-0019>", "+442079460019", "A"},
+		{"of the block of its class", "<sip:+442079460177@example.com>", "+442079460177", "B"},
+		{"of the house, and not of its class", "<sip:+442079460018@example.com>", "+442079460019", "A"},
+		{"of nobody", "<sip:+33140000009@example.com>", "+442079460019", "A"},
+		{"a name", "<sip:boss@example.com>", "+442079460019", "A"},
+		{"broken", "<sip:", "+442079460019", "A"},
+		{"two", "<sip:+33140000009@example.com>, <tel:+442079460177>", "+442079460177", "B"},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			inSTIR(t, trunk.VerifyOff, func(o *office, _ *notary) {
+				s := *o.board.Settings()
+				text := strings.Replace(stirPlan, "class \"office\" {", "class \"office\" {\n  may_show = [\"+4420794601*\"]", 1)
+				s.Plan = planOf(t, strings.Replace(text, "name  = \"Bob\"", "name  = \"Bob\"\n  did = \"+442079460018\"", 1))
+				o.board.Update(&s)
+				alice, first := o.alice(), o.phone(0x1, "first", 71)
+				var lines []string
+				if x.asks != "" {
+					lines = []string{"P-Preferred-Identity: " + x.asks}
+				}
+				a := alice.invites(abroad, "offer of alice", lines...)
+				b := first.rung()
+				if from := b.invite.Header(sip.HeaderFrom); !strings.Contains(from, "<sip:"+x.shown+"@") {
+					t.Errorf("From %s, want %s", from, x.shown)
+				}
+				if c := claimsOf(t, b.invite.Header(sip.HeaderIdentity)); c.Attest != x.attest || c.Orig.TN != x.shown[1:] {
+					t.Errorf("%+v", c)
+				}
+				if b.invite.Has(sip.HeaderPPreferredIdentity) {
+					t.Error("P-Preferred-Identity goes out")
+				}
+				b.says(486, "")
+				first.hears(sip.ACK)
+				a.hears("486")
+			})
+		})
+	}
+}
+
 // What a carrier says of a ported number goes on to one that wants it; what a phone says of it goes nowhere.
 func TestPortedNumbersInTransit(t *testing.T) {
 	for _, wanted := range []bool{true, false} {

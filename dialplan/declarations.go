@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	classSchema     = block.Schema("max_calls countries calls_per_minute minutes_per_day premium new_country caller_id")
+	classSchema     = block.Schema("max_calls countries calls_per_minute minutes_per_day premium new_country caller_id may_show")
 	numberingSchema = block.Schema("country international national timezone")
 	scheduleSchema  = block.Schema("timezone open closed")
 	groupSchema     = block.Schema("strategy members timeout each")

@@ -42,6 +42,28 @@ func (f Failover) describe(b *strings.Builder) {
 // Owns tells whether a number is one of this switch: an extension's DID, or a caller ID that a route or class names.
 func (p *Plan) Owns(number string) bool { return p.dids[number] != nil || p.shown[number] }
 
+// MayShow tells whether an extension may ask that a number be shown for it: its own, or one that its class allows.
+func (p *Plan) MayShow(extension, number string) bool {
+	x := p.extensions[extension]
+	if x == nil || number == "" {
+		return false
+	}
+	if x.DID == number {
+		return true
+	}
+	class := p.classes[x.Class]
+	if class == nil {
+		return false
+	}
+	for _, allowed := range class.MayShow {
+		block, wild := strings.CutSuffix(allowed, "*")
+		if allowed == number || wild && strings.HasPrefix(number, block) {
+			return true
+		}
+	}
+	return false
+}
+
 // own notes the caller IDs that the configuration names.
 func (p *Plan) own() {
 	p.shown = map[string]bool{}

@@ -51,6 +51,12 @@ func (c *compiler) readLimits(class *Class, r *block.Reader) {
 	class.MinutesPerDay = r.Int("minutes_per_day", 0, 1, 1440*1000)
 	class.Premium = r.Bool("premium", false)
 	class.NewCountry = r.OneOf("new_country", newAllowed, newAllowed, newAlarm, newRefused)
+	for _, w := range r.Words("may_show") {
+		if block, ok := strings.CutSuffix(w.Text, "*"); !isE164(block) && !(ok && (block == "" || block[0] == '+' && strings.Trim(block[1:], "0123456789") == "")) {
+			c.fail(w.At, "not a number", "Write a number in full, \"+442079460018\", a block of them, \"+4420794600*\", or \"*\" for any.")
+		}
+		class.MayShow = append(class.MayShow, w.Text)
+	}
 	if class.CallerID = r.Text("caller_id", ""); class.CallerID != "" && !isE164(class.CallerID) {
 		c.fail(r.Range("caller_id"), "not E.164", "The number that is shown outside is written with plus and country code, as in \"+442079460018\".")
 	}
@@ -70,6 +76,9 @@ func (c *Class) limits() string {
 	}
 	if c.NewCountry != "" && c.NewCountry != newAllowed {
 		b.WriteString(" new_country " + c.NewCountry)
+	}
+	if len(c.MayShow) > 0 {
+		b.WriteString(" may_show " + strings.Join(c.MayShow, " "))
 	}
 	if c.CallerID != "" {
 		b.WriteString(" caller_id " + c.CallerID)

@@ -73,11 +73,12 @@ type Class struct {
 	Countries []string // ISO 3166 codes that may be dialled, sorted; nil: the home country only; "*": all
 	place     Place
 
-	CallsPerMinute int    // that an extension may begin; 0: no limit
-	MinutesPerDay  int    // that an extension may talk to the outside; 0: no limit
-	Premium        bool   // premium services may be dialled
-	NewCountry     string // "allow", "alarm" or "refuse": the first call of an extension to a country
-	CallerID       string // shown outside for who has no number there; empty: the extension's own
+	CallsPerMinute int      // that an extension may begin; 0: no limit
+	MinutesPerDay  int      // that an extension may talk to the outside; 0: no limit
+	Premium        bool     // premium services may be dialled
+	NewCountry     string   // "allow", "alarm" or "refuse": the first call of an extension to a country
+	MayShow        []string // further numbers that its extensions may ask to show, E.164; a trailing * stands for any digits
+	CallerID       string   // shown outside for who has no number there; empty: the extension's own
 }
 
 // Trunk is a carrier as far as names go; what it is, the room of the trunks knows.

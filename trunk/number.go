@@ -94,12 +94,13 @@ type Caller struct {
 	Number  string // what the plan says: E.164, or an inside number, which is not shown
 	Name    string
 	Ours    bool // the number belongs to this switch: a DID, or a caller ID that the plan names
+	Allowed bool // it may be shown, whosever it is: the caller's class says so
 	Private bool // the caller withholds it
 }
 
 // Shown is the number that the carrier is given: the caller's if it may be shown, else the trunk's own, else none.
 func (c *Config) Shown(who Caller) string {
-	if strings.HasPrefix(who.Number, "+") && (who.Ours || c.AnyCaller || c.owns(who.Number)) {
+	if strings.HasPrefix(who.Number, "+") && (who.Ours || who.Allowed || c.AnyCaller || c.owns(who.Number)) {
 		return who.Number
 	}
 	return c.CallerID
