@@ -41,13 +41,13 @@ type huntEvent struct {
 
 // dialTrunks begins a hunt.
 func (c *Call) dialTrunks(s dialplan.Dial) {
-	if s.Payer != "" && c.record.payer != s.Payer { // a chain of trunks is one call
-		c.record.Alarms = append(c.record.Alarms, c.forwardedBy(s.Payer, s.Targets[0].Number)...)
-		c.record.payer = s.Payer
-	}
 	if len(s.Diverted) > 0 && len(c.diversions(s))+c.divertedBefore() > mostDiversions {
 		c.refuseCaller("switch", &sip.StatusError{Code: 482})
 		return
+	}
+	if s.Payer != "" && c.record.payer != s.Payer { // a chain of trunks is one call
+		c.record.Alarms = append(c.record.Alarms, c.forwardedBy(s.Payer, s.Targets[0].Number)...)
+		c.record.payer = s.Payer
 	}
 	c.hunt = &hunt{step: s, left: s.Targets}
 	c.nextTrunk()
