@@ -70,7 +70,17 @@ type Call struct {
 	storing    int       // messages that are being completed: the record names them
 	leaveAt    time.Time // when a stopping switch waits no more; zero: it does not stop
 	record     Record
-	legs       []*Leg // every leg of the call, in the order of their births
+	gone       []LegEntry // of an adopted call: legs that ended in another process
+	revived    bool       // the call was adopted
+	adopted    int        // and in this step of the plan, from 1
+	orphanAt   time.Time  // when both sides of an adopted call must have been heard
+	heardThen  uint64     // packets of both sides when it was adopted
+	orphan     bool       // they are asked whether they are still there
+	vanished   bool       // another node serves the call: nothing is said of it any more
+	keptEnd    bool       // the journal knows that the call is over
+	kept       uint8      // what the journal has of the call
+	keepAt     time.Time  // when it is to be written again, changed or not
+	legs       []*Leg     // every leg of the call, in the order of their births
 }
 
 // run is the life of a call. It returns when every leg has ended and every request of ours has its answer.
@@ -79,17 +89,25 @@ func (c *Call) run() {
 	defer c.board.forget(c)
 	defer c.close()
 	defer c.rescue("call panicked")
-	c.begin()
+	if c.revived {
+		c.goOn()
+	} else {
+		c.begin()
+	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	var batch []any
 	for !c.over(time.Now()) {
+		c.keepUp()
 		c.publish()
 		timer.Reset(c.untilNext(time.Now()))
 		select {
 		case <-c.inbox.ready:
 			batch = c.inbox.take(batch)
 			for _, e := range batch {
+				if changes(e) {
+					c.changed()
+				}
 				c.handle(e)
 			}
 			clear(batch)
@@ -115,6 +133,9 @@ func (c *Call) guarded(do func()) {
 
 // over tells whether nothing is left to wait for.
 func (c *Call) over(now time.Time) bool {
+	if c.vanished {
+		return true
+	}
 	if c.phase != phaseEnding {
 		return false
 	}
@@ -142,13 +163,17 @@ func (c *Call) close() {
 		}
 	}
 	c.guarded(c.endTalk)
-	c.guarded(c.abandon)
+	if !c.vanished {
+		c.guarded(c.abandon)
+	}
 	c.guarded(func() { c.endHunt(sip.CauseTemporary) })
 	for _, l := range c.legs {
 		c.guarded(l.release)
 		c.guarded(func() { c.board.dropLeg(l) })
 	}
-	c.guarded(c.finishRecord)
+	if !c.vanished {
+		c.guarded(c.finishRecord)
+	}
 }
 
 // shed lets go of what a late answer does not need: the transactions of a call linger for half a minute, and keep it.
@@ -218,6 +243,8 @@ func (c *Call) handle(e any) {
 		c.operatorHungUp(e)
 	case closedEvent:
 		c.callerGone()
+	case deposedEvent:
+		c.vanished = true
 	}
 }
 
@@ -256,6 +283,9 @@ func (c *Call) finish(by string, status int, cause sip.Cause, reason string) boo
 	c.stepEnds, c.localMedia = time.Time{}, nil
 	c.endTalk()
 	c.record.end(by, status, cause, time.Now())
+	if c.keeps() && !c.keptEnd { // while its legs are still to be told
+		c.keep(nil)
+	}
 	c.board.letGoAll(c)
 	c.endHunt(c.record.Cause)
 	c.cancelBranches(reason)

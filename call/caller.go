@@ -39,6 +39,12 @@ func (c *Call) provisional(status int, body []byte) {
 
 // respondCaller answers the caller's INVITE with what makes or keeps the dialog. lines are further headers.
 func (c *Call) respondCaller(status int, body []byte, lines ...string) []byte {
+	raw, err := c.callerResponse(status, body, lines...)
+	c.sendCaller(raw, err)
+	return raw
+}
+
+func (c *Call) callerResponse(status int, body []byte, lines ...string) ([]byte, error) {
 	m := c.a.invite.Request()
 	w := sip.NewWriter(make([]byte, 0, 1024+len(body)))
 	w.Respond(m, status, "", c.a.tag)
@@ -54,14 +60,16 @@ func (c *Call) respondCaller(status int, body []byte, lines ...string) []byte {
 		c.a.writeTimer(w)
 	}
 	w.Finish("application/sdp", body)
-	raw, err := w.Bytes()
+	return w.Bytes()
+}
+
+func (c *Call) sendCaller(raw []byte, err error) {
 	if err == nil {
 		err = c.a.invite.Respond(raw)
 	}
 	if err != nil {
-		c.log.Debug("answer to the caller not sent", "status", status, "err", err)
+		c.log.Debug("answer to the caller not sent", "err", err)
 	}
-	return raw
 }
 
 // answerInvite ends the caller's INVITE with a failure.
@@ -88,7 +96,7 @@ func (c *Call) answerFor(like Session) (body []byte, late bool, err error) {
 	return body, false, err
 }
 
-// answerCaller sends the 2xx and keeps it until the ACK comes.
+// answerCaller sends the 2xx, once the journal holds the call, and keeps it until the ACK comes.
 func (c *Call) answerCaller(body []byte, late bool) {
 	now := time.Now()
 	c.a.state, c.answered, c.sayAgain = legUp, now, time.Time{}
@@ -96,10 +104,13 @@ func (c *Call) answerCaller(body []byte, late bool) {
 	c.board.stats.Answered.Add(1)
 	c.a.channel.Answered(now)
 	send := func() {
-		raw := c.respondCaller(200, body)
+		raw, err := c.callerResponse(200, body)
 		seq, _, _ := c.a.invite.Request().CSeq()
 		c.a.await(raw, c.a.invite, seq, late)
 		c.a.unacked.initial = true
+		if c.commit() {
+			c.sendCaller(raw, err)
+		}
 	}
 	if !c.holdAnswer(send) {
 		c.endReliable()

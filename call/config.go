@@ -66,6 +66,10 @@ type Settings struct {
 // Media makes the media sessions of legs.
 type Media interface {
 	NewSession(media.Options) (Session, error)
+	// Adopt goes on with a session of another process.
+	Adopt(st media.State, call, leg string, events func(media.Event)) (Session, error)
+	// Notes tells what has changed in sessions whose State was asked for.
+	Notes() []media.Note
 }
 
 // Session is the media of one leg, as this room uses it; see media.Session for what each means.
@@ -86,6 +90,7 @@ type Session interface {
 	Fax() bool
 	Insist() bool
 	Stats() media.Stats
+	State(offer bool) (media.State, bool)
 	Close()
 }
 
@@ -112,7 +117,8 @@ type Router interface {
 	Reach(ctx context.Context, uri sip.URI, size int) (transport.Flow, error)
 }
 
-// Ledger takes the record of every call that has ended. It does not block.
+// Ledger takes the record of every call that has ended. It does not block. done runs once, from any goroutine, when the record is
+// where neither a crash nor a kill takes it away.
 type Ledger interface {
-	Write(Record)
+	Write(r Record, done func())
 }

@@ -19,6 +19,14 @@ func (e engine) NewSession(o media.Options) (Session, error) {
 	return session{s}, nil
 }
 
+func (e engine) Adopt(st media.State, call, leg string, events func(media.Event)) (Session, error) {
+	s, err := e.Engine.Adopt(st, call, leg, events)
+	if err != nil {
+		return nil, err
+	}
+	return session{s}, nil
+}
+
 // session narrows the other leg's Session back to the engine's own kind.
 type session struct{ *media.Session }
 

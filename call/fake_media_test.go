@@ -33,6 +33,23 @@ func (f *fakeMedia) NewSession(o media.Options) (Session, error) {
 	return s, nil
 }
 
+// Adopt makes a session of a State that a fakeSession gave.
+func (f *fakeMedia) Adopt(st media.State, call, leg string, events func(media.Event)) (Session, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.full != nil && f.full(leg) {
+		return nil, media.ErrNoPorts
+	}
+	s := &fakeSession{room: f, options: media.Options{Call: call, Leg: leg, Events: events}, name: leg, agreed: st.Answering}
+	s.answer, s.direction, s.version, s.offered = st.SDP.Said, st.Direction, int(st.SDP.Origin.Version), st.SDP.Offered
+	s.packets.Store(st.Port.In.Packets)
+	f.sessions = append(f.sessions, s)
+	return s, nil
+}
+
+// Notes tells of no change.
+func (f *fakeMedia) Notes() []media.Note { return nil }
+
 func (f *fakeMedia) open() (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -285,6 +302,14 @@ func (s *fakeSession) Stats() media.Stats {
 	s.step("Stats")
 	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets.Load()}}
 }
+
+func (s *fakeSession) State(offer bool) (st media.State, ok bool) {
+	s.step("State")
+	st.SDP.Said, st.SDP.Origin.Version, st.SDP.Offered = s.answer, uint64(s.version), s.offered
+	st.Direction, st.Answering, st.Port.In.Packets = s.direction, s.agreed, s.packets.Load()
+	return st, true
+}
+
 func (s *fakeSession) Close() {
 	s.step("Close")
 	if s.recording != nil {

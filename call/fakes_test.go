@@ -40,11 +40,22 @@ func (l *fakeLocator) drop(aor string) {
 type fakeLedger struct {
 	mu      sync.Mutex
 	records []Record
+	dead    bool // its process was killed
 }
 
-func (l *fakeLedger) Write(r Record) {
+func (l *fakeLedger) cut(dead bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dead = dead
+}
+
+func (l *fakeLedger) Write(r Record, done func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dead {
+		return
+	}
+	defer done()
 	l.records = append(l.records, r)
 }
 

@@ -117,6 +117,19 @@ func (c *Call) bye(l *Leg, cause sip.Cause, text string) {
 	c.send(&outgoing{call: c, leg: l, purpose: forBye, method: sip.BYE}, raw)
 }
 
+// noteBye writes down who ended the call and why before the BYE is answered: its record will say so, whatever dies.
+func (c *Call) noteBye(l *Leg, m *sip.Message) {
+	if l.state != legUp || l != c.a && l != c.b {
+		return
+	}
+	cause := m.Cause()
+	if cause == 0 {
+		cause = sip.CauseNormal
+	}
+	l.hungUp = true
+	c.record.end(l.name, 0, cause, time.Now())
+}
+
 // peerHungUp takes the BYE of one side and passes it on with its cause.
 func (c *Call) peerHungUp(l *Leg, m *sip.Message) {
 	cause := m.Cause()

@@ -52,7 +52,8 @@ type (
 		by       string
 		stopping bool
 	}
-	closedEvent struct{} // the caller's connection is gone
+	closedEvent  struct{} // the caller's connection is gone
+	deposedEvent struct{} // another node serves the call
 )
 
 // inboxSize bounds what may wait for one call: a call with 32 ringing branches gets about two messages of each

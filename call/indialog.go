@@ -25,6 +25,7 @@ func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
 	}
 	switch m.Method() {
 	case sip.BYE:
+		c.noteBye(l, m)
 		c.ok(l, tx, m, nil)
 		c.peerHungUp(l, m)
 	case sip.INVITE, sip.UPDATE:
@@ -97,6 +98,9 @@ func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentTyp
 	w.Add("Server", c.board.cfg.Product)
 	w.Finish(contentType, body)
 	raw, err := w.Bytes()
+	if err == nil && settles(m.Method()) && !c.commit() {
+		return raw
+	}
 	if err == nil {
 		err = tx.Respond(raw)
 	}
@@ -104,6 +108,15 @@ func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentTyp
 		c.log.Debug("answer not sent", "method", m.Method(), "err", err)
 	}
 	return raw
+}
+
+// settles tells whether a 2xx to a method says something that must not be forgotten.
+func settles(method string) bool {
+	switch method {
+	case sip.INVITE, sip.UPDATE, sip.BYE, "REFER":
+		return true
+	}
+	return false
 }
 
 // dtmfLength is how long a digit sounds when INFO does not say (RFC 4733 has no default; 160 ms is the usual one

@@ -3,11 +3,13 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"syscall"
 )
 
 // ledgerQueue bounds the records that wait for a slow disk: a minute of calls at 100 a second. When it is full
@@ -18,7 +20,7 @@ const ledgerQueue = 6000
 type FileLedger struct {
 	path    string
 	log     *slog.Logger
-	queue   chan Record
+	queue   chan entry
 	reopen  chan struct{}
 	written atomic.Uint64
 	failed  atomic.Uint64
@@ -26,18 +28,26 @@ type FileLedger struct {
 
 // NewFileLedger makes a ledger; Run opens the file. An empty path keeps nothing.
 func NewFileLedger(path string, log *slog.Logger) *FileLedger {
-	return &FileLedger{path: path, log: log, queue: make(chan Record, ledgerQueue), reopen: make(chan struct{}, 1)}
+	return &FileLedger{path: path, log: log, queue: make(chan entry, ledgerQueue), reopen: make(chan struct{}, 1)}
 }
 
-// Write queues a record; it never blocks.
-func (f *FileLedger) Write(r Record) {
+// entry is a record that waits, and who wants to know when it is on the disk.
+type entry struct {
+	Record
+	done func()
+}
+
+// Write queues a record; it never blocks. done runs when the record has been flushed to the disk, or stands in the log instead.
+func (f *FileLedger) Write(r Record, done func()) {
 	if f.path == "" {
+		done()
 		return
 	}
 	select {
-	case f.queue <- r:
+	case f.queue <- entry{r, done}:
 	default:
 		f.toLog(r, fmt.Errorf("%d records wait for the disk", ledgerQueue))
+		done()
 	}
 }
 
@@ -62,22 +72,41 @@ func (f *FileLedger) Run(ctx context.Context) error {
 	defer func() { _ = file.Close() }()
 	for {
 		select {
-		case r := <-f.queue:
-			file = f.put(file, r)
+		case e := <-f.queue:
+			file = f.putAll(file, e)
 		case <-f.reopen:
 			_ = file.Close()
 			file = nil
 		case <-ctx.Done():
-			for {
-				select {
-				case r := <-f.queue:
-					file = f.put(file, r)
-				default:
-					return nil
-				}
+			for len(f.queue) > 0 {
+				file = f.putAll(file, <-f.queue)
 			}
+			return nil
 		}
 	}
+}
+
+// flushAtOnce bounds the records that share one flush.
+const flushAtOnce = 256
+
+// putAll writes a record and those that wait behind it, flushes them together, and tells who wants to know.
+func (f *FileLedger) putAll(file *os.File, first entry) *os.File {
+	done := []func(){first.done}
+	file = f.put(file, first.Record)
+	for len(f.queue) > 0 && len(done) < flushAtOnce {
+		e := <-f.queue
+		done = append(done, e.done)
+		file = f.put(file, e.Record)
+	}
+	if file != nil {
+		if err := file.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // what is no file on a disk cannot be flushed
+			f.log.Error("records of calls not flushed to the disk", "path", f.path, "err", err)
+		}
+	}
+	for _, d := range done {
+		d()
+	}
+	return file
 }
 
 // put writes one record, and opens the file where it is not open. What cannot be written goes to the log, and the
@@ -85,7 +114,7 @@ func (f *FileLedger) Run(ctx context.Context) error {
 func (f *FileLedger) put(file *os.File, r Record) *os.File {
 	err := error(nil)
 	if file == nil {
-		file, err = os.OpenFile(f.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+		file, err = openLedger(f.path)
 	}
 	if err == nil {
 		err = appendLine(file, r)

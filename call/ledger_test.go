@@ -96,7 +96,7 @@ func TestLedgerDrainsAtStop(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cdr.jsonl")
 	b := keepBooks(t, path)
 	for i := range 100 {
-		b.Write(Record{Call: fmt.Sprint(i), Attempts: []Attempt{{Reason: "line\nend"}}, Legs: []LegEntry{{Leg: "a", Media: media.Stats{Codec: "PCMA"}}}})
+		b.Write(Record{Call: fmt.Sprint(i), Attempts: []Attempt{{Reason: "line\nend"}}, Legs: []LegEntry{{Leg: "a", Media: media.Stats{Codec: "PCMA"}}}}, func() {})
 	}
 	b.start()
 	b.stop()
@@ -117,18 +117,18 @@ func TestLedgerReopens(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cdr.jsonl")
 	b := keepBooks(t, path)
 	b.start()
-	b.Write(Record{Call: "one"})
+	b.Write(Record{Call: "one"}, func() {})
 	b.counts(1, 0)
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	b.Write(Record{Call: "two"})
+	b.Write(Record{Call: "two"}, func() {})
 	b.counts(2, 0)
 	b.Reopen()
 	b.Reopen() // one that waits already is enough
 	deadline := time.After(10 * time.Second)
 	for i := uint64(3); ; i++ { // the request may be taken after a record that is written now
-		b.Write(Record{Call: "three"})
+		b.Write(Record{Call: "three"}, func() {})
 		b.counts(i, 0)
 		if _, err := os.Stat(path); err == nil {
 			break
@@ -154,12 +154,12 @@ func TestLedgerWithoutADisk(t *testing.T) {
 	path := filepath.Join(dir, "missing", "cdr.jsonl")
 	b := keepBooks(t, path)
 	b.start()
-	b.Write(Record{Call: "lost", From: "1001"})
+	b.Write(Record{Call: "lost", From: "1001"}, func() {})
 	b.counts(0, 1)
 	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b.Write(Record{Call: "kept"})
+	b.Write(Record{Call: "kept"}, func() {})
 	b.counts(1, 1)
 	b.stop()
 	if got := calls(t, path); len(got) != 1 || got[0] != "kept" {
@@ -209,7 +209,7 @@ func TestLedgerQueueIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cdr.jsonl")
 	b := keepBooks(t, path)
 	for i := range ledgerQueue + 5 {
-		b.Write(Record{Call: fmt.Sprint(i)})
+		b.Write(Record{Call: fmt.Sprint(i)}, func() {})
 	}
 	if _, failed := b.Counts(); failed != 5 || !strings.Contains(b.log.String(), fmt.Sprintf(`\"call\":\"%d\"`, ledgerQueue+4)) {
 		t.Errorf("%d failed", failed)
@@ -224,7 +224,7 @@ func TestLedgerQueueIsBounded(t *testing.T) {
 func TestLedgerWithoutAPath(t *testing.T) {
 	b := keepBooks(t, "")
 	b.start()
-	b.Write(Record{Call: "one"})
+	b.Write(Record{Call: "one"}, func() {})
 	b.stop()
 	if w, f := b.Counts(); w+f != 0 {
 		t.Errorf("%d written, %d failed", w, f)

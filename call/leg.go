@@ -80,6 +80,8 @@ type Leg struct {
 	wantSync bool                // the peer must be offered what the other side has now
 	retryAt  time.Time           // not before then: the last try of ours met another
 
+	hungUp bool // the peer has sent a BYE, and its answer is under way
+
 	silent  bool      // the watchdog reported that the peer is not heard
 	heard   uint64    // packets of the peer until then
 	probing bool      // an OPTIONS asks whether the peer still lives
@@ -182,11 +184,16 @@ func (l *Leg) bye(cause sip.Cause, text string) []byte {
 
 // ack sends an ACK to a 2xx and returns its text, for the 2xx may come again.
 func (l *Leg) ack(seq uint32) []byte {
+	raw := l.ackText(seq)
+	_ = l.flow.Send(raw)
+	return raw
+}
+
+func (l *Leg) ackText(seq uint32) []byte {
 	w := sip.NewWriter(make([]byte, 0, 512))
 	l.request(w, sip.ACK, seq, maxHops)
 	w.Finish("", nil)
 	raw, _ := w.Bytes()
-	_ = l.flow.Send(raw)
 	return raw
 }
 

@@ -30,22 +30,30 @@ const (
 // office is a switch on an in-memory network, with what it hears and says written down.
 type office struct {
 	*testing.T
-	net       *siptest.Network
-	board     *Switchboard
-	table     *transaction.Table
-	authority *digest.Authority
-	media     *fakeMedia
-	locator   *fakeLocator
-	ledger    *fakeLedger
-	router    *fakeRouter
-	registrar *fakeRegistrar
-	udp, tcp  *siptest.Port
-	phones    []*phone
-	log       *bytes.Buffer
-	stop      context.CancelFunc // of the switchboard
-	stopped   chan struct{}
-	calls     int // Call-IDs made
-	panics    int // that the test expects
+	net        *siptest.Network
+	board      *Switchboard
+	table      *transaction.Table
+	authority  *digest.Authority
+	media      *fakeMedia
+	locator    *fakeLocator
+	ledger     *fakeLedger
+	router     *fakeRouter
+	registrar  *fakeRegistrar
+	udp, tcp   *siptest.Port
+	phones     []*phone
+	log        *bytes.Buffer
+	stop       context.CancelFunc // of the switchboard
+	stopped    chan struct{}
+	endTable   func()
+	revived    Revived        // what the last start found
+	lost       transport.Link // stands for connections of a dead switch
+	calls      int            // Call-IDs made
+	journal    *fakeJournal   // nil: nothing is kept
+	forgotten  int            // calls without a record, as another node serves them
+	unanswered int            // INVITEs that such a node leaves without a word
+	before     uint64         // calls that dead switches began
+	start      func()         // starts the switch once more
+	panics     int            // that the test expects
 }
 
 // setup changes the office before it opens.
@@ -59,7 +67,7 @@ func inOffice(t *testing.T, test func(o *office), setups ...setup) {
 		o := &office{
 			T: t, net: siptest.NewNetwork(t, siptest.Options{}), media: &fakeMedia{}, ledger: &fakeLedger{},
 			locator:   &fakeLocator{bindings: map[string][]registrar.Binding{}},
-			authority: digest.New(digest.Config{Realm: realm}), router: &fakeRouter{}, registrar: &fakeRegistrar{},
+			authority: digest.New(digest.Config{Realm: realm}), router: &fakeRouter{}, registrar: &fakeRegistrar{}, lost: deadLink{siptest.NewDiscard(transport.TCP)},
 			log: &bytes.Buffer{},
 		}
 		log := slog.New(slog.NewTextHandler(&lockedWriter{w: o.log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -74,22 +82,12 @@ func inOffice(t *testing.T, test func(o *office), setups ...setup) {
 		for _, s := range setups {
 			s(&cfg, settings)
 		}
-		o.board = New(cfg, Rooms{
-			Media: o.media, Registrar: o.registrar, Locator: o.locator, Authority: o.authority, Router: o.router, Ledger: o.ledger,
-		}, log)
-		o.board.Update(settings)
-		o.table = transaction.New(transaction.Config{Shards: 2}, o.board, log)
-		o.board.Use(o.table)
-		o.udp = o.net.Listen(transport.UDP, switchAddr, o.table)
-		o.tcp = o.net.Listen(transport.TCP, switchAddr, o.table)
-		table, endTable := running(o.table.Run)
-		board, endBoard := running(o.board.Run)
-		o.stop, o.stopped = endBoard, board
+		o.start = func() { o.open(cfg, settings, log) }
+		o.start()
 		defer func() { // after a Fatal too
-			endBoard()
-			<-board
-			endTable()
-			<-table
+			o.stop()
+			<-o.stopped
+			o.endTable()
 			if t.Failed() {
 				t.Logf("log of the switch:\n%s", o.log)
 			}
@@ -97,6 +95,30 @@ func inOffice(t *testing.T, test func(o *office), setups ...setup) {
 		test(o)
 		o.clean()
 	})
+}
+
+// open starts the switch: with what the journal has, if there is one.
+func (o *office) open(cfg Config, settings *Settings, log *slog.Logger) {
+	rooms := Rooms{
+		Media: o.media, Registrar: o.registrar, Locator: o.locator, Authority: o.authority, Router: o.router, Ledger: o.ledger,
+	}
+	if o.journal != nil {
+		rooms.Journal = o.journal
+	}
+	o.board = New(cfg, rooms, log)
+	o.board.Update(settings)
+	o.table = transaction.New(transaction.Config{Shards: 2}, o.board, log)
+	o.board.Use(o.table)
+	o.udp = o.net.Listen(transport.UDP, switchAddr, o.table)
+	o.tcp = o.net.Listen(transport.TCP, switchAddr, o.table)
+	o.adopt()
+	table, endTable := running(o.table.Run)
+	board, endBoard := running(o.board.Run)
+	o.stop, o.stopped = endBoard, board
+	o.endTable = func() {
+		endTable()
+		<-table
+	}
 }
 
 // running starts a room; done is closed when it has ended.
@@ -158,7 +180,7 @@ func (o *office) clean() {
 	}
 	o.board.mu.Unlock()
 	stats := o.table.Stats()
-	if n := stats.Total(); n != 0 {
+	if n := stats.Total(); n != o.unanswered {
 		o.Errorf("%d transactions left: %v", n, stats.Live)
 	}
 	if n := o.board.stats.Panics.Load() + stats.Panics; n != uint64(o.panics) {
@@ -167,7 +189,7 @@ func (o *office) clean() {
 	if n := o.board.stats.InboxFull.Load(); n != 0 {
 		o.Errorf("%d events dropped", n)
 	}
-	if records, started := len(o.ledger.all()), o.board.stats.Started.Load(); records != int(started) {
+	if records, started := len(o.ledger.all())+o.forgotten, o.before+o.board.stats.Started.Load(); records != int(started) {
 		o.Errorf("%d records of %d calls", records, started)
 	}
 	for _, r := range o.ledger.all() {

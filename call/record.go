@@ -153,12 +153,11 @@ func (c *Call) finishRecord() {
 		r.Duration = max(r.Ended.Sub(answered).Seconds(), 0) // by the monotonic clock: a set clock does not matter
 	}
 	for _, l := range c.legs {
-		r.Legs = append(r.Legs, LegEntry{
-			Leg: l.name, Party: l.party, Peer: l.peer(), Transport: l.transport(),
-			CallID: printable(l.callID), Media: l.stats,
-		})
+		r.Legs = append(r.Legs, l.entry())
 	}
+	r.Legs = append(r.Legs, c.gone...)
 	c.log.Info("call ended", "from", c.a.party, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
 		"seconds", r.Duration)
-	c.board.ended(c.settings.Plan, r)
+	c.board.ended(c.settings.Plan, r, c.kept != keptNothing)
+	c.kept = keptGone
 }

@@ -77,6 +77,10 @@ func (c *Call) probeAnswered(l *Leg, status int) {
 	l.probing = false
 	switch status {
 	case 408, 481, 503:
-		c.hangUp(l.name, sip.CauseOutOfOrder, "Peer is gone")
+		by := l.name
+		if c.orphan {
+			by = endedByOrphan
+		}
+		c.hangUp(by, sip.CauseOutOfOrder, "Peer is gone")
 	}
 }

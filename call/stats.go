@@ -15,6 +15,8 @@ type Stats struct {
 	Throttled    atomic.Uint64 // requests of sources that failed too often
 	InboxFull    atomic.Uint64
 	Panics       atomic.Uint64
+	Adopted      atomic.Uint64 // calls that another process had begun
+	Unheld       atomic.Uint64 // answers that did not wait longer for the journal
 	Alarms       atomic.Uint64 // what a person should hear of, by the plan
 	Emergencies  atomic.Uint64
 	Untold       atomic.Uint64      // messages about emergency calls that did not arrive
@@ -27,9 +29,14 @@ func (s *Switchboard) Stats() *Stats { return &s.stats }
 // Dialogs is the number of dialogs that exist, early ones among them.
 func (s *Switchboard) Dialogs() int { return s.legs.count() }
 
-// ended takes the record of a call that is over.
-func (s *Switchboard) ended(plan *dialplan.Plan, r *Record) {
+// ended takes the record of a call that is over. What a journal kept of it is forgotten once the record is on the disk.
+func (s *Switchboard) ended(plan *dialplan.Plan, r *Record, kept bool) {
 	s.stats.ByCause[r.Cause&127].Add(1)
 	s.spent(plan, r)
-	s.ledger.Write(*r)
+	forget := func() {}
+	if kept && s.journal != nil {
+		call := r.Call
+		forget = func() { s.journal.Delete(call) }
+	}
+	s.ledger.Write(*r, forget)
 }

@@ -30,7 +30,8 @@ type Rooms struct {
 	Voicemail *voicemail.Store // nil: nobody can leave a message
 	// Accounts finds what a user name proves itself with, short-lived ones among them; nil: Settings.Credentials.
 	Accounts func(username string) (digest.Credential, bool)
-	Proxy    Proxy // takes authenticated MESSAGEs outside a call; nil: they get 405
+	Journal  Journal // keeps the state of calls; nil: a call ends with the process
+	Proxy    Proxy   // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
 // Proxy forwards a request that is not a call (RFC 3261 §16).
@@ -56,6 +57,7 @@ type Switchboard struct {
 	trunks    *trunk.Set
 	accounts  func(username string) (digest.Credential, bool)
 	proxy     Proxy
+	journal   Journal
 	voicemail *voicemail.Store
 	hooks     *http.Client
 	sounds    func() *sounds // made when they are first needed
@@ -83,7 +85,8 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		cfg: cfg.withDefaults(), log: log, seed: maphash.MakeSeed(),
 		media: rooms.Media, registrar: rooms.Registrar, locator: rooms.Locator, authority: rooms.Authority,
 		accounts: rooms.Accounts, router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, voicemail: rooms.Voicemail, trunks: rooms.Trunks,
-		hooks: hookClient(), sounds: sync.OnceValue(makeSounds),
+		journal: rooms.Journal,
+		hooks:   hookClient(), sounds: sync.OnceValue(makeSounds),
 		legs: newLegTable(), calls: map[string]*Call{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
 	}
 	if s.trunks == nil {
@@ -119,6 +122,7 @@ func (s *Switchboard) Run(ctx context.Context) error {
 	keeping, kept := context.WithCancel(context.Background())
 	var keeper sync.WaitGroup
 	keeper.Go(func() { s.groups.run(keeping, s.cfg.StateFile, s.log) })
+	keeper.Go(func() { s.noteStreams(keeping) })
 	<-ctx.Done()
 	s.Drain(true)
 	s.mu.Lock()

@@ -19,6 +19,8 @@ func (c *Call) untilNext(now time.Time) time.Duration {
 	sooner(c.replyBy())
 	sooner(c.leaveAt)
 	sooner(c.parkedNext)
+	sooner(c.orphanAt)
+	sooner(c.keepAt)
 	sooner(c.repeatAt())
 	sooner(c.reliableAt())
 	for _, l := range c.activeLegs() {
@@ -50,6 +52,13 @@ func (c *Call) tick(now time.Time) {
 	if due(c.talkEnds, now) && c.talk != nil {
 		c.talkEnds = time.Time{}
 		c.talk.timedOut()
+	}
+	if due(c.orphanAt, now) {
+		c.lookForOrphan()
+	}
+	if due(c.keepAt, now) {
+		c.keepAt = time.Time{}
+		c.changed()
 	}
 	if due(c.replyBy(), now) {
 		c.replyMissed()

@@ -53,6 +53,9 @@ func (s *Server) Respond(raw []byte) error {
 	if status == 0 {
 		return ErrResponse
 	}
+	if s.table == nil { // see Ended
+		return ErrTerminated
+	}
 	var room [4]Action
 	e, sh := s.entry, s.shard
 	sh.mu.Lock()

@@ -1,0 +1,280 @@
+package call
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"tandem/dialplan"
+	"tandem/media"
+	"tandem/registrar"
+	"tandem/sip"
+	"tandem/sip/dialog"
+	"tandem/sip/transaction"
+	"tandem/sip/transport"
+)
+
+const (
+	// grace is what every deadline of a call has left at least after it was adopted: its peers have had nobody to talk to.
+	grace = 3 * time.Second
+	// seqLeap raises our CSeq over what was sent after the state was written; gaps are legal (RFC 3261 §12.2.2).
+	seqLeap = 1000
+)
+
+// Attach finds the flow that a state describes; one of a connection that is gone is valid and not alive.
+type Attach func(registrar.FlowRecord) transport.Flow
+
+// Revived says what became of the states given to Adopt.
+type Revived struct {
+	Calls  int     // go on
+	Ended  int     // were ending: their record was written, their last BYE sent
+	Failed []error // could not be gone on with; each has its record, and its peers are told as far as they can be
+}
+
+// Adopt goes on with calls of another process, in the state that it wrote last: dialogs, ports, channels of trunks, deadlines. written
+// tells whether the record of a call is in the ledger already. Media flows from the first packet on; the calls' goroutines
+// begin at once. Call it before Run and before the first message.
+func (s *Switchboard) Adopt(states [][]byte, notes func(call, leg string) []byte, attach Attach, written func(call string) bool) (r Revived) {
+	now := time.Now()
+	for _, raw := range states {
+		var st State
+		err := json.Unmarshal(raw, &st)
+		if err == nil && st.Version > stateVersion {
+			err = fmt.Errorf("its state is of version %d, and this switch reads %d", st.Version, stateVersion)
+		}
+		switch {
+		case err != nil:
+			r.Failed = append(r.Failed, fmt.Errorf("call %s: %w", st.Call, err))
+		case written(st.Call):
+			s.journal.Delete(st.Call)
+		default:
+			a := adoption{board: s, st: &st, now: now, attach: attach, notes: notes}
+			c, err := a.build()
+			if err != nil {
+				r.Failed = append(r.Failed, err)
+			}
+			if c.phase == phaseEnding {
+				r.Ended++
+			} else {
+				r.Calls++
+			}
+			s.resume(c)
+		}
+	}
+	return r
+}
+
+// adoption makes one call out of its state.
+type adoption struct {
+	board  *Switchboard
+	st     *State
+	now    time.Time
+	attach Attach
+	notes  func(call, leg string) []byte
+	c      *Call
+}
+
+// build makes the call. One that has no media any more is made all the same, to be ended as a call that has been.
+func (a *adoption) build() (*Call, error) {
+	s, st := a.board, a.st
+	c := &Call{
+		board: s, settings: s.settings.Load(), id: st.Call, log: s.log.With("call", st.Call), inbox: inbox{ready: make(chan struct{}, 1)},
+		pending: map[*outgoing]struct{}{}, held: map[string]bool{}, started: a.local(st.Started), answered: a.local(st.Up),
+		endsAt: a.later(st.EndsAt), facts: st.Facts, callerName: st.CallerName, record: st.Record, gone: st.Gone, revived: true, adopted: st.Step, kept: keptNow,
+	}
+	a.c = c
+	c.record.payer = st.Payer
+	c.decision = dialplan.Decision{
+		Route: st.Route, Number: st.Number, Plan: st.Plan, CallerID: st.CallerID, Emergency: st.Emergency,
+	}
+	for _, extension := range st.Held {
+		c.held[extension] = true
+	}
+	var err error
+	ending := !st.Record.Ended.IsZero()
+	if c.a, err = a.leg(&st.A, roleUAS, !ending); err == nil && st.B != nil {
+		c.b, err = a.leg(st.B, roleUAC, !ending)
+		c.phase = phaseUp
+	}
+	if c.a.media != nil && c.b != nil && c.b.media != nil && err == nil {
+		err = c.a.media.Join(c.b.media)
+	}
+	if ending {
+		c.phase = phaseEnding
+	}
+	if err != nil {
+		return c, fmt.Errorf("call %s: %w", st.Call, err)
+	}
+	return c, nil
+}
+
+// leg makes one leg with its media.
+func (a *adoption) leg(st *LegState, r role, hears bool) (*Leg, error) {
+	c := a.c
+	l := &Leg{
+		call: c, name: st.Leg, party: st.Party, role: r, state: legUp, dialog: st.Dialog, flow: a.attach(st.Flow), nat: st.NAT,
+		instance: st.Instance, contact: st.Contact, agreed: st.Agreed, allows: st.Allows, timer: a.timer(st.Timer), wantSync: st.WantSync,
+		hop: st.Hop, stats: st.Stats, acks: map[string][]byte{}, tag: st.Dialog.LocalTag, callID: st.Dialog.CallID,
+		initial: &outgoing{call: c, purpose: forInvite, method: sip.INVITE},
+	}
+	l.initial.leg = l
+	l.dialog.LocalSeq += seqLeap
+	c.legs = append(c.legs, l)
+	if r == roleUAS {
+		l.invite = transaction.Ended(l.flow, inviteOf(&l.dialog))
+	} else {
+		l.initial.seq = st.Seq
+		l.acks[l.dialog.RemoteTag] = l.ackText(st.Seq)
+	}
+	if st.Gone {
+		l.state = legGone
+		return l, nil
+	}
+	if t := a.board.trunks.Find(st.Trunk); t != nil {
+		l.trunk, l.channel = t, t.Readmit(st.Direction, c.started, c.answered)
+	}
+	if u := st.Unacked; u != nil {
+		l.unacked = &unacked{
+			raw: []byte(u.Raw), flow: a.attach(u.Flow), seq: u.Seq, answer: u.Answer, initial: u.Initial,
+			next: a.now, every: a.board.cfg.T1, giveUp: a.later(u.GiveUp),
+		}
+	}
+	if st.Media == nil || !hears {
+		return l, nil
+	}
+	return l, a.media(l, st.Media)
+}
+
+// media opens the leg's ports, and brings them to what was noted of them last.
+func (a *adoption) media(l *Leg, st *media.State) error {
+	if raw := a.notes(a.st.Call, l.name); raw != nil {
+		note := st.Port
+		if err := json.Unmarshal(raw, &note); err == nil && note.At.After(st.Port.At) && note.Local == st.Port.Local {
+			st.Port = note
+		}
+	}
+	session, err := a.board.media.Adopt(*st, a.st.Call, l.name, func(ev media.Event) { l.call.hear(l, ev) })
+	if err != nil {
+		return err
+	}
+	l.media = session
+	return nil
+}
+
+// local is an instant of another process by this one's clock, so that a step of the wall clock does not move it.
+func (a *adoption) local(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return a.now.Add(t.Sub(a.now))
+}
+
+// later is a deadline, with the grace that everybody has.
+func (a *adoption) later(t time.Time) time.Time {
+	t = a.local(t)
+	if least := a.now.Add(grace); !t.IsZero() && t.Before(least) {
+		return least
+	}
+	return t
+}
+
+// timer is a session timer that does not end the session before the peer could be heard, nor we refresh it.
+func (a *adoption) timer(t dialog.SessionTimer) dialog.SessionTimer {
+	if t.Interval == 0 {
+		return t
+	}
+	t.Due = a.local(t.Due)
+	if short := a.now.Add(grace).Sub(t.Expiry()); short > 0 {
+		t.Due = t.Due.Add(short)
+	}
+	return t
+}
+
+// inviteOf is what the caller once asked, as far as anybody looks at it after the answer.
+func inviteOf(d *dialog.Dialog) *sip.Message {
+	w := sip.NewWriter(make([]byte, 0, 512))
+	w.Request(sip.INVITE, "sip:answered.invalid")
+	w.Set(sip.HeaderMaxForwards, "70")
+	w.Set(sip.HeaderFrom, d.Remote+";tag="+d.RemoteTag)
+	w.Set(sip.HeaderTo, d.Local)
+	w.Set(sip.HeaderCallID, d.CallID)
+	w.Set(sip.HeaderCSeq, "1 INVITE")
+	w.Finish("", nil)
+	raw, _ := w.Bytes()
+	m := new(sip.Message)
+	_ = m.Parse(string(raw)) // what we write we can read
+	return m
+}
+
+// Depose ends all calls without a word to their peers and without a record: another node serves them now.
+func (s *Switchboard) Depose() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		c.postOnce(deposedEvent{})
+	}
+}
+
+// resume lets an adopted call live.
+func (s *Switchboard) resume(c *Call) {
+	s.mu.Lock()
+	for extension := range c.held {
+		s.busy[extension]++
+	}
+	s.enter(c)
+	if c.b != nil && c.b.state != legGone {
+		s.legs.add(c.b)
+	}
+	if c.a.state == legGone {
+		s.legs.remove(c.a)
+	}
+	s.mu.Unlock()
+	c.publish()
+	s.stats.Adopted.Add(1)
+	s.wg.Add(1)
+	go func() {
+		defer s.wg.Done()
+		c.run()
+	}()
+}
+
+// goOn is the beginning of an adopted call's goroutine.
+func (c *Call) goOn() {
+	switch {
+	case c.phase == phaseEnding:
+		c.goOnEnding()
+	case c.a.media == nil || c.b != nil && c.b.media == nil:
+		c.hangUp("switch", sip.CauseTemporary, "Media could not be resumed")
+	case c.b == nil:
+		c.goOnAlone()
+	default:
+		c.orphanAt = time.Now().Add(orphanAfter)
+		c.heardThen = c.heardSoFar()
+	}
+}
+
+// goOnEnding tells those who were not told yet that the call is over.
+func (c *Call) goOnEnding() {
+	c.board.letGoAll(c)
+	for _, l := range c.activeLegs() {
+		if l.state == legUp {
+			l.unacked = nil
+			c.endLeg(l, c.record.Cause, "")
+		}
+	}
+}
+
+// goOnAlone has the caller hear the step of the plan again that he was in, or the first one of a plan that has changed.
+func (c *Call) goOnAlone() {
+	d := c.board.route(c.settings.Plan, c.facts)
+	if d.Reject.Status != 0 || len(d.Steps) == 0 {
+		c.hangUp("switch", sip.CauseTemporary, "Step could not be resumed")
+		return
+	}
+	at := 0
+	if d.Plan == c.decision.Plan && d.Route == c.decision.Route && c.adopted > 0 && c.adopted <= len(d.Steps) {
+		at = c.adopted - 1
+	}
+	c.decision, c.steps = d, d.Steps[at:]
+	c.nextStep()
+}

@@ -1,0 +1,73 @@
+package call
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// tailLength is how much of a ledger's end is read to find records that a dead process wrote last: some ten thousand. The state of
+// a call is forgotten a moment after its record was written, so only the last few matter.
+const tailLength = 16 << 20
+
+// openLedger opens a ledger for appending. Half a line at its end, of a machine that lost its power, is cut off: its record was
+// never said to be on the disk.
+func openLedger(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_RDWR, 0o640)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return file, nil // what it is, writing will tell
+	}
+	from := max(info.Size()-tailLength, 0)
+	tail := make([]byte, info.Size()-from)
+	if _, err := file.ReadAt(tail, from); err != nil || tail[len(tail)-1] == '\n' {
+		return file, nil
+	}
+	if end := bytes.LastIndexByte(tail, '\n'); end >= 0 || from == 0 {
+		_ = file.Truncate(from + int64(end) + 1)
+	}
+	return file, nil
+}
+
+// Written tells which calls have a record at the end of the ledger: those need none any more.
+func (f *FileLedger) Written() (map[string]bool, error) {
+	out := map[string]bool{}
+	if f.path == "" {
+		return out, nil
+	}
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return out, err
+	}
+	if _, err := file.Seek(max(info.Size()-tailLength, 0), io.SeekStart); err != nil {
+		return out, err
+	}
+	lines := bufio.NewReaderSize(file, 64<<10)
+	for {
+		line, err := lines.ReadBytes('\n')
+		var r struct {
+			Call string `json:"call"`
+		}
+		if err == nil && json.Unmarshal(line, &r) == nil && r.Call != "" {
+			out[r.Call] = true
+		}
+		if err != nil {
+			return out, nil // the rest is no whole line
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package call
+
+import (
+	"slices"
+	"time"
+
+	"tandem/dialplan"
+	"tandem/media"
+	"tandem/registrar"
+	"tandem/sip/dialog"
+	"tandem/sip/transport"
+	"tandem/trunk"
+)
+
+// stateVersion is the newest form of a State that this code writes. It reads all that are not newer; a field that an older node must
+// understand to go on with the call raises it.
+const stateVersion = 1
+
+// A State is all that another process needs to go on with a call that was answered, both legs in one: a plain value whose JSON
+// form is kept. Times are UTC. It holds keys of media: whoever keeps it seals it.
+type State struct {
+	Version int       `json:"version"`
+	Call    string    `json:"call"`
+	Started time.Time `json:"started"`
+	Up      time.Time `json:"up"` // when the caller was answered
+	EndsAt  time.Time `json:"ends_at"`
+
+	Facts      dialplan.Facts    `json:"facts"`
+	CallerName string            `json:"caller_name,omitempty"`
+	Route      string            `json:"route,omitempty"`
+	Number     string            `json:"number"`
+	Plan       string            `json:"plan"`
+	CallerID   dialplan.CallerID `json:"caller_id"`
+	Emergency  bool              `json:"emergency,omitempty"`
+	Step       int               `json:"step,omitempty"` // place of the current step among the decision's, from 1; 0: none of them
+
+	Record Record     `json:"record"` // so far; Ended tells that the call is ending
+	Payer  string     `json:"payer,omitempty"`
+	Gone   []LegEntry `json:"gone,omitempty"` // legs that ended, for the record
+	Held   []string   `json:"held,omitempty"` // extensions whose limit counts the call
+
+	A LegState  `json:"a"`
+	B *LegState `json:"b,omitempty"` // nil: the switch itself is at the other end
+}
+
+// LegState is one leg of a State.
+type LegState struct {
+	Leg      string               `json:"leg"`
+	Party    string               `json:"party,omitempty"`
+	Gone     bool                 `json:"gone,omitempty"` // it has ended: only its figures matter
+	Dialog   dialog.Dialog        `json:"dialog"`
+	Flow     registrar.FlowRecord `json:"flow"`
+	NAT      bool                 `json:"nat,omitempty"`
+	Instance string               `json:"instance,omitempty"`
+	Contact  string               `json:"contact"`
+	Agreed   bool                 `json:"agreed,omitempty"`
+	Allows   string               `json:"allows,omitempty"`
+	Timer    dialog.SessionTimer  `json:"timer"`
+	Seq      uint32               `json:"seq,omitempty"` // CSeq of our INVITE, for a 2xx that comes again
+	WantSync bool                 `json:"want_sync,omitempty"`
+	Unacked  *UnackedState        `json:"unacked,omitempty"`
+
+	Trunk     string          `json:"trunk,omitempty"`
+	Hop       transport.Hop   `json:"hop,omitzero"`
+	Direction trunk.Direction `json:"direction,omitempty"`
+
+	Media *media.State `json:"media,omitempty"`
+	Stats media.Stats  `json:"stats"`
+}
+
+// UnackedState is a 2xx of ours that waits for its ACK.
+type UnackedState struct {
+	Raw     string               `json:"raw"`
+	Flow    registrar.FlowRecord `json:"flow"`
+	Seq     uint32               `json:"seq"`
+	GiveUp  time.Time            `json:"give_up"`
+	Answer  bool                 `json:"answer,omitempty"`
+	Initial bool                 `json:"initial,omitempty"`
+}
+
+// state is the call as another process would go on with it.
+func (c *Call) state() State {
+	s := State{
+		Version: stateVersion, Call: c.id, Started: c.started.UTC(), Up: c.answered.UTC(), EndsAt: c.endsAt.UTC(),
+		Facts: c.facts, CallerName: c.callerName, Route: c.decision.Route, Number: c.decision.Number, Plan: c.decision.Plan,
+		CallerID: c.decision.CallerID, Emergency: c.decision.Emergency, Step: c.stepPlace(),
+		Record: c.record, Payer: c.record.payer, Gone: slices.Clone(c.gone),
+		Held: c.board.heldOf(c), A: c.a.saved(),
+	}
+	if c.b != nil {
+		b := c.b.saved()
+		s.B = &b
+	}
+	for _, l := range c.legs {
+		if l.state == legGone && l != c.a && l != c.b {
+			s.Gone = append(s.Gone, l.entry())
+		}
+	}
+	return s
+}
+
+// stepPlace is where the current step stands in what the plan decided: another process asks its own plan for the same.
+func (c *Call) stepPlace() int {
+	all, left := c.decision.Steps, c.steps
+	at := len(all) - len(left)
+	if c.b != nil || at < 1 || len(left) > 0 && &all[at] != &left[0] {
+		return 0
+	}
+	return at
+}
+
+// saved is the leg as another process would go on with it.
+func (l *Leg) saved() LegState {
+	s := LegState{
+		Leg: l.name, Party: l.party, Gone: l.state == legGone || l.hungUp, Dialog: l.dialog, Flow: flowRecord(l.flow), NAT: l.nat, Instance: l.instance,
+		Contact: l.contact, Agreed: l.agreed, Allows: l.allows, Timer: l.timer, WantSync: l.wantSync, Hop: l.hop, Stats: l.stats,
+	}
+	s.Timer.Due = s.Timer.Due.UTC()
+	if l.trunk != nil {
+		s.Trunk, s.Direction = l.trunk.Name(), l.channel.Direction()
+	}
+	if l.initial != nil {
+		s.Seq = l.initial.seq
+	}
+	if u := l.unacked; u != nil {
+		s.Unacked = &UnackedState{
+			Raw: string(u.raw), Flow: flowRecord(u.flow), Seq: u.seq, GiveUp: u.giveUp.UTC(), Answer: u.answer, Initial: u.initial,
+		}
+	}
+	if l.media != nil {
+		s.Stats = l.media.Stats()
+		if m, ok := l.media.State(l.unacked != nil && l.unacked.answer); ok {
+			s.Media = &m
+		}
+	}
+	return s
+}
+
+// entry is the leg in the call record.
+func (l *Leg) entry() LegEntry {
+	return LegEntry{
+		Leg: l.name, Party: l.party, Peer: l.peer(), Transport: l.transport(), CallID: printable(l.callID), Media: l.stats,
+	}
+}
+
+// flowRecord describes a flow for another process.
+func flowRecord(f transport.Flow) registrar.FlowRecord {
+	if !f.Valid() {
+		return registrar.FlowRecord{}
+	}
+	return registrar.FlowRecord{Proto: f.Proto(), Listener: f.Listener(), Local: f.Local(), Remote: f.Remote()}
+}
+
+// heldOf are the extensions whose limit counts a call.
+func (s *Switchboard) heldOf(c *Call) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]string, 0, len(c.held))
+	for extension := range c.held {
+		out = append(out, extension)
+	}
+	slices.Sort(out)
+	return out
+}
