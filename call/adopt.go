@@ -215,6 +215,40 @@ func (s *Switchboard) Depose() {
 	}
 }
 
+// leaveWait bounds how long Leave waits: what a call's state was before it is held already.
+const leaveWait = 2 * time.Second
+
+// Leave ends every call of this process. Answered ones are left as they are to the process that comes next, without a word to
+// their peers; the others are refused. It returns when all have gone. Without a Journal it does nothing: Run hangs up.
+func (s *Switchboard) Leave() {
+	if s.journal == nil {
+		return
+	}
+	s.Drain(true)
+	s.mu.Lock()
+	for _, c := range s.calls {
+		c.postOnce(leaveEvent{})
+	}
+	s.mu.Unlock()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(leaveWait); s.Live() > 0 && time.Now().Before(end); {
+		<-tick.C
+	}
+}
+
+// leaveIt writes the state of an answered call a last time and lets go of it.
+func (c *Call) leaveIt() {
+	if !c.keeps() {
+		c.operatorHungUp(hangupEvent{sip.CauseTemporary, "Switch is stopping", "switch", true})
+		return
+	}
+	if !c.keptEnd {
+		c.commit()
+	}
+	c.vanished = true
+}
+
 // resume lets an adopted call live.
 func (s *Switchboard) resume(c *Call) {
 	s.mu.Lock()

@@ -243,6 +243,8 @@ func (c *Call) handle(e any) {
 		c.operatorHungUp(e)
 	case closedEvent:
 		c.callerGone()
+	case leaveEvent:
+		c.leaveIt()
 	case deposedEvent:
 		c.vanished = true
 	}

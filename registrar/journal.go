@@ -91,7 +91,7 @@ func (s *Store) Snapshot() iter.Seq[Record] {
 }
 
 // Apply puts a Record in the place of what is known of its AOR; one without bindings deletes. attach finds the flow that a
-// record describes, or the zero Flow: such a binding keeps its place, and is not rung until its phone comes back. The
+// record describes, or one that is not alive: such a binding keeps its place, and is not rung until its phone comes back. The
 // Journal is not told.
 func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport.Flow) {
 	list := make([]Binding, 0, len(r.Bindings))

@@ -27,8 +27,9 @@ import (
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve --config DIR", Short: "Run the switch with the configuration in a folder", Args: cobra.NoArgs,
-		Long: "Run the switch. SIGHUP or `tandem reload` reads the configuration anew; SIGTERM drains (new calls get 503,\n" +
-			"those in progress go on until they end), and a second one ends at once.",
+		Long: "Run the switch. SIGHUP or `tandem reload` reads the configuration anew. SIGTERM stops at once and leaves registrations and\n" +
+			"answered calls to the next start, which goes on with them. SIGINT ends them: new calls get 503, those in progress go on\n" +
+			"until they end, and a second SIGINT hangs them up.",
 	}
 	dir := c.Flags().String("config", "/etc/tandem", "folder with *.hcl files")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -71,14 +72,16 @@ func serve(cfg *configs.Config, opts node.Options, ready func(*node.Node)) error
 	}
 	drain, beginDrain := context.WithCancel(context.Background())
 	stop, endNow := context.WithCancel(context.Background())
+	leave, leaveNow := context.WithCancel(context.Background())
 	defer beginDrain()
 	defer endNow()
+	defer leaveNow()
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
 	ready(n)
 	done := make(chan error, 1)
-	go func() { done <- n.Run(drain, stop) }()
+	go func() { done <- n.Run(node.Ends{Leave: leave, Drain: drain, Stop: stop}) }()
 	for {
 		select {
 		case err := <-done:
@@ -89,6 +92,8 @@ func serve(cfg *configs.Config, opts node.Options, ready func(*node.Node)) error
 				if _, err := n.Reload(false); err != nil {
 					log.Error("configuration not reloaded: nothing has changed", "err", err)
 				}
+			case s == syscall.SIGTERM:
+				leaveNow()
 			case drain.Err() == nil:
 				beginDrain()
 			default:

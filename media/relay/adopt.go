@@ -69,7 +69,7 @@ func (p *Port) resume(s State) {
 	p.control.latched, p.control.until = s.Control, now.Add(learningRTCP)
 	p.in.Resume(s.In)
 	p.inSSRC = false
-	p.out.resume(s.Out, now, p.set.Protect != nil)
+	p.out.resume(s.Out, now.Sub(s.At), now, p.set.Protect != nil)
 	p.noted.at = now
 	p.aim()
 	if p.web != nil {
@@ -111,16 +111,11 @@ type before struct {
 	tsShift  uint32
 }
 
-// resume goes on with the stream of another process. secured: its numbers must not be used twice.
-func (o *outbound) resume(s Outbound, now time.Time, secured bool) {
-	since := now.Sub(s.At)
-	o.SSRC, o.seq, o.ts, o.begun, o.at = s.SSRC, s.Seq, s.TS, s.Begun, now.Add(-max(since, 0))
+// resume goes on with the stream of another process, which was noted so long ago. secured: its numbers must not be used twice.
+func (o *outbound) resume(s Outbound, ago time.Duration, now time.Time, secured bool) {
+	o.SSRC, o.seq, o.ts, o.begun, o.at = s.SSRC, s.Seq, s.TS, s.Begun, now.Add(-max(now.Sub(s.At), 0))
 	o.Packets, o.Octets = s.Packets, s.Octets
-	o.own, o.feeder, o.before, o.leap = false, nil, nil, 0
-	if !s.Begun {
-		return
-	}
-	o.leap = leap(since)
+	o.own, o.feeder, o.before, o.leap = false, nil, nil, min(s.Leap+leap(ago), leapMost)
 	if s.Feeding {
 		o.before = &before{s.Feeder, s.SeqShift, s.TSShift}
 		if secured { // a key press of ours may have shifted the stream after the note

@@ -37,6 +37,7 @@ type Outbound struct {
 	TS      uint32    `json:"ts"`  // media time sent up to,
 	At      time.Time `json:"at"`  // then
 	Begun   bool      `json:"begun"`
+	Leap    uint16    `json:"leap,omitempty"` // by how much numbers of our own must be raised before the next is used
 	Packets uint64    `json:"packets"`
 	Octets  uint64    `json:"octets"`
 
@@ -56,12 +57,12 @@ func (p *Port) State() (s State, ok bool) {
 // note is State, in the loop.
 func (p *Port) note(now time.Time) State {
 	o := &p.out
-	heard, _ := p.in.Heard()
+	heard, ok := p.in.Heard()
 	s := State{
 		At: now.UTC(), Local: p.local, Latched: p.source.latched, Rank: uint8(p.source.rank), Control: p.control.latched, CName: p.cname,
 		In: heard, ReportsIn: p.rtcpIn, ReportsOut: p.rtcpOut,
 		Out: Outbound{
-			SSRC: o.SSRC, Seq: o.seq, TS: o.ts, At: o.at.UTC(), Begun: o.begun, Packets: o.Packets, Octets: o.Octets,
+			SSRC: o.SSRC, Seq: o.seq, TS: o.ts, At: o.at.UTC(), Begun: o.begun, Leap: o.leap, Packets: o.Packets, Octets: o.Octets,
 		},
 	}
 	switch b := o.before; {
@@ -76,7 +77,7 @@ func (p *Port) note(now time.Time) State {
 	if c := p.set.Protect; c != nil {
 		s.Protect = c.Sources(o.SSRC, o.seq)
 	}
-	if c := p.set.Unprotect; c != nil {
+	if c := p.set.Unprotect; c != nil && ok {
 		s.Unprotect = c.Sources(p.in.SSRC, uint16(p.in.ExtendedSeq()))
 	}
 	p.noted = noted{at: now, latched: p.source.latched, control: p.control.latched, shift: o.seqShift, own: o.own, feeder: o.ssrc, source: p.in.SSRC, association: p.web.inUse()}

@@ -54,6 +54,7 @@ type Context struct {
 	heardC sources
 	// resumed are sources whose first packet here is still to come, with the index that they had elsewhere; mostly nil.
 	resumed map[uint32]uint64
+	young   bool // none of them has come yet
 
 	// Reused for every packet, that nothing be allocated.
 	header  pionrtp.Header

@@ -18,8 +18,8 @@ const (
 	unknownSeq = 0x8000
 )
 
-// Sources gives the sources that were heard or spoke, the latest first. seq is the highest sequence number of ssrc, which the
-// owner of the stream counts.
+// Sources gives ssrc, whether it has spoken yet or not, and the others that were heard, the latest first. seq is the highest sequence
+// number of ssrc, which the owner of the stream counts.
 func (c *Context) Sources(ssrc uint32, seq uint16) []Source {
 	var out []Source
 	for _, id := range c.known(ssrc) {
@@ -34,11 +34,8 @@ func (c *Context) Sources(ssrc uint32, seq uint16) []Source {
 		if at, waits := c.resumed[id]; waits {
 			s.Index, ok = at, true
 		}
-		index, reported := c.pion.Index(id)
-		s.Control = index
-		if ok || reported {
-			out = append(out, s)
-		}
+		s.Control, _ = c.pion.Index(id)
+		out = append(out, s)
 	}
 	return out
 }
@@ -71,31 +68,32 @@ func has(list sources, ssrc uint32) bool {
 	return false
 }
 
-// Resume tells a fresh Context what its key has been used for elsewhere. A packet at or below the index of its source is then
+// Resume tells a fresh Context that its key has been used elsewhere, and how far. A packet at or below the index of its source is then
 // refused, sent or received: received it would be a replay, sent it would use the key stream twice.
 func (c *Context) Resume(list []Source) {
+	c.young = true
 	for _, s := range list {
 		if c.resumed == nil {
 			c.resumed = make(map[uint32]uint64)
 		}
 		c.resumed[s.SSRC] = s.Index
-		if s.Control > 0 {
-			c.pion.SetIndex(s.SSRC, s.Control+controlLeap)
-		}
+		c.pion.SetIndex(s.SSRC, s.Control+controlLeap)
 	}
 }
 
-// resumes tells whether the first packet of a source that was taken over is still to come.
+// resumes tells whether the first packet of a source that was taken over is still to come. Until the first packet of all has come, that
+// may be a source which began to speak elsewhere after the last note.
 func (c *Context) resumes(ssrc uint32) (at uint64, ok bool) {
-	if c.resumed == nil {
+	if c.resumed == nil && !c.young {
 		return 0, false
 	}
 	at, ok = c.resumed[ssrc]
-	return at, ok
+	return at, ok || c.young
 }
 
 // settled forgets that a source was taken over.
 func (c *Context) settled(ssrc uint32) {
+	c.young = false
 	delete(c.resumed, ssrc)
 	if len(c.resumed) == 0 {
 		c.resumed = nil

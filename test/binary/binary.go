@@ -172,6 +172,33 @@ func (s *Switch) Restart() {
 	s.run()
 }
 
+// Kill ends the process as kill -9 does, and waits until it is gone.
+func (s *Switch) Kill() {
+	s.t.Helper()
+	s.Signal(syscall.SIGKILL)
+	<-s.done
+}
+
+// Leave stops the switch as a service manager does that will start it again: its calls stay.
+func (s *Switch) Leave() {
+	s.t.Helper()
+	s.Signal(syscall.SIGTERM)
+	select {
+	case <-s.done:
+	case <-time.After(10 * time.Second):
+		s.Signal(syscall.SIGQUIT)
+		<-s.done
+		s.t.Fatalf("switch did not leave within 10 s\n%s", s.Log())
+	}
+}
+
+// Again starts a switch that has ended with the same files, and waits until it is ready.
+func (s *Switch) Again() {
+	s.t.Helper()
+	s.stop, s.done = sync.Once{}, make(chan struct{})
+	s.run()
+}
+
 // run starts the process and waits until it is ready.
 func (s *Switch) run() {
 	t := s.t
@@ -232,20 +259,20 @@ func (s *Switch) Eventually(limit time.Duration, what string, ok func() bool) {
 	}
 }
 
-// Stop ends the switch: SIGTERM drains, and the next one must be enough. It is sent until it is heard, as two that come
+// Stop ends the switch and its calls: SIGINT drains, and the next one must be enough. It is sent until it is heard, as two that come
 // together are one.
 func (s *Switch) Stop() {
 	s.stop.Do(func() {
 		again := time.NewTicker(100 * time.Millisecond)
 		defer again.Stop()
 		limit := time.After(20 * time.Second)
-		s.Signal(syscall.SIGTERM)
+		s.Signal(syscall.SIGINT)
 		for over := false; !over; {
 			select {
 			case <-s.done:
 				over = true
 			case <-again.C:
-				s.Signal(syscall.SIGTERM)
+				s.Signal(syscall.SIGINT)
 			case <-limit:
 				s.Signal(syscall.SIGQUIT) // its goroutines tell where it hangs
 				<-s.done

@@ -162,7 +162,7 @@ func TestReloadUnderACall(t *testing.T) {
 	o.Idle(2 * time.Second)
 }
 
-// The first SIGTERM refuses new calls and lets those in progress end, after which the process does; the commands tell
+// The first SIGINT refuses new calls and lets those in progress end, after which the process does; the commands tell
 // the same, and take it back.
 func TestDrain(t *testing.T) {
 	t.Parallel()
@@ -201,7 +201,7 @@ func TestDrain(t *testing.T) {
 	if refused() || o.page("/readyz") != http.StatusOK {
 		t.Error("the switch takes no calls after the drain was taken back")
 	}
-	o.Signal(syscall.SIGTERM)
+	o.Signal(syscall.SIGINT)
 	o.Eventually(5*time.Second, "refusing", refused)
 	info := c.a.Next("INFO", "x")
 	info.Type = "application/x-note"
@@ -228,17 +228,17 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// The second SIGTERM ends at once: both phones are told.
+// The second SIGINT ends at once: both phones are told.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	o := open(t)
 	c := connect(t, o.phone("1001"), o.over("TCP", "1002"))
 	ringing := prepare(t, o.phone("1003"), o.phone("1004"))
 	ringing.place(ringing.phones())
-	o.Signal(syscall.SIGTERM)
+	o.Signal(syscall.SIGINT)
 	o.Eventually(5*time.Second, "draining", func() bool { return strings.Contains(o.Log(), "draining") })
 	start := time.Now()
-	o.Signal(syscall.SIGTERM)
+	o.Signal(syscall.SIGINT)
 	c.a.Ended(2 * time.Second)
 	c.b.Ended(2 * time.Second)
 	if m := ringing.a.Final(2 * time.Second); m.Status() < 400 {

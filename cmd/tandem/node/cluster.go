@@ -13,9 +13,9 @@ import (
 const (
 	bucketRegistrations = "reg"   // key: AOR
 	bucketCalls         = "call"  // key: id of the call; both legs, with the keys of their media
-	bucketMedia         = "media" // key: id of the call; counters and addresses that change while it lasts
+	bucketMedia         = "media" // key: id of the call and leg; counters and addresses that change while it lasts
 	bucketRecords       = "cdr"   // key: id of the call; call records until they stand in the file
-	bucketState         = "state" // key: what; forwards, do-not-disturb, night switches, usage, lamps
+	bucketState         = "state" // key: what; the key of nonces, forwards, do-not-disturb, night switches, usage, lamps
 )
 
 var buckets = []cluster.Bucket{
@@ -23,7 +23,7 @@ var buckets = []cluster.Bucket{
 	{Name: bucketCalls, Storage: cluster.Memory, Sealed: true},
 	{Name: bucketMedia, Storage: cluster.Memory, Sealed: true, MaxAge: 24 * time.Hour},
 	{Name: bucketRecords},
-	{Name: bucketState},
+	{Name: bucketState, Sealed: true},
 }
 
 // startState opens the engine that holds what outlives this process.

@@ -8,22 +8,33 @@ import (
 	"tandem/sip/transport"
 )
 
-// registrations is the registrar with an ear for who has come: the phones of an extension with messages are told.
+// registrations is the registrar with an ear for who has come: the phones of an extension with messages are told. Its 200 leaves when
+// the change is held.
 type registrations struct{ n *Node }
 
-// AppendReceive appends the registrar's answer.
+// AppendReceive appends the registrar's answer; nothing where it leaves later.
 func (r registrations) AppendReceive(dst []byte, now time.Time, f transport.Flow, m *sip.Message) []byte {
 	start := len(dst)
 	out := r.n.registrar.AppendReceive(dst, now, f, m)
-	if r.n.boxes.Empty() || !bytes.HasPrefix(out[start:], []byte("SIP/2.0 200")) {
+	if !bytes.HasPrefix(out[start:], []byte("SIP/2.0 200")) {
 		return out
 	}
-	if addr, err := sip.ParseNameAddr(m.Header(sip.HeaderTo)); err == nil {
-		if uri, err := sip.ParseURI(addr.URI); err == nil {
-			r.n.lamps.Registered(uri.Number())
-		}
+	addr, err := sip.ParseNameAddr(m.Header(sip.HeaderTo))
+	uri, err2 := sip.ParseURI(addr.URI)
+	if err != nil || err2 != nil {
+		return out
 	}
-	return out
+	aor, _ := sip.Unescape(uri.User)
+	answer, back := bytes.Clone(out[start:]), transport.Reply(f, m)
+	r.n.held.after(aor, func(held bool) {
+		if held {
+			_ = back.Send(answer) // a phone that hears nothing asks again
+		}
+	})
+	if !r.n.boxes.Empty() {
+		r.n.lamps.Registered(uri.Number())
+	}
+	return dst[:start]
 }
 
 // Closed takes the end of a connection.

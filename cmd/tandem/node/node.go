@@ -65,6 +65,7 @@ type Node struct {
 	boxes     *voicemail.Store
 	lamps     *voicemail.Lamps
 	state     *cluster.Engine
+	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
 }
@@ -78,17 +79,43 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm})
-	n.bindings = registrar.NewStore(nil)
+	if n.state, err = n.startState(cfg); err != nil {
+		return nil, err
+	}
+	if err := n.build(cfg, settings); err != nil {
+		n.abandon()
+		return nil, err
+	}
+	return n, nil
+}
+
+// abandon frees what a switch holds that could not be built whole.
+func (n *Node) abandon() {
+	if n.layer != nil {
+		n.layer.Close()
+	}
+	n.state.Close()
+}
+
+// build makes the rooms in the order in which they need each other, and lets them go on with what another process left.
+func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
+	opts := n.opts
+	key, err := nonceKey(context.Background(), n.state)
+	if err != nil {
+		return err
+	}
+	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm, Key: key})
+	n.held = newBindingJournal(n.state, opts.Log.With("room", "registrar"))
+	n.bindings = registrar.NewStore(n.held)
 	n.registrar = registrar.New(registrarConfig(cfg), n.bindings, n.authority, accounts{n}, opts.Log.With("room", "registrar"))
 	if n.media, err = media.NewEngine(cfg.Media, opts.Log.With("room", "media")); err != nil {
-		return nil, fmt.Errorf("media: %w", err)
+		return fmt.Errorf("media: %w", err)
 	}
 	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail")}, opts.Log.With("room", "voicemail")); err != nil {
-		return nil, err
+		return err
 	}
 	if err = n.loadKeys(cfg); err != nil {
-		return nil, err
+		return err
 	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen)})
@@ -96,6 +123,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version, StateFile: filepath.Join(cfg.Node.StateDir, "state.json")}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: n.bindings, Voicemail: n.boxes,
 		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
+		Journal: callJournal{n.state},
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
@@ -105,20 +133,14 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
 	n.pages = n.newPages()
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
-		return nil, err
+		return err
 	}
-	if n.state, err = n.startState(cfg); err != nil {
-		n.layer.Close()
-		return nil, err
+	if err := n.revive(); err != nil {
+		return err
 	}
 	n.console, err = console.New(console.Config{Socket: cfg.Node.AdminSocket, HTTP: cfg.Node.HTTP},
 		view{n}, n.metrics(), opts.Log.With("room", "console"))
-	if err != nil {
-		n.layer.Close()
-		n.state.Close()
-		return nil, err
-	}
-	return n, nil
+	return err
 }
 
 // Listeners are the sockets that serve SIP.
@@ -127,10 +149,14 @@ func (n *Node) Listeners() []transport.Bound { return n.layer.Listeners() }
 // HTTPAddr is where metrics and health are served; nil: nowhere.
 func (n *Node) HTTPAddr() net.Addr { return n.console.HTTPAddr() }
 
-// Run serves until drain ends, then refuses new calls and waits for those in progress, or for stop. It returns when
+// Ends say how a switch stops. Done, each: Leave stops at once and leaves the calls to the process that comes next; Drain refuses
+// new calls and waits until the last one has ended; Stop, after Drain, ends them.
+type Ends struct{ Leave, Drain, Stop context.Context }
+
+// Run serves until Leave or Drain is done. It returns when
 // everything has stopped: calls first, then their records, lamps, registrations at carriers, media, transactions,
 // transports, the console, and last the engine that all of them write to.
-func (n *Node) Run(drain, stop context.Context) error {
+func (n *Node) Run(ends Ends) error {
 	calls := n.background("call", n.board.Run)
 	records := n.background("cdr", n.ledger.Run)
 	packets := n.background("media", n.media.Run)
@@ -144,10 +170,7 @@ func (n *Node) Run(drain, stop context.Context) error {
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
 		"plan", n.config.Load().Plan.Version())
 
-	<-drain.Done()
-	n.board.Drain(true)
-	n.log.Info("draining", "calls", n.board.Live())
-	n.waitForCalls(stop)
+	n.waitForEnd(ends)
 	var errs []error
 	for _, room := range []*running{alive, calls, records, lamps, carriers, bindings, packets, transactions, sockets, views} {
 		errs = append(errs, room.end())
@@ -157,17 +180,36 @@ func (n *Node) Run(drain, stop context.Context) error {
 	return errors.Join(errs...)
 }
 
-// waitForCalls returns when no call is left, or stop ends.
-func (n *Node) waitForCalls(stop context.Context) {
+// waitForEnd returns when calls have ended as far as they shall.
+func (n *Node) waitForEnd(ends Ends) {
+	select {
+	case <-ends.Leave.Done():
+	case <-ends.Drain.Done():
+		n.board.Drain(true)
+		n.log.Info("draining", "calls", n.board.Live())
+		if n.waitForCalls(ends) {
+			return
+		}
+	}
+	n.board.Drain(true)
+	n.log.Info("leaving", "calls", n.board.Live())
+	n.board.Leave()
+}
+
+// waitForCalls waits until no call is left, or somebody is tired of waiting; it is false when the calls shall be left.
+func (n *Node) waitForCalls(ends Ends) bool {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for n.board.Live() > 0 {
 		select {
-		case <-stop.Done():
-			return
+		case <-ends.Stop.Done():
+			return true
+		case <-ends.Leave.Done():
+			return false
 		case <-tick.C:
 		}
 	}
+	return true
 }
 
 // running is one room at work.

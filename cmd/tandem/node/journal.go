@@ -1,0 +1,160 @@
+package node
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"tandem/call"
+	"tandem/cluster"
+	"tandem/registrar"
+)
+
+// The newest forms of values that this version writes. It reads them and all older ones.
+const (
+	registrationForm = 1
+	callForm         = 1
+	mediaForm        = 1
+)
+
+// callJournal keeps the state of calls in the engine.
+type callJournal struct{ engine *cluster.Engine }
+
+// Put keeps a call's state.
+func (j callJournal) Put(id string, state []byte, done func(error)) {
+	w := cluster.Write{Bucket: bucketCalls, Key: id, Value: state, Version: callForm}
+	if done != nil {
+		w.Done = func(err error) {
+			if errors.Is(err, cluster.ErrFenced) {
+				err = call.ErrDeposed
+			}
+			done(err)
+		}
+	}
+	j.engine.Put(w)
+}
+
+// noteLife is how long a note of streams stays: they are written again each ten seconds, and the call's state each five minutes.
+const noteLife = 2 * time.Minute
+
+// Note keeps how far the streams of one leg have come. Nobody waits for it, and it goes by itself.
+func (j callJournal) Note(id, leg string, note []byte) {
+	j.engine.Put(cluster.Write{Bucket: bucketMedia, Key: noteKey(id, leg), Value: note, Version: mediaForm, TTL: noteLife})
+}
+
+func noteKey(id, leg string) string { return id + "/" + leg }
+
+// Delete forgets a call.
+func (j callJournal) Delete(id string) {
+	j.engine.Put(cluster.Write{Bucket: bucketCalls, Key: id, Delete: true})
+}
+
+// journalShards spreads AORs, so that readers of several sockets do not wait for each other.
+const journalShards = 64
+
+// bindingJournal keeps bindings in the engine, and knows which writes are still under way: the 200 to a REGISTER leaves when its
+// change is held. There is no goroutine for a request; writes are pipelined.
+type bindingJournal struct {
+	engine *cluster.Engine
+	log    *slog.Logger
+	shards [journalShards]journalShard
+}
+
+// journalShard is bounded by the requests that the transports read at once: each entry ends within the engine's patience.
+type journalShard struct {
+	mu     sync.Mutex
+	flying map[string]*flying
+}
+
+// flying is what is under way for one AOR.
+type flying struct {
+	writes int
+	fenced bool
+	after  []func(held bool)
+}
+
+func newBindingJournal(engine *cluster.Engine, log *slog.Logger) *bindingJournal {
+	j := &bindingJournal{engine: engine, log: log}
+	for i := range j.shards {
+		j.shards[i].flying = map[string]*flying{}
+	}
+	return j
+}
+
+func (j *bindingJournal) shard(aor string) *journalShard {
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(aor) {
+		h = (h ^ uint32(aor[i])) * 16777619
+	}
+	return &j.shards[h%journalShards]
+}
+
+// bindingGrace is how much longer than its last binding a record stays: the registrar itself looks at the time.
+const bindingGrace = time.Minute
+
+// Put implements registrar.Journal.
+func (j *bindingJournal) Put(r registrar.Record) {
+	value, err := json.Marshal(r)
+	if err != nil {
+		j.log.Error("binding not written", "aor", r.AOR, "err", err)
+		return
+	}
+	var last time.Time
+	for i := range r.Bindings {
+		if at := r.Bindings[i].Expires; at.After(last) {
+			last = at
+		}
+	}
+	j.write(r.AOR, cluster.Write{Value: value, TTL: max(time.Until(last), 0) + bindingGrace})
+}
+
+// Delete implements registrar.Journal.
+func (j *bindingJournal) Delete(aor string) { j.write(aor, cluster.Write{Delete: true}) }
+
+func (j *bindingJournal) write(aor string, w cluster.Write) {
+	sh := j.shard(aor)
+	sh.mu.Lock()
+	f := sh.flying[aor]
+	if f == nil {
+		f = &flying{}
+		sh.flying[aor] = f
+	}
+	f.writes++
+	sh.mu.Unlock()
+	w.Bucket, w.Key, w.Version = bucketRegistrations, aor, registrationForm
+	w.Done = func(err error) { j.landed(sh, aor, errors.Is(err, cluster.ErrFenced)) }
+	j.engine.Put(w)
+}
+
+// landed is the end of one write; after the last one those who wait are told.
+func (j *bindingJournal) landed(sh *journalShard, aor string, fenced bool) {
+	sh.mu.Lock()
+	f := sh.flying[aor]
+	f.writes--
+	f.fenced = f.fenced || fenced
+	var tell []func(bool)
+	if f.writes == 0 {
+		tell = f.after
+		delete(sh.flying, aor)
+	}
+	sh.mu.Unlock()
+	for _, t := range tell {
+		t(!f.fenced)
+	}
+}
+
+// after runs then when what was written of an AOR so far is held, or has waited long enough; at once where nothing is under way. held is
+// false where nothing may be answered any more.
+func (j *bindingJournal) after(aor string, then func(held bool)) {
+	sh := j.shard(aor)
+	sh.mu.Lock()
+	if f := sh.flying[aor]; f != nil {
+		f.after = append(f.after, then)
+		sh.mu.Unlock()
+		return
+	}
+	sh.mu.Unlock()
+	then(true)
+}

@@ -1,0 +1,111 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"tandem/call"
+	"tandem/cluster"
+	"tandem/registrar"
+	"tandem/sip/transport"
+)
+
+// reviveWithin bounds what is read of the state when the switch starts.
+const reviveWithin = 30 * time.Second
+
+// nonceKey is the key that nonces are signed with. It outlives the process, so that a phone's next request needs no new challenge.
+func nonceKey(ctx context.Context, engine *cluster.Engine) ([]byte, error) {
+	const name = "nonce-key"
+	for r, err := range engine.Load(ctx, bucketState) {
+		if err != nil {
+			return nil, err
+		}
+		if r.Key == name && len(r.Value) == 32 {
+			return r.Value, nil
+		}
+	}
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails: it ends the process instead
+	engine.Put(cluster.Write{Bucket: bucketState, Key: name, Value: key})
+	return key, nil
+}
+
+// attach finds the flow that a binding or a call of another process had.
+func (n *Node) attach(f registrar.FlowRecord) transport.Flow {
+	return n.layer.Attach(f.Proto, f.Listener, f.Local, f.Remote)
+}
+
+// revive brings back what another process left: who is registered, and the calls in progress with their media. What cannot be read is
+// logged and left out: the switch must take calls.
+func (n *Node) revive() error {
+	ctx, cancel := context.WithTimeout(context.Background(), reviveWithin)
+	defer cancel()
+	began := time.Now()
+	bindings, err := n.reviveBindings(ctx, began)
+	if err != nil {
+		return fmt.Errorf("registrations: %w", err)
+	}
+	calls, err := n.reviveCalls(ctx)
+	if err != nil {
+		return fmt.Errorf("calls: %w", err)
+	}
+	for _, err := range calls.Failed {
+		n.log.Error("a call could not be resumed", "err", err)
+	}
+	if bindings+calls.Calls+calls.Ended > 0 {
+		n.log.Info("state resumed", "registrations", bindings, "calls", calls.Calls, "ended", calls.Ended, "took", time.Since(began))
+	}
+	return nil
+}
+
+func (n *Node) reviveBindings(ctx context.Context, now time.Time) (count int, err error) {
+	for r, err := range n.state.Load(ctx, bucketRegistrations) {
+		if err != nil {
+			return count, err
+		}
+		var record registrar.Record
+		if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+			n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
+			continue
+		}
+		n.bindings.Apply(now, record, n.attach)
+		count++
+	}
+	return count, nil
+}
+
+func (n *Node) reviveCalls(ctx context.Context) (call.Revived, error) {
+	notes := map[string][]byte{}
+	for r, err := range n.state.Load(ctx, bucketMedia) {
+		if err != nil {
+			return call.Revived{}, err
+		}
+		if r.Version <= mediaForm && strings.Contains(r.Key, "/") {
+			notes[r.Key] = r.Value
+		}
+	}
+	var states [][]byte
+	for r, err := range n.state.Load(ctx, bucketCalls) {
+		if err != nil {
+			return call.Revived{}, err
+		}
+		if r.Version > callForm {
+			n.log.Error("a call could not be resumed", "call", r.Key, "form", r.Version)
+			continue
+		}
+		states = append(states, r.Value)
+	}
+	if len(states) == 0 {
+		return call.Revived{}, nil
+	}
+	written, err := n.ledger.Written()
+	if err != nil {
+		n.log.Error("call records cannot be read: one may be written twice", "err", err)
+	}
+	return n.board.Adopt(states, func(id, leg string) []byte { return notes[noteKey(id, leg)] }, n.attach,
+		func(id string) bool { return written[id] }), nil
+}
