@@ -49,7 +49,7 @@ func (c *Call) commit() bool {
 
 // keeps tells whether the call is one that another process could go on with: somebody has been answered.
 func (c *Call) keeps() bool {
-	return c.board.journal != nil && !c.answered.IsZero() && c.kept != keptGone && !c.vanished
+	return c.board.journal != nil && !c.answered.IsZero() && c.kept != keptGone && !c.vanished && !c.a.held()
 }
 
 // keepEvery is how old the state of a quiet call may be: the rollover counters in it are told from the packets for ten minutes.
