@@ -7,6 +7,7 @@ missing=""
 command -v baresip >/dev/null || missing="$missing baresip"
 command -v sipp >/dev/null || missing="$missing sip-tester"
 command -v kamailio >/dev/null || missing="$missing kamailio"
+command -v secsipidx >/dev/null || missing="$missing secsipidx"
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
