@@ -194,6 +194,7 @@ func carrierMedia(t *trunk.Trunk, o *media.Options) {
 	default:
 		o.SRTP = media.SRTPOff
 	}
+	o.NoEvents = cfg.DTMF == trunk.DTMFInfo || cfg.DTMF == trunk.DTMFInband
 	if cfg.Codecs == nil {
 		return
 	}

@@ -85,6 +85,7 @@ type Session interface {
 	Play(clip media.Clip, loop bool) error
 	StopPlay()
 	SendDTMF(digits string, each time.Duration) error
+	TakesDTMF() bool
 	Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error)
 	RemoteDirection() media.Direction
 	Fax() bool

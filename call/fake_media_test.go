@@ -251,6 +251,8 @@ func (s *fakeSession) SendDTMF(digits string, d time.Duration) error {
 	return nil
 }
 
+func (s *fakeSession) TakesDTMF() bool { s.step("TakesDTMF"); return !s.noEvents }
+
 // Record keeps what the peer has spoken so far as a tone of that length.
 func (s *fakeSession) Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error) {
 	s.step("Record")

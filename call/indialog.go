@@ -7,6 +7,7 @@ import (
 	"tandem/sip"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
+	"tandem/trunk"
 )
 
 // receive takes a request inside a dialog.
@@ -146,14 +147,19 @@ func (c *Call) info(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.keyPressed(l, digit, true)
 		return
 	}
-	if o.media != nil {
-		if err := o.media.SendDTMF(string(rune(digit)), length); err != nil {
-			c.log.Debug("digit not sent as an event", "leg", o.name, "err", err)
-			c.relay(l, tx, m)
-			return
-		}
+	if o.media == nil || o.media.SendDTMF(string(rune(digit)), length) == nil {
+		c.ok(l, tx, m, nil)
+		return
 	}
-	c.ok(l, tx, m, nil)
+	switch o.wayOfKeys() {
+	case trunk.DTMFInfo, trunk.DTMFAuto: // as it came, to a peer that may take it
+		c.relay(l, tx, m)
+	case trunk.DTMFInband:
+		c.ok(l, tx, m, nil)
+		c.soundKey(o, digit)
+	default:
+		c.ok(l, tx, m, nil)
+	}
 }
 
 // maxPending bounds our unanswered requests of one call: a phone that floods its dialog must not make us flood the

@@ -18,6 +18,7 @@ const (
 	forSync                   // re-INVITE that tells a leg what the other side has come to by itself
 	forRelay                  // INFO and the like on behalf of the other leg
 	forPrack                  // PRACK: what comes back changes nothing
+	forKey                    // INFO that tells of a key: what comes back changes nothing
 	forProbe                  // OPTIONS: does the peer still live?
 	forBye
 )

@@ -19,6 +19,9 @@ func (c *Call) mediaHeard(l *Leg, ev media.Event) {
 		c.playDone(l)
 	case ev.Kind == media.DTMF:
 		c.keyPressed(l, ev.Digit, false)
+		if o := c.other(l); o != nil && c.phase == phaseUp {
+			c.passKey(o, ev.Digit, ev.Duration)
+		}
 	case ev.Kind == media.RecordDone && l == c.a && c.talk != nil:
 		c.talk.recorded()
 	}

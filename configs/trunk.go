@@ -21,7 +21,7 @@ import (
 var (
 	trunkSchema = block.Schema(`proxy proxies domain realm username password channels channels_in channels_out cps cps_in cps_out
 		minutes_per_day minutes_per_month timezone
-		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack follow_redirects portability`,
+		numbers prefix uri user_phone called identity privacy diversion caller_id own any_caller_id codecs srtp prack follow_redirects portability dtmf`,
 		"register", "accept", "probe", "health", "headers", "stir")
 	acceptSchema = block.Schema("addresses names")
 	probeSchema  = block.Schema("interval timeout up down")
@@ -55,6 +55,7 @@ func (l *loader) trunk(b *hcl.Block) {
 		c.Codecs = append(c.Codecs, w.Text)
 	}
 	c.PRACK = trunk.Reliability(r.OneOf("prack", string(trunk.ReliableSupported), string(trunk.ReliableOff), string(trunk.ReliableSupported), string(trunk.ReliableRequired)))
+	c.DTMF = trunk.DTMF(r.OneOf("dtmf", string(trunk.DTMFAuto), string(trunk.DTMFAuto), string(trunk.DTMFEvents), string(trunk.DTMFInfo), string(trunk.DTMFInband)))
 	c.SRTP = r.OneOf("srtp", "off", "off", "optional", "required")
 	for _, inner := range r.Blocks {
 		switch inner.Type {

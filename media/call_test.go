@@ -278,3 +278,19 @@ func portOf(p *phone) string {
 	_, port, _ := strings.Cut(p.s.Local().String(), ":")
 	return port
 }
+
+// Packets pass as they are, so what one peer says of their length the other is told.
+func TestPacketTimePasses(t *testing.T) {
+	for _, x := range []struct{ a, b, offered, answered int }{{20, 20, 20, 20}, {30, 40, 30, 40}, {10, 20, 10, 20}, {5, 500, 20, 20}} {
+		e := run(t, local)
+		a, b := call(t, e, Options{Call: "x", Leg: "a"}, "PCMA"), call(t, e, Options{Call: "x", Leg: "b"}, "PCMA")
+		a.caps.PTime, b.caps.PTime = x.a, x.b
+		a.offers(SendRecv)
+		if d := b.isOffered(a.s, SendRecv); d.Media[0].PTime != x.offered {
+			t.Errorf("a says %d, b is told %d", x.a, d.Media[0].PTime)
+		}
+		if d := a.parse(a.isAnswered(b.s), nil); d.Media[0].PTime != x.answered {
+			t.Errorf("b says %d, a is told %d", x.b, d.Media[0].PTime)
+		}
+	}
+}

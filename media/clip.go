@@ -53,6 +53,17 @@ func Tone(hz, level float64, duration time.Duration) Clip {
 	return NewClip(samples)
 }
 
+// Key is the sound of a key (ITU-T Q.23), for a peer that takes neither telephone-events nor INFO; false for what is no key.
+func Key(key byte, duration time.Duration) (Clip, bool) {
+	t, ok := codec.DTMFTone(key, -9)
+	if !ok {
+		return Clip{}, false
+	}
+	samples := make([]int16, int(duration.Seconds()*codec.SampleRate))
+	t.Read(samples)
+	return NewClip(samples), true
+}
+
 // Quiet is silence: what a leg hears that nobody speaks to, so that it does not take the line for dead.
 func Quiet(duration time.Duration) Clip {
 	return NewClip(make([]int16, int(duration.Seconds()*codec.SampleRate)))

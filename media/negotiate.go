@@ -83,6 +83,7 @@ func (s *Session) CreateAnswer(like *Session) ([]byte, error) {
 		return nil, fmt.Errorf("%w: no codec that the other leg can hear", ErrNotAcceptable)
 	}
 	caps := s.capabilities(own, other.agreedDirection)
+	caps.PTime = other.agreedPTime
 	caps.One = true
 	was, wasWeb := s.neg, s.web
 	if s.web != nil {
@@ -128,6 +129,7 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 		}
 	}
 	caps := s.capabilities(codecs, other.direction)
+	caps.PTime = other.ptime
 	caps.Mux = s.agreed != nil && s.agreed.Mux // phones and carriers that do not know it are many: only to go on with
 	return s.offered(caps), nil
 }
@@ -179,6 +181,8 @@ type view struct {
 	direction       Direction   // what we should offer here
 	agreedCodecs    []sdp.Codec // what can be heard there; nil: not agreed
 	agreedDirection Direction   // what we should answer here
+	ptime           int         // ms that the peer there likes to receive, and so we here; 0: it has not said
+	agreedPTime     int         // the same, of what was agreed
 	fax             *sdp.Media  // T.38 that the peer there offers, or has agreed to; nil: speech
 	agreedFax       *sdp.Media  // that it has agreed to
 }
@@ -192,6 +196,7 @@ func (s *Session) view() (v view) {
 	defer s.mu.Unlock()
 	if a := s.agreed; a != nil {
 		v.codecs, v.agreedCodecs, v.fax, v.agreedFax = a.Send, a.Send, a.Fax, a.Fax
+		v.ptime, v.agreedPTime = passableTime(a.PTime), passableTime(a.PTime)
 		// What the peer there may say to us we may say here, and the other way round.
 		v.agreedDirection = direction(a.Receives, a.Sends)
 		v.direction = v.agreedDirection
@@ -199,8 +204,17 @@ func (s *Session) view() (v view) {
 	if s.offer != nil {
 		v.codecs, v.direction = audio(s.offer).Codecs, s.wanted()
 		v.fax, _ = s.offer.Fax()
+		v.ptime = passableTime(audio(s.offer).PTime)
 	}
 	return v
+}
+
+// passableTime is a packet time as it passes from one leg to the other, for packets pass as they are; 0: ours.
+func passableTime(ms int) int {
+	if ms < 10 || ms > 120 {
+		return 0
+	}
+	return ms
 }
 
 // audio is the section of a checked description that is or will be taken: the first audio that is not refused.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type Options struct {
 
 	Codecs []string // allowed, in our order of preference; nil: Config.Codecs
 
+	NoEvents bool // no telephone-events are spoken with the peer
+
 	Web            bool // the peer is a browser: ICE and DTLS-SRTP on the port of all browsers. SRTP, NAT are without meaning then
 	SRTP           SRTPPolicy
 	Secure         bool // the signalling is encrypted: SRTP keys may be in it
@@ -81,6 +84,9 @@ func (e *Engine) newSession(o Options) (*Session, error) {
 		if s.codecs, err = parseCodecs(o.Codecs); err != nil {
 			return nil, err
 		}
+	}
+	if o.NoEvents {
+		s.codecs = slices.DeleteFunc(slices.Clone(s.codecs), sdp.Codec.IsEvent)
 	}
 	local := o.Local.Unmap()
 	if !local.IsValid() {

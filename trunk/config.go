@@ -46,6 +46,7 @@ type Config struct {
 	History    bool // and by RFC 7044
 	PRACK      Reliability
 	Redirects  bool // a 3xx is followed, to numbers that the plan lets the caller call
+	DTMF       DTMF
 	Portable   bool // npdi and rn of the called number (RFC 4694) are passed on to the carrier
 }
 
@@ -57,6 +58,17 @@ type STIR struct {
 	Owned, Known, Transit string
 	Verify                Verify
 }
+
+// DTMF is how the carrier is told of keys where it takes no telephone-events (RFC 4733), or shall not.
+type DTMF string
+
+// The ways. The zero value is Auto, too.
+const (
+	DTMFAuto   DTMF = "auto"    // telephone-events, else INFO, else tones: what the carrier takes
+	DTMFEvents DTMF = "rfc4733" // nothing else
+	DTMFInfo   DTMF = "info"
+	DTMFInband DTMF = "inband"
+)
 
 // Reliability is whether provisional responses are acknowledged (RFC 3262).
 type Reliability string
