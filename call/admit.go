@@ -13,7 +13,7 @@ import (
 )
 
 // supported are the option tags that a request for a call may require of us.
-var supported = []string{"timer"}
+var supported = []string{"timer", "replaces", "norefersub"}
 
 // supportedIn are those and what an INVITE may demand.
 func supportedIn(m *sip.Message) []string {

@@ -83,7 +83,7 @@ func (a *adoption) build() (*Call, error) {
 		endsAt: a.later(st.EndsAt), facts: st.Facts, callerName: st.CallerName, record: st.Record, gone: st.Gone, revived: true, adopted: st.Step, kept: keptNow,
 	}
 	a.c = c
-	c.record.payer = st.Payer
+	c.record.payer, c.shown = st.Payer, st.Shown
 	c.decision = dialplan.Decision{
 		Route: st.Route, Number: st.Number, Plan: st.Plan, CallerID: st.CallerID, Emergency: st.Emergency,
 	}
@@ -92,8 +92,15 @@ func (a *adoption) build() (*Call, error) {
 	}
 	var err error
 	ending := !st.Record.Ended.IsZero()
-	if c.a, err = a.leg(&st.A, roleUAS, !ending); err == nil && st.B != nil {
-		c.b, err = a.leg(st.B, roleUAC, !ending)
+	caller, callee := roleUAS, roleUAC
+	if st.A.Moved {
+		caller = roleUAC
+	}
+	if st.B != nil && st.B.Moved {
+		callee = roleUAS
+	}
+	if c.a, err = a.leg(&st.A, caller, !ending); err == nil && st.B != nil {
+		c.b, err = a.leg(st.B, callee, !ending)
 		c.phase = phaseUp
 	}
 	if c.a.media != nil && c.b != nil && c.b.media != nil && err == nil {
@@ -111,12 +118,12 @@ func (a *adoption) build() (*Call, error) {
 // leg makes one leg with its media.
 func (a *adoption) leg(st *LegState, r role, hears bool) (*Leg, error) {
 	c := a.c
-	l := &Leg{
-		call: c, name: st.Leg, party: st.Party, role: r, state: legUp, dialog: st.Dialog, flow: a.attach(st.Flow), nat: st.NAT,
+	l := c.own(&Leg{
+		name: st.Leg, party: st.Party, role: r, state: legUp, dialog: st.Dialog, flow: a.attach(st.Flow), nat: st.NAT,
 		instance: st.Instance, contact: st.Contact, agreed: st.Agreed, allows: st.Allows, timer: a.timer(st.Timer), wantSync: st.WantSync,
 		hop: st.Hop, stats: st.Stats, acks: map[string][]byte{}, tag: st.Dialog.LocalTag, callID: st.Dialog.CallID,
-		initial: &outgoing{call: c, purpose: forInvite, method: sip.INVITE},
-	}
+		initial: &outgoing{purpose: forInvite, method: sip.INVITE},
+	})
 	l.initial.leg = l
 	l.dialog.LocalSeq += seqLeap
 	c.legs = append(c.legs, l)
@@ -153,7 +160,7 @@ func (a *adoption) media(l *Leg, st *media.State) error {
 			st.Port = note
 		}
 	}
-	session, err := a.board.media.Adopt(*st, a.st.Call, l.name, func(ev media.Event) { l.call.hear(l, ev) })
+	session, err := a.board.media.Adopt(*st, a.st.Call, l.name, func(ev media.Event) { l.in().hear(l, ev) })
 	if err != nil {
 		return err
 	}
@@ -290,7 +297,7 @@ func (c *Call) goOn() {
 // goOnEnding tells those who were not told yet that the call is over.
 func (c *Call) goOnEnding() {
 	c.board.letGoAll(c)
-	for _, l := range c.activeLegs() {
+	for l := range c.activeLegs() {
 		if l.state == legUp {
 			l.unacked = nil
 			c.endLeg(l, c.record.Cause, "")

@@ -59,6 +59,7 @@ func (c *Call) branchRings(l *Leg, m *sip.Message) {
 		l.dialog = d
 	}
 	status := max(m.Status(), 180)
+	c.transferRings()
 	switch {
 	case m.Body() != "" && isType(m, "application/sdp") && l.media.SetAnswer([]byte(m.Body())) == nil:
 		l.agreed = true
@@ -138,6 +139,7 @@ func (c *Call) branchAnswers(o *outgoing, m *sip.Message) {
 	c.stepEnds, c.members, c.localMedia = time.Time{}, nil, nil
 	c.cancelBranches("SIP;cause=200;text=\"Call completed elsewhere\"")
 	c.log.Debug("call answered", "leg", l.name)
+	c.transferAnswered(l)
 }
 
 // connect joins the caller with the branch that answered.
@@ -194,7 +196,7 @@ func (l *Leg) fork(m *sip.Message) *Leg {
 	if err != nil {
 		d.Target = l.half.Target
 	}
-	return &Leg{call: l.call, name: l.name + "f", party: l.party, role: roleUAC, flow: l.flow, dialog: d}
+	return l.in().own(&Leg{name: l.name + "f", party: l.party, role: roleUAC, flow: l.flow, dialog: d})
 }
 
 // late takes a 2xx that comes when the call is over: it runs on a reading goroutine. Its dialog is ended, and so is

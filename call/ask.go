@@ -24,7 +24,7 @@ func (c *Call) ask(l *Leg, why purpose, method string, offer []byte, relay *tran
 	}
 	w.Finish("application/sdp", offer)
 	raw, _ := w.Bytes()
-	o := &outgoing{call: c, leg: l, purpose: why, method: method, seq: seq, relay: relay, offer: len(offer) > 0}
+	o := &outgoing{leg: l, purpose: why, method: method, seq: seq, relay: relay, offer: len(offer) > 0}
 	if method == sip.INVITE { // a little after Timer B, which ends one without any reply
 		o.giveUp = time.Now().Add(65 * c.board.cfg.T1)
 	}
@@ -36,9 +36,14 @@ func (c *Call) ask(l *Leg, why purpose, method string, offer []byte, relay *tran
 // given up and answered all the same.
 func (c *Call) sync(l *Leg) {
 	l.wantSync = false
-	offer, err := l.media.CreateOffer(sessionOf(c.other(l)))
+	like := sessionOf(c.other(l))
+	if l.alone {
+		like = nil
+	}
+	offer, err := l.media.CreateOffer(like)
 	if err != nil {
 		c.log.Warn("leg not told of the other's session", "leg", l.name, "err", err)
+		c.synced(l)
 		return
 	}
 	c.ask(l, forSync, sip.INVITE, offer, nil)
@@ -89,6 +94,9 @@ func (c *Call) askAgreed(o *outgoing, m *sip.Message) {
 			return
 		}
 	}
+	if o.purpose == forSync {
+		c.synced(l)
+	}
 	if o.purpose != forReoffer {
 		return
 	}
@@ -134,6 +142,9 @@ func (c *Call) askFailed(o *outgoing, f *failure, minSE time.Duration) {
 		l.retryAt = time.Now().Add(5 * time.Second)
 	case o.purpose == forRefresh:
 		l.retryAt = time.Now().Add(10 * time.Second)
+	}
+	if o.purpose == forSync {
+		c.synced(l)
 	}
 }
 

@@ -68,16 +68,16 @@ func (c *Call) noBranch(ext string, f *failure) {
 // the request may be too large for UDP, over one that is looked up first. spare are the phone's other flows.
 func (c *Call) startBranch(ext string, b registrar.Binding, spare []registrar.Binding) {
 	target, routes := b.RequestURI(), b.Route()
-	l := &Leg{
-		call: c, name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
+	l := c.own(&Leg{
+		name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
 		nat: b.NAT, instance: b.Instance, spare: spare, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
-	}
+	})
 	l.half = dialog.Begin(c.callerAddress(l.flow), "<sip:"+sip.EscapeUser(ext)+"@"+c.domain(l.flow)+">", target, routes)
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID
 	l.attempt = c.record.attempt(ext, b.Contact, time.Now())
 	l.web, l.guessed = c.isBrowser(ext, b.Params, b.Flow)
-	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	l.initial = &outgoing{leg: l, purpose: forInvite, method: sip.INVITE}
 	c.ringing = append(c.ringing, l)
 	c.legs = append(c.legs, l)
 	c.board.legs.add(l)
@@ -128,7 +128,7 @@ func (c *Call) estimate(l *Leg) int {
 	for _, r := range l.half.Routes {
 		n += len(r) + 10
 	}
-	return n + len(c.a.invite.Request().Body())
+	return n + len(c.invitation().Body())
 }
 
 // invite makes the branch's offer and sends the INVITE.
@@ -155,7 +155,7 @@ func (c *Call) otherMedia(l *Leg) bool {
 	l.closeMedia()
 	l.stats = media.Stats{}
 	l.dialog = l.half
-	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	l.initial = &outgoing{leg: l, purpose: forInvite, method: sip.INVITE}
 	c.invite(l)
 	return true
 }
@@ -180,7 +180,7 @@ func (c *Call) inviteAgain(l *Leg) {
 
 func (c *Call) again(l *Leg) {
 	l.dialog = l.half
-	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	l.initial = &outgoing{leg: l, purpose: forInvite, method: sip.INVITE}
 	c.sendInvite(l)
 }
 
@@ -226,8 +226,11 @@ func (l *Leg) writeSupported(w *sip.Writer) {
 func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
 	if l.trunk == nil {
 		w.Add("User-Agent", c.board.cfg.Product)
+		if c.transfer != nil {
+			w.Add("Referred-By", "<sip:"+sip.EscapeUser(c.transfer.party)+"@"+c.domain(l.flow)+">")
+		}
 		c.tellVerdict(l, w)
-		passHeaders(w, c.a.invite.Request(), passNames)
+		passHeaders(w, c.invitation(), passNames)
 		return
 	}
 	cfg := l.trunk.Config()
@@ -239,13 +242,13 @@ func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
 	if c.hunt != nil {
 		cfg.WriteDiversions(w, c.diversions(c.hunt.step), c.hunt.target.Number, c.home())
 	}
-	passHeaders(w, c.a.invite.Request(), cfg.Headers.Passes(carrierPassNames))
+	passHeaders(w, c.invitation(), cfg.Headers.Passes(carrierPassNames))
 	cfg.Headers.Write(w)
 }
 
 // minSE is the least interval that was asked of us; 0: none (RFC 4028 §7.3: it is kept in what follows).
 func (l *Leg) minSE() time.Duration {
-	if l.interval > l.call.board.cfg.SessionInterval {
+	if l.interval > l.in().board.cfg.SessionInterval {
 		return l.interval
 	}
 	return 0
@@ -253,14 +256,25 @@ func (l *Leg) minSE() time.Duration {
 
 // offerLike is the session whose offer a branch's own is made after: the caller's, if it made one.
 func (c *Call) offerLike() Session {
-	if c.a.invite.Request().Body() == "" && !c.a.agreed {
+	if c.invitation().Body() == "" && !c.a.agreed {
 		return nil
 	}
 	return sessionOf(c.a)
 }
 
+// noInvite stands for that of a caller who did not call: the side that stays after its caller transferred it.
+var noInvite sip.Message
+
+// invitation is the caller's INVITE.
+func (c *Call) invitation() *sip.Message {
+	if c.a.invite == nil {
+		return &noInvite
+	}
+	return c.a.invite.Request()
+}
+
 // hopsLeft is the caller's Max-Forwards less one; all where it had none.
-func (c *Call) hopsLeft() int { return hopsAfter(c.a.invite.Request()) }
+func (c *Call) hopsLeft() int { return hopsAfter(c.invitation()) }
 
 func hopsAfter(m *sip.Message) int {
 	if n, ok := m.MaxForwards(); ok && n > 0 {
@@ -272,6 +286,9 @@ func hopsAfter(m *sip.Message) int {
 // callerAddress is the From of our legs: the caller's number at our domain, with the name of the plan.
 func (c *Call) callerAddress(f transport.Flow) string {
 	id := c.decision.CallerID
+	if c.shown != nil {
+		id = *c.shown
+	}
 	number, name := id.Number, id.Name
 	switch {
 	case number == "" && c.a.trunk != nil:

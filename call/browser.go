@@ -30,12 +30,12 @@ func (l *Leg) recognise(m *sip.Message) *sip.StatusError {
 		l.web = media.IsWeb([]byte(m.Body()))
 	case l.trunk == nil:
 		_, params, _ := strings.Cut(m.Header(sip.HeaderContact), ">")
-		l.web, _ = l.call.isBrowser(l.party, sip.Params(params), l.flow)
+		l.web, _ = l.in().isBrowser(l.party, sip.Params(params), l.flow)
 	}
 	if !l.web {
 		return nil
 	}
-	if x, _ := l.call.settings.Plan.Extension(l.party); l.trunk != nil || x.WebRTC == "never" {
+	if x, _ := l.in().settings.Plan.Extension(l.party); l.trunk != nil || x.WebRTC == "never" {
 		return &sip.StatusError{Code: 488, Reason: "No WebRTC here"}
 	}
 	return nil

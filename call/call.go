@@ -2,6 +2,7 @@ package call
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -30,12 +31,13 @@ type Call struct {
 	log      *slog.Logger
 	inbox    inbox
 	snapshot snapshotBox
+	origin   uint64          // the connection of its caller, by Flow.ID
 	held     map[string]bool // extensions whose limit counts this call; guarded by the board's lock
 	lateness sync.Mutex      // guards what late works on, once the call is over
 
 	// What follows belongs to the call's goroutine.
 	phase      phase
-	a          *Leg
+	a          *Leg   // the caller; after a transfer, the side that stayed
 	b          *Leg   // the leg that answered; nil while ringing and in calls that the switch answers itself
 	ringing    []*Leg // branches without a final answer
 	starting   bool   // branches are being started: a failure of one of them is not the last word
@@ -81,6 +83,8 @@ type Call struct {
 	kept       uint8      // what the journal has of the call
 	keepAt     time.Time  // when it is to be written again, changed or not
 	legs       []*Leg     // every leg of the call, in the order of their births
+
+	transferState
 }
 
 // run is the life of a call. It returns when every leg has ended and every request of ours has its answer.
@@ -151,11 +155,16 @@ func (c *Call) close() {
 	c.lateness.Lock()
 	defer c.lateness.Unlock()
 	for _, e := range events { // what came too late to be handled
+		if c.follow(e) {
+			continue
+		}
 		switch e := e.(type) {
 		case requestEvent:
 			c.guarded(func() { c.board.refuse(e.tx, e.m, &sip.StatusError{Code: 481}) })
 		case responseEvent:
 			c.guarded(func() { c.endLate(e.out, e.m) })
+		case giveEvent:
+			e.to.postOnce(givenEvent{})
 		case awayEvent:
 			if e.lost != nil {
 				c.board.spawn(func(context.Context) { e.lost() }, func() {})
@@ -213,6 +222,9 @@ func (c *Call) abandon() {
 }
 
 func (c *Call) handle(e any) {
+	if c.follow(e) {
+		return
+	}
 	switch e := e.(type) {
 	case requestEvent:
 		c.receive(e.leg, e.tx, e.m)
@@ -239,6 +251,10 @@ func (c *Call) handle(e any) {
 		c.back(e)
 	case storedEvent:
 		c.stored(e)
+	case giveEvent:
+		c.give(e)
+	case givenEvent:
+		c.given(e)
 	case hangupEvent:
 		c.operatorHungUp(e)
 	case closedEvent:
@@ -254,6 +270,9 @@ func (c *Call) handle(e any) {
 func (c *Call) begin() {
 	if err := c.a.open(c.a.invite.Request()); err != nil {
 		c.refuseCaller("switch", err)
+		return
+	}
+	if c.takeOver() {
 		return
 	}
 	if !c.verifyCaller() {
@@ -282,6 +301,8 @@ func (c *Call) finish(by string, status int, cause sip.Cause, reason string) boo
 		return false
 	}
 	c.phase = phaseEnding
+	c.transferCut()
+	c.wanted, c.wantedNext, c.resync = nil, time.Time{}, nil
 	c.stepEnds, c.localMedia = time.Time{}, nil
 	c.endTalk()
 	c.record.end(by, status, cause, time.Now())
@@ -294,12 +315,16 @@ func (c *Call) finish(by string, status int, cause sip.Cause, reason string) boo
 	return true
 }
 
-// activeLegs are the caller and the answered leg: those with timers of their own.
-func (c *Call) activeLegs() []*Leg {
-	if c.b == nil {
-		return c.legs[:1]
+// activeLegs are the caller, the answered leg, and one that is transferring another: those with timers of their own.
+func (c *Call) activeLegs() iter.Seq[*Leg] {
+	legs := [...]*Leg{c.a, c.b, c.transferor()}
+	return func(yield func(*Leg) bool) {
+		for _, l := range legs {
+			if l != nil && !yield(l) {
+				return
+			}
+		}
 	}
-	return []*Leg{c.a, c.b}
 }
 
 // other is the leg that l is bridged with; nil where there is none.

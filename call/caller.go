@@ -120,7 +120,7 @@ func (c *Call) answerCaller(body []byte, late bool) {
 
 // await keeps a 2xx for retransmission until its ACK, over connections too: proxies behind them may use UDP.
 func (l *Leg) await(raw []byte, tx *transaction.Server, seq uint32, answer bool) {
-	cfg, now := l.call.board.cfg, time.Now()
+	cfg, now := l.in().board.cfg, time.Now()
 	l.unacked = &unacked{
 		raw: raw, flow: transport.Reply(tx.Flow(), tx.Request()), seq: seq, answer: answer,
 		next: now.Add(cfg.T1), every: cfg.T1, giveUp: now.Add(64 * cfg.T1),

@@ -99,7 +99,7 @@ func (c *Call) challenged(o *outgoing, m *sip.Message) bool {
 		return false
 	}
 	again := &outgoing{
-		call: c, leg: l, purpose: o.purpose, method: o.method, offer: o.offer, relay: o.relay, answers: o.answers + 1, giveUp: o.giveUp,
+		leg: l, purpose: o.purpose, method: o.method, offer: o.offer, relay: o.relay, answers: o.answers + 1, giveUp: o.giveUp,
 	}
 	if o.purpose == forInvite {
 		c.trunkReplied(l, m)

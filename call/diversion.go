@@ -13,7 +13,7 @@ const mostDiversions = 10
 func (c *Call) diversions(s dialplan.Dial) []trunk.Diversion {
 	var all []trunk.Diversion
 	if c.a.trunk != nil {
-		all, _ = c.a.trunk.Config().Diversions(c.a.invite.Request(), c.home())
+		all, _ = c.a.trunk.Config().Diversions(c.invitation(), c.home())
 	}
 	for _, d := range s.Diverted {
 		all = append(all, trunk.Diversion{Number: d.Number, Why: trunk.Reason(d.Why)})
@@ -26,6 +26,6 @@ func (c *Call) divertedBefore() int {
 	if c.a.trunk == nil {
 		return 0
 	}
-	named, count := c.a.trunk.Config().Diversions(c.a.invite.Request(), c.home())
+	named, count := c.a.trunk.Config().Diversions(c.invitation(), c.home())
 	return max(count-len(named), 0)
 }

@@ -69,7 +69,7 @@ func (c *Call) hangUp(by string, cause sip.Cause, text string) {
 	}
 	c.finish(by, 0, cause, "")
 	c.log.Debug("hanging up", "by", by, "cause", cause, "why", text)
-	for _, l := range c.activeLegs() {
+	for l := range c.activeLegs() {
 		c.endLeg(l, cause, text)
 	}
 }
@@ -114,7 +114,7 @@ func (c *Call) bye(l *Leg, cause sip.Cause, text string) {
 		c.refind(l)
 	}
 	raw := l.bye(cause, text)
-	c.send(&outgoing{call: c, leg: l, purpose: forBye, method: sip.BYE}, raw)
+	c.send(&outgoing{leg: l, purpose: forBye, method: sip.BYE}, raw)
 }
 
 // noteBye writes down who ended the call and why before the BYE is answered: its record will say so, whatever dies.
@@ -136,6 +136,9 @@ func (c *Call) peerHungUp(l *Leg, m *sip.Message) {
 	if cause == 0 {
 		cause = sip.CauseNormal
 	}
+	if c.transferorGone(l) {
+		return
+	}
 	switch {
 	case l == c.a && (l.state < legUp || l.held()): // it may end an early dialog so (RFC 3261 §15); its INVITE still waits
 		c.callerGaveUp(cause, "")
@@ -149,5 +152,8 @@ func (c *Call) peerHungUp(l *Leg, m *sip.Message) {
 	l.release()
 	if o := c.other(l); o != nil {
 		c.endLeg(o, cause, "")
+	}
+	if by := c.transferor(); by != nil {
+		c.endLeg(by, cause, "")
 	}
 }

@@ -190,19 +190,19 @@ func (c *Call) nextHop() {
 	hop := h.hops[0]
 	h.hops = h.hops[1:]
 	cfg, home, now := h.trunk.Config(), c.home(), time.Now()
-	l := &Leg{
-		call: c, name: "b" + strconv.Itoa(len(c.legs)), party: trunkParty(h.trunk), trunk: h.trunk, hop: hop, role: roleUAC,
+	l := c.own(&Leg{
+		name: "b" + strconv.Itoa(len(c.legs)), party: trunkParty(h.trunk), trunk: h.trunk, hop: hop, role: roleUAC,
 		interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
-	}
+	})
 	uri := cfg.RequestURI(h.target.Number, home)
 	if cfg.Portable && c.a.trunk != nil { // a phone's word on where a number leads is not taken
-		uri = trunk.WithPorted(uri, c.a.trunk.Config().Ported(c.a.invite.Request().RequestURI(), h.target.Number, home))
+		uri = trunk.WithPorted(uri, c.a.trunk.Config().Ported(c.invitation().RequestURI(), h.target.Number, home))
 	}
 	l.half = dialog.Begin(cfg.From(c.outwardCaller(), home), "<"+uri+">", uri, h.routes)
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID
 	l.attempt = c.record.attemptTrunk(h.target, hop.String(), now)
-	l.initial = &outgoing{call: c, leg: l, purpose: forInvite, method: sip.INVITE}
+	l.initial = &outgoing{leg: l, purpose: forInvite, method: sip.INVITE}
 	c.ringing = append(c.ringing, l)
 	c.legs = append(c.legs, l)
 	c.board.legs.add(l)
@@ -356,7 +356,7 @@ func (c *Call) home() trunk.Home {
 // extension's own.
 func (c *Call) outwardCaller() trunk.Caller {
 	plan, id := c.settings.Plan, c.decision.CallerID
-	who := trunk.Caller{Number: c.home().E164(id.Number), Name: id.Name, Private: trunk.Withheld(c.a.invite.Request())}
+	who := trunk.Caller{Number: c.home().E164(id.Number), Name: id.Name, Private: trunk.Withheld(c.invitation())}
 	if !strings.HasPrefix(who.Number, "+") {
 		x, _ := plan.Extension(c.facts.From)
 		who.Number = x.DID
@@ -370,10 +370,10 @@ func (c *Call) outwardCaller() trunk.Caller {
 
 // preferred is the number that a phone asks to show (RFC 3325 §9.2), where it may; empty: none.
 func (c *Call) preferred() string {
-	if c.facts.From == "" || c.decision.Emergency {
+	if c.facts.From == "" || c.decision.Emergency || c.shown != nil {
 		return ""
 	}
-	for e := range c.a.invite.Request().Elements(sip.HeaderPPreferredIdentity) {
+	for e := range c.invitation().Elements(sip.HeaderPPreferredIdentity) {
 		a, err := sip.ParseNameAddr(e)
 		if err != nil || a.Star {
 			continue

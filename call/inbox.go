@@ -100,6 +100,59 @@ func (b *inbox) put(e any, once bool) taken {
 	return waits
 }
 
+// putWith queues an event that must not be lost, and does something at that moment: what is queued after it sees that done.
+// It is false, and nothing is done, when the call is over.
+func (b *inbox) putWith(e any, do func()) bool {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return false
+	}
+	do()
+	b.events = append(b.events, e)
+	b.mu.Unlock()
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// legOf is the leg that an event is about; nil: none.
+func legOf(e any) *Leg {
+	switch e := e.(type) {
+	case requestEvent:
+		return e.leg
+	case ackEvent:
+		return e.leg
+	case cancelEvent:
+		return e.leg
+	case responseEvent:
+		return e.out.leg
+	case strayEvent:
+		return e.leg
+	case failedEvent:
+		return e.out.leg
+	case mediaEvent:
+		return e.leg
+	}
+	return nil
+}
+
+// follow sends an event after a leg that another call has now; false: it is this call's.
+func (c *Call) follow(e any) bool {
+	l := legOf(e)
+	if l == nil || l.in() == c {
+		return false
+	}
+	if !l.in().postOnce(e) {
+		if r, ok := e.(requestEvent); ok {
+			c.board.refuse(r.tx, r.m, &sip.StatusError{Code: 481})
+		}
+	}
+	return true
+}
+
 // take swaps all that waits for an empty slice to fill.
 func (b *inbox) take(empty []any) []any {
 	b.mu.Lock()

@@ -37,6 +37,8 @@ func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.ok(l, tx, m, nil)
 	case sip.MESSAGE:
 		c.relay(l, tx, m)
+	case sip.REFER:
+		c.referred(l, tx, m)
 	case sip.PRACK:
 		c.prack(l, tx, m)
 	}
@@ -194,7 +196,7 @@ func (c *Call) relay(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.board.refuse(tx, m, sip.Errorf(400, "Malformed header"))
 		return
 	}
-	c.send(&outgoing{call: c, leg: o, purpose: forRelay, method: m.Method(), seq: seq, relay: tx}, raw)
+	c.send(&outgoing{leg: o, purpose: forRelay, method: m.Method(), seq: seq, relay: tx}, raw)
 }
 
 // relayAnswered passes the answer back. That a dialog is unknown over there ends the call (RFC 5057 §5.1); who

@@ -55,7 +55,7 @@ func (c *Call) informKey(o *Leg, digit byte, length time.Duration) {
 	seq := c.beginRequest(o, w, sip.INFO, maxHops)
 	w.Finish("application/dtmf-relay", fmt.Appendf(nil, "Signal=%c\r\nDuration=%d\r\n", digit, length.Milliseconds()))
 	if raw, err := w.Bytes(); err == nil {
-		c.send(&outgoing{call: c, leg: o, purpose: forKey, method: sip.INFO, seq: seq}, raw)
+		c.send(&outgoing{leg: o, purpose: forKey, method: sip.INFO, seq: seq}, raw)
 	}
 }
 

@@ -142,6 +142,9 @@ func (v *leaving) keep() {
 	}
 	rec.Stop()
 	m := voicemail.Message{Call: c.id, From: c.facts.From, Caller: printable(c.facts.Caller)}
+	if c.shown != nil {
+		m.From = c.shown.Number
+	}
 	c.storing++
 	c.board.spawn(func(context.Context) {
 		m, err := store(draft, rec, m)

@@ -2,6 +2,7 @@ package call
 
 import (
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tandem/media"
@@ -33,9 +34,9 @@ const (
 
 // Leg is one side of a call: a dialog, the flow that reaches the peer, and its media.
 type Leg struct {
-	call  *Call
-	name  string // "a", "b1", "b2"…
-	party string // extension, or trunk.NAME
+	owner atomic.Pointer[Call] // the call that it belongs to; a transfer may change it (see give)
+	name  string               // "a", "b1", "b2"…
+	party string               // extension, or trunk.NAME
 	role  role
 	state legState
 
@@ -77,6 +78,7 @@ type Leg struct {
 	farewell *farewell           // the BYE that waits for that ACK
 	asking   *outgoing           // our re-INVITE or UPDATE that waits for an answer
 	asked    *transaction.Server // the peer's re-INVITE or UPDATE that waits for the other leg's answer
+	alone    bool                // and then all that it may have, whatever the other side has
 	wantSync bool                // the peer must be offered what the other side has now
 	retryAt  time.Time           // not before then: the last try of ours met another
 
@@ -87,6 +89,15 @@ type Leg struct {
 	probing bool      // an OPTIONS asks whether the peer still lives
 	probeAt time.Time // when it is asked again
 	stats   media.Stats
+}
+
+// in is the call that the leg belongs to.
+func (l *Leg) in() *Call { return l.owner.Load() }
+
+// own makes a leg one of the call's.
+func (c *Call) own(l *Leg) *Leg {
+	l.owner.Store(c)
+	return l
 }
 
 // farewell is a BYE that must wait.
@@ -144,13 +155,13 @@ func (l *Leg) closeMedia() {
 // release ends the leg: nothing of the peer is taken any more.
 func (l *Leg) release() {
 	if l.held() { // its INVITE has no final answer yet
-		l.call.answerInvite(&sip.StatusError{Code: 487})
+		l.in().answerInvite(&sip.StatusError{Code: 487})
 	}
 	l.state = legGone
 	l.unacked, l.farewell = nil, nil
-	l.call.board.dropLeg(l)
+	l.in().board.dropLeg(l)
 	l.closeMedia()
-	cause := l.call.record.Cause
+	cause := l.in().record.Cause
 	if cause == 0 {
 		cause = sip.CauseNormal
 	}
@@ -164,7 +175,7 @@ const maxHops = 70
 func (l *Leg) request(w *sip.Writer, method string, seq uint32, hops int) {
 	l.dialog.Write(w, method, seq, l.flow.Via(sip.NewBranch()), hops)
 	l.prove(w, method)
-	w.Add("User-Agent", l.call.board.cfg.Product)
+	w.Add("User-Agent", l.in().board.cfg.Product)
 }
 
 // bye is the BYE of this leg, with the cause in a Reason header (RFC 3326).

@@ -12,7 +12,7 @@ import (
 // allocate takes a media session for the leg on the address that the peer talks to. nat: the peer may be
 // behind a NAT, so media may be learnt from the address that it signals from.
 func (l *Leg) allocate(nat bool) *sip.StatusError {
-	c := l.call
+	c := l.in()
 	o := media.Options{
 		Call: c.id, Leg: l.name,
 		Local:            l.flow.Local().Addr().Unmap(),
@@ -22,7 +22,7 @@ func (l *Leg) allocate(nat bool) *sip.StatusError {
 		Web:              l.web,
 		SRTP:             srtpPolicy(c.settings.Plan, l.party),
 		Secure:           l.flow.Proto().Secure(),
-		Events:           func(ev media.Event) { c.hear(l, ev) },
+		Events:           func(ev media.Event) { l.in().hear(l, ev) },
 	}
 	if l.trunk != nil {
 		carrierMedia(l.trunk, &o)

@@ -20,10 +20,10 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 	}
 	// The tag is our own and not tx.Tag(): with the Call-ID it is what lets a message into the call, so it must be
 	// beyond guessing, which the table's 64 bits for its own answers need not be.
-	c.a = &Leg{
-		call: c, name: "a", party: who.party(), role: roleUAS, flow: tx.Flow(), invite: tx, trunk: who.trunk,
+	c.a = c.own(&Leg{
+		name: "a", party: who.party(), role: roleUAS, flow: tx.Flow(), invite: tx, trunk: who.trunk,
 		tag: sip.NewTag(), callID: m.CallID(),
-	}
+	})
 	c.legs = []*Leg{c.a}
 	c.a.contact = "<" + c.a.flow.Contact("") + ">"
 	if who.trunk != nil {
@@ -68,6 +68,7 @@ func (s *Switchboard) urgent(c *Call) bool { return s.route(c.settings.Plan, c.f
 func (s *Switchboard) enter(c *Call) {
 	s.calls[c.id] = c
 	s.legs.add(c.a)
+	c.origin = c.a.flow.ID()
 	if f := c.a.flow; f.Proto().Reliable() {
 		if s.callers[f.ID()] == nil {
 			s.callers[f.ID()] = map[*Call]struct{}{}
@@ -82,7 +83,7 @@ func (s *Switchboard) forget(c *Call) {
 	defer s.mu.Unlock()
 	delete(s.calls, c.id)
 	s.releaseAll(c)
-	id := c.a.invite.Flow().ID()
+	id := c.origin
 	delete(s.callers[id], c)
 	if len(s.callers[id]) == 0 {
 		delete(s.callers, id)

@@ -39,7 +39,7 @@ const mostCounted = 9
 
 // listen lets the owner of a box, who has proven who he is by calling from his own phone, hear its messages.
 func (c *Call) listen(s dialplan.Voicemail) {
-	if c.facts.From != s.Box {
+	if c.facts.From != s.Box || c.shown != nil { // nor one whom the owner has transferred there
 		c.log.Warn("somebody else's messages asked for", "box", s.Box, "from", c.a.party)
 		c.refuseCaller("switch", &sip.StatusError{Code: 403, Reason: "Not your mailbox"})
 		return

@@ -119,25 +119,25 @@ func (o *office) tagOf(leg string) string {
 // §12.2.2, §14.2, §15, RFC 3311 §5.2). ACK has none; an INVITE without a body asks for an offer.
 var matrixAnswers = map[string]string{
 	//                                INVITE  ACK BYE CANCEL REGISTER OPTIONS INFO UPDATE  PRACK MESSAGE SUBSCRIBE NOTIFY PUBLISH REFER
-	"trying a":                         "500/500 - 200 481 405 200 200 500/500 481 200 405 405 405 405",
+	"trying a":                         "500/500 - 200 481 405 200 200 500/500 481 200 405 405 405 403",
 	"trying b":                         "481/481 - 481 481 481 481 481 481/481 481 481 481 481 481 481",
-	"ringing a":                        "500/500 - 200 481 405 200 200 500/200 481 200 405 405 405 405",
-	"ringing b":                        "491/491 - 200 481 405 200 200 491/200 481 200 405 405 405 405",
-	"early media a":                    "500/500 - 200 481 405 200 200 500/200 481 200 405 405 405 405",
-	"early media b":                    "491/491 - 200 481 405 200 200 491/200 481 200 405 405 405 405",
-	"before the ACK a":                 "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 405",
-	"before the ACK b":                 "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 405",
-	"before the ACK of a late offer a": "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 405",
-	"before the ACK of a late offer b": "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 405",
-	"up a":                             "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 405",
-	"up b":                             "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 405",
-	"held a":                           "pass/200 - 200 481 405 200 pass pass/200 481 pass 405 405 405 405",
-	"held b":                           "pass/200 - 200 481 405 200 pass pass/200 481 pass 405 405 405 405",
-	"asking for a hold a":              "500/500 - 200 481 405 200 pass 500/500 481 pass 405 405 405 405",
-	"asking for a hold b":              "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 405",
-	"before the ACK of a re-INVITE a":  "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 405",
-	"before the ACK of a re-INVITE b":  "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 405",
-	"with the switch a":                "200/200 - 200 481 405 200 200 200/200 481 200 405 405 405 405",
+	"ringing a":                        "500/500 - 200 481 405 200 200 500/200 481 200 405 405 405 403",
+	"ringing b":                        "491/491 - 200 481 405 200 200 491/200 481 200 405 405 405 403",
+	"early media a":                    "500/500 - 200 481 405 200 200 500/200 481 200 405 405 405 403",
+	"early media b":                    "491/491 - 200 481 405 200 200 491/200 481 200 405 405 405 403",
+	"before the ACK a":                 "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 202",
+	"before the ACK b":                 "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 202",
+	"before the ACK of a late offer a": "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 202",
+	"before the ACK of a late offer b": "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 202",
+	"up a":                             "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 202",
+	"up b":                             "200/200 - 200 481 405 200 pass 200/200 481 pass 405 405 405 202",
+	"held a":                           "pass/200 - 200 481 405 200 pass pass/200 481 pass 405 405 405 202",
+	"held b":                           "pass/200 - 200 481 405 200 pass pass/200 481 pass 405 405 405 202",
+	"asking for a hold a":              "500/500 - 200 481 405 200 pass 500/500 481 pass 405 405 405 202",
+	"asking for a hold b":              "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 202",
+	"before the ACK of a re-INVITE a":  "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 202",
+	"before the ACK of a re-INVITE b":  "491/491 - 200 481 405 200 pass 491/200 481 pass 405 405 405 202",
+	"with the switch a":                "200/200 - 200 481 405 200 200 200/200 481 200 405 405 405 403",
 	"hung up, not acknowledged a":      "481/481 - 200 481 481 481 481 481/481 481 481 481 481 481 481",
 	"hung up, not acknowledged b":      "481/481 - 481 481 481 481 481 481/481 481 481 481 481 481 481",
 	"BYE not answered a":               "481/481 - 481 481 481 481 481 481/481 481 481 481 481 481 481",
@@ -200,6 +200,9 @@ func (o *office) cell(st stage, side, method, body, want string) {
 	}
 	if body != "" && method == sip.INFO {
 		r.Type = "text/plain"
+	}
+	if method == sip.REFER {
+		r.Lines = append(r.Lines, "Refer-To: <sip:1003@"+domain+">")
 	}
 	from.Send(from.flow, r)
 	o.settle()

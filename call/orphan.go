@@ -12,7 +12,7 @@ const endedByOrphan = "failover-orphan"
 
 // heardSoFar counts the packets of both sides.
 func (c *Call) heardSoFar() (n uint64) {
-	for _, l := range c.activeLegs() {
+	for l := range c.activeLegs() {
 		if l.media != nil {
 			n += l.media.Stats().In.Packets
 		}
@@ -28,7 +28,7 @@ func (c *Call) lookForOrphan() {
 		return
 	}
 	c.orphan = true
-	for _, l := range c.activeLegs() {
+	for l := range c.activeLegs() {
 		if l.state == legUp && l.farewell == nil {
 			c.probe(l)
 		}

@@ -19,19 +19,20 @@ const (
 	forRelay                  // INFO and the like on behalf of the other leg
 	forPrack                  // PRACK: what comes back changes nothing
 	forKey                    // INFO that tells of a key: what comes back changes nothing
+	forNotify                 // NOTIFY of how a transfer goes
 	forProbe                  // OPTIONS: does the peer still live?
 	forBye
 )
 
 // outgoing is one request of ours: the sink of its client transaction.
 type outgoing struct {
-	call    *Call
 	leg     *Leg
 	purpose purpose
 	method  string
 	seq     uint32
 	offer   bool                // a session description is in it
 	relay   *transaction.Server // the other leg's request that waits for this answer
+	told    *subscription       // what a NOTIFY is of
 	answers int                 // challenges that this request answers
 	final   atomic.Bool         // the first final response has been posted
 
@@ -51,19 +52,19 @@ type outgoing struct {
 func (o *outgoing) Response(_ *transaction.Client, m *sip.Message) {
 	e := responseEvent{o, keep(m)}
 	if m.Status() >= 200 && !o.final.Swap(true) {
-		if !o.call.postOnce(e) {
-			o.call.late(o, e.m)
+		if !o.leg.in().postOnce(e) {
+			o.leg.in().late(o, e.m)
 		}
 		return
 	}
-	if o.call.post(e) == gone {
-		o.call.late(o, e.m)
+	if o.leg.in().post(e) == gone {
+		o.leg.in().late(o, e.m)
 	}
 }
 
 // Failed posts the lack of one.
 func (o *outgoing) Failed(_ *transaction.Client, why transaction.Failure) {
-	o.call.postOnce(failedEvent{o, why})
+	o.leg.in().postOnce(failedEvent{o, why})
 }
 
 // deaf is the sink of a request whose answer nobody waits for.
@@ -132,6 +133,8 @@ func (c *Call) response(o *outgoing, m *sip.Message) {
 		c.askAnswered(o, m)
 	case forRelay:
 		c.relayAnswered(o, m)
+	case forNotify:
+		c.notified(o, m.Status())
 	case forProbe:
 		c.probeAnswered(o.leg, m.Status())
 	}
@@ -158,6 +161,8 @@ func (c *Call) failed(o *outgoing, why transaction.Failure) {
 		}
 	case forRelay:
 		c.board.refuse(o.relay, o.relay.Request(), &sip.StatusError{Code: 500})
+	case forNotify:
+		c.notified(o, f.status)
 	case forProbe:
 		c.probeAnswered(o.leg, f.status)
 	}

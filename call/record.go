@@ -38,6 +38,8 @@ type Record struct {
 	OrigID    string           `json:"origid,omitempty"`    // of the signer's account
 	Voicemail *VoicemailEntry  `json:"voicemail,omitempty"` // the message that was left
 
+	Transfers []Transfer `json:"transfers,omitempty"`
+
 	payer string // the extension that forwarded the call outside; empty: nobody did
 }
 
@@ -46,6 +48,15 @@ type VoicemailEntry struct {
 	Box     string  `json:"box"`
 	Message string  `json:"message"` // its id
 	Seconds float64 `json:"seconds"`
+}
+
+// Transfer is one side's wish that the other speak with somebody else (RFC 3515, RFC 3891).
+type Transfer struct {
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`               // extension
+	To     string    `json:"to,omitempty"`     // as it was written; of the second call, where there was one
+	Kind   string    `json:"kind"`             // "blind", "attended", or "replaces": a phone took its own extension's call over
+	Status int       `json:"status,omitempty"` // 200: it came about; 0: it was under way when the call ended
 }
 
 // Attempt is one contact that was rung.

@@ -184,7 +184,7 @@ func (c *Call) holdAnswer(send func()) bool {
 }
 
 // held tells whether the caller's 2xx waits for a PRACK: for the caller the call is not answered yet.
-func (l *Leg) held() bool { return l == l.call.a && l.call.reliable.then != nil }
+func (l *Leg) held() bool { return l == l.in().a && l.in().reliable.then != nil }
 
 // endReliable forgets what waits.
 func (c *Call) endReliable() {
@@ -239,6 +239,6 @@ func (c *Call) acknowledge(o *outgoing, m *sip.Message) (news bool) {
 	if err != nil {
 		return true
 	}
-	c.send(&outgoing{call: c, leg: l, purpose: forPrack, method: sip.PRACK, seq: next}, raw)
+	c.send(&outgoing{leg: l, purpose: forPrack, method: sip.PRACK, seq: next}, raw)
 	return true
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // allow is what we answer in Allow inside a dialog, and offer in our own requests.
-const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, MESSAGE"
+const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, MESSAGE, REFER"
 
 // allowOutside is what may be asked outside a dialog.
 func (s *Switchboard) allowOutside() string {
@@ -32,7 +32,7 @@ func (s *Switchboard) options(f transport.Flow, m *sip.Message) {
 	w.Respond(m, 200, "", s.statelessTag(m))
 	w.Add("Allow", allow)
 	w.Add("Accept", "application/sdp")
-	w.Add("Supported", "timer, 100rel, outbound, path")
+	w.Add("Supported", "timer, 100rel, outbound, path, replaces, norefersub")
 	w.Add("Server", s.cfg.Product)
 	w.Finish("", nil)
 	raw, _ := w.Bytes()

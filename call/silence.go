@@ -59,7 +59,7 @@ func (c *Call) probe(l *Leg) {
 	seq := c.beginRequest(l, w, sip.OPTIONS, maxHops)
 	w.Finish("", nil)
 	raw, _ := w.Bytes()
-	c.send(&outgoing{call: c, leg: l, purpose: forProbe, method: sip.OPTIONS, seq: seq}, raw)
+	c.send(&outgoing{leg: l, purpose: forProbe, method: sip.OPTIONS, seq: seq}, raw)
 }
 
 // probeAgain goes on asking until the peer is heard.

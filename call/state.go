@@ -25,14 +25,15 @@ type State struct {
 	Up      time.Time `json:"up"` // when the caller was answered
 	EndsAt  time.Time `json:"ends_at"`
 
-	Facts      dialplan.Facts    `json:"facts"`
-	CallerName string            `json:"caller_name,omitempty"`
-	Route      string            `json:"route,omitempty"`
-	Number     string            `json:"number"`
-	Plan       string            `json:"plan"`
-	CallerID   dialplan.CallerID `json:"caller_id"`
-	Emergency  bool              `json:"emergency,omitempty"`
-	Step       int               `json:"step,omitempty"` // place of the current step among the decision's, from 1; 0: none of them
+	Facts      dialplan.Facts     `json:"facts"`
+	CallerName string             `json:"caller_name,omitempty"`
+	Route      string             `json:"route,omitempty"`
+	Number     string             `json:"number"`
+	Plan       string             `json:"plan"`
+	CallerID   dialplan.CallerID  `json:"caller_id"`
+	Emergency  bool               `json:"emergency,omitempty"`
+	Shown      *dialplan.CallerID `json:"shown,omitempty"` // after a transfer: who a is
+	Step       int                `json:"step,omitempty"`  // place of the current step among the decision's, from 1; 0: none of them
 
 	Record Record     `json:"record"` // so far; Ended tells that the call is ending
 	Payer  string     `json:"payer,omitempty"`
@@ -47,7 +48,8 @@ type State struct {
 type LegState struct {
 	Leg      string               `json:"leg"`
 	Party    string               `json:"party,omitempty"`
-	Gone     bool                 `json:"gone,omitempty"` // it has ended: only its figures matter
+	Moved    bool                 `json:"moved,omitempty"` // by a transfer: a was called, or b called
+	Gone     bool                 `json:"gone,omitempty"`  // it has ended: only its figures matter
 	Dialog   dialog.Dialog        `json:"dialog"`
 	Flow     registrar.FlowRecord `json:"flow"`
 	NAT      bool                 `json:"nat,omitempty"`
@@ -85,10 +87,12 @@ func (c *Call) state() State {
 		Facts: c.facts, CallerName: c.callerName, Route: c.decision.Route, Number: c.decision.Number, Plan: c.decision.Plan,
 		CallerID: c.decision.CallerID, Emergency: c.decision.Emergency, Step: c.stepPlace(),
 		Record: c.record, Payer: c.record.payer, Gone: slices.Clone(c.gone),
-		Held: c.board.heldOf(c), A: c.a.saved(),
+		Held: c.board.heldOf(c), A: c.a.saved(), Shown: c.shown,
 	}
+	s.A.Moved = c.a.role == roleUAC
 	if c.b != nil {
 		b := c.b.saved()
+		b.Moved = c.b.role == roleUAS
 		s.B = &b
 	}
 	for _, l := range c.legs {
@@ -138,8 +142,12 @@ func (l *Leg) saved() LegState {
 
 // entry is the leg in the call record.
 func (l *Leg) entry() LegEntry {
+	stats := l.stats
+	if l.media != nil {
+		stats = l.media.Stats()
+	}
 	return LegEntry{
-		Leg: l.name, Party: l.party, Peer: l.peer(), Transport: l.transport(), CallID: printable(l.callID), Media: l.stats,
+		Leg: l.name, Party: l.party, Peer: l.peer(), Transport: l.transport(), CallID: printable(l.callID), Media: stats,
 	}
 }
 

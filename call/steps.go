@@ -70,6 +70,8 @@ const toneLevel = -10
 // that an answered caller heard, as usual.
 func (c *Call) outOfSteps(played bool) {
 	switch {
+	case c.transfer != nil && c.last == nil:
+		c.transferFailed(480)
 	case c.a.state == legUp && (played || c.last == nil):
 		c.hangUp("switch", sip.CauseNormal, "")
 	case c.last != nil:
@@ -261,6 +263,7 @@ func (c *Call) local(begin func() error) {
 		}
 	}
 	if c.a.state == legUp {
+		c.transferDone()
 		start()
 		return
 	}
@@ -326,7 +329,7 @@ func (c *Call) redirect(s dialplan.Redirect) {
 
 // refuseCaller ends the call with a final failure for the caller; one that was answered already gets a BYE.
 func (c *Call) refuseCaller(by string, fail *sip.StatusError) {
-	if c.phase == phaseEnding {
+	if c.phase == phaseEnding || c.transferFailed(fail.Code) {
 		return
 	}
 	if c.a.state == legUp {

@@ -206,7 +206,7 @@ func (s *Switchboard) requestInside(tag string, tx *transaction.Server, m *sip.M
 		s.refuse(tx, m, &sip.StatusError{Code: 481})
 		return
 	}
-	switch l.call.post(requestEvent{l, tx, m}) {
+	switch l.in().post(requestEvent{l, tx, m}) {
 	case gone:
 		s.refuse(tx, m, &sip.StatusError{Code: 481})
 	case full:
@@ -217,7 +217,7 @@ func (s *Switchboard) requestInside(tag string, tx *transaction.Server, m *sip.M
 // Ack takes the ACK to one of our 2xx.
 func (s *Switchboard) Ack(_ transport.Flow, m *sip.Message) {
 	if l := s.legs.find(m.ToTag(), m.CallID()); l != nil {
-		l.call.post(ackEvent{l, keep(m)})
+		l.in().post(ackEvent{l, keep(m)})
 	}
 }
 
@@ -228,7 +228,7 @@ func (s *Switchboard) Cancel(tx *transaction.Server, m *sip.Message) {
 		l = s.legs.find(tag, m.CallID())
 	}
 	if l != nil {
-		l.call.postOnce(cancelEvent{l, tx, keep(m)})
+		l.in().postOnce(cancelEvent{l, tx, keep(m)})
 	}
 }
 
@@ -238,7 +238,7 @@ func (s *Switchboard) Stray(_ transport.Flow, m *sip.Message) {
 		return
 	}
 	if l := s.legs.find(m.FromTag(), m.CallID()); l != nil && l.role == roleUAC {
-		l.call.post(strayEvent{l, keep(m)})
+		l.in().post(strayEvent{l, keep(m)})
 	}
 }
 

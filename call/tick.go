@@ -21,9 +21,10 @@ func (c *Call) untilNext(now time.Time) time.Duration {
 	sooner(c.parkedNext)
 	sooner(c.orphanAt)
 	sooner(c.keepAt)
+	sooner(c.wantedNext)
 	sooner(c.repeatAt())
 	sooner(c.reliableAt())
-	for _, l := range c.activeLegs() {
+	for l := range c.activeLegs() {
 		if l.unacked != nil {
 			sooner(l.unacked.next)
 		}
@@ -77,7 +78,10 @@ func (c *Call) tick(now time.Time) {
 	if due(c.parkedNext, now) {
 		c.unpark(now)
 	}
-	for _, l := range c.activeLegs() {
+	if due(c.wantedNext, now) && c.wanted != nil {
+		c.askFor(c.wanted)
+	}
+	for l := range c.activeLegs() {
 		c.tickLeg(l, now)
 	}
 }

@@ -23,7 +23,7 @@ func TestTopology(t *testing.T) {
 			"P-Asserted-Identity: <sip:boss@example.com>", "p-asserted-identity : <sip:boss@example.com>", "Remote-Party-ID: <sip:boss@example.com>",
 			"Diversion: <sip:boss@example.com>", "History-Info: <sip:boss@example.com>;index=1", "P-Charge-Info: <sip:boss@example.com>",
 			"X-Secret: boss", "Call-Info: <http://192.0.2.1/boss>", "Alert-Info: <http://192.0.2.1/boss>", "Referred-By: <sip:boss@example.com>",
-			"P-Preferred-Identity: <sip:boss@example.com>", "Identity: boss", "Privacy: id", "Replaces: boss;to-tag=1;from-tag=2", "Supported: boss",
+			"P-Preferred-Identity: <sip:boss@example.com>", "Identity: boss", "Privacy: id", "Supported: boss",
 			"Subject: " + strings.Repeat("boss", 300), "Organization: a\x01boss",
 		}
 		d := alice.invites("1002", "", "X-Place: here")
