@@ -43,6 +43,7 @@ type Node struct {
 	StateDir      string   // absolute
 	AdminSocket   string   // absolute path of the Unix socket of the command line
 	HTTP          string   // host:port of metrics and health; empty: not served
+	NameServers   []string // host:port of those that carriers are looked up at; empty: the system's
 }
 
 // Log is what is logged and how.

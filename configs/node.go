@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	nodeSchema = block.Schema("domains public_address state_dir admin_socket http realm")
+	nodeSchema = block.Schema("domains public_address state_dir admin_socket http realm name_servers")
 	cdrSchema  = block.Schema("file")
 	logSchema  = block.Schema("level format")
 )
@@ -64,11 +64,27 @@ func (l *loader) readNode(b *hcl.Block) {
 	if socket := n.AdminSocket; len(socket) > 107 {
 		r.Fail(r.Range("admin_socket"), "path too long", "The path of a socket has 107 characters at most.")
 	}
+	for _, w := range r.Words("name_servers") {
+		if server, ok := nameServer(w.Text); ok {
+			n.NameServers = append(n.NameServers, server)
+		} else {
+			r.Fail(w.At, "not a name server", "Write the IP address of a name server, and its port where it is not 53: \"192.0.2.53\", \"127.0.0.1:5353\".")
+		}
+	}
 	if n.HTTP = r.Text("http", DefaultHTTP); n.HTTP != "" {
 		if host, port, ok := l.address(r, "http", n.HTTP); ok {
 			l.sockets = append(l.sockets, bound{"http", false, host, port, r.Range("http")})
 		}
 	}
+}
+
+// nameServer is the host:port of a name server that is written as an address with or without a port.
+func nameServer(text string) (string, bool) {
+	if a, err := netip.ParseAddr(strings.Trim(text, "[]")); err == nil {
+		return netip.AddrPortFrom(a, 53).String(), true
+	}
+	p, err := netip.ParseAddrPort(text)
+	return p.String(), err == nil && p.Port() != 0
 }
 
 // isHost tells whether a text is a host name (RFC 1123) or an IP address.

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"tandem/call"
@@ -117,6 +118,8 @@ func restartNeeded(old, cfg *configs.Config) error {
 		return errors.New("`admin_socket` changed: this needs a restart")
 	case old.Node.HTTP != cfg.Node.HTTP:
 		return errors.New("`http` changed: this needs a restart")
+	case !slices.Equal(old.Node.NameServers, cfg.Node.NameServers):
+		return errors.New("`name_servers` changed: this needs a restart")
 	case old.CDR != cfg.CDR:
 		return errors.New("the path of the call records changed: this needs a restart")
 	}
