@@ -87,8 +87,12 @@ func (a *ACME) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close releases what NewACME started, where Run was never called.
-func (a *ACME) Close() { a.cache.Stop() }
+// Close releases what NewACME started, where Run was never called. A nil ACME has nothing.
+func (a *ACME) Close() {
+	if a != nil {
+		a.cache.Stop()
+	}
+}
 
 // ForHandshake is what a TLS listener shows to a client: the certificate of the name that it asks for, or the answer to a
 // challenge of TLS-ALPN-01 (RFC 8737).

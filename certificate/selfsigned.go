@@ -42,10 +42,11 @@ func NewSelfSigned(dir string, names func() []string, log *slog.Logger) *SelfSig
 	return &SelfSigned{filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key"), names, log}
 }
 
-// Ensure writes the files where they are missing, lack a name or end soon; changed tells whether it did. The key stays.
+// Ensure writes the files where they are missing, lack a name or end soon; changed tells whether it did. The key stays. Without names
+// nothing is written.
 func (s *SelfSigned) Ensure(now time.Time) (changed bool, err error) {
 	names := s.Names()
-	if s.good(names, now) {
+	if len(names) == 0 || s.good(names, now) {
 		return false, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(s.Key), 0o700); err != nil {

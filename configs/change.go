@@ -142,6 +142,9 @@ func listeners(c *Config) map[string]string {
 
 func describeListen(l transport.Listen) string {
 	s := l.Proto.String() + " " + l.Address
+	if l.Issued {
+		s += " acme"
+	}
 	if l.Pages {
 		s += " pages"
 	}

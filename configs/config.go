@@ -2,7 +2,9 @@ package configs
 
 import (
 	"log/slog"
+	"path/filepath"
 
+	"tandem/certificate"
 	"tandem/dialplan"
 	"tandem/media"
 	"tandem/registrar"
@@ -28,6 +30,8 @@ type Config struct {
 	Trunks      []trunk.Config      // in the order of the files
 	TrunkGroups []trunk.GroupConfig // by name
 	STIR        STIR
+	ACME        *certificate.Config          // for listeners whose certificate is "acme"; nil: there are none
+	SelfSigned  bool                         // a listener shows a certificate that we sign
 	Credentials map[string]digest.Credential // by number of the extension
 	Token       Token
 	CDR         string // absolute path of the file of call records; empty: none is written
@@ -45,6 +49,15 @@ type Node struct {
 	HTTP          string   // host:port of metrics and health; empty: not served
 	NameServers   []string // host:port of those that carriers are looked up at; empty: the system's
 }
+
+// Words that stand for a certificate in place of a file.
+const (
+	SelfSigned = "self-signed" // by the switch, for every name and address of the machine
+	FromACME   = "acme"        // by the authority of the block acme
+)
+
+// CertificateDir is where certificates are kept that the switch gets itself.
+func (n Node) CertificateDir() string { return filepath.Join(n.StateDir, "certificates") }
 
 // Log is what is logged and how.
 type Log struct {

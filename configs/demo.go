@@ -65,7 +65,7 @@ func Demo(o DemoOptions) (*DemoSwitch, error) {
 		d.Phones = append(d.Phones, DemoPhone{number, name, cmp.Or(o.Passwords[number], newPassword())})
 	}
 	slices.SortFunc(d.Phones, func(a, b DemoPhone) int { return cmp.Compare(a.Extension, b.Extension) })
-	if err := demoState(o.StateDir, hosts); err != nil {
+	if err := demoState(o.StateDir); err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
 	}
 	l := newLoader(o.StateDir)
@@ -134,16 +134,10 @@ func demoHosts() []string {
 	return hosts
 }
 
-// demoState writes what the demo needs on disk: a certificate, kept between starts while it is good, and the notice.
-func demoState(dir string, hosts []string) error {
+// demoState writes what the demo needs on disk: the notice.
+func demoState(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
-	}
-	certificate, key := filepath.Join(dir, "demo.crt"), filepath.Join(dir, "demo.key")
-	if !goodCertificate(certificate, key, hosts) {
-		if err := writeCertificate(certificate, key, hosts); err != nil {
-			return err
-		}
 	}
 	return os.WriteFile(filepath.Join(dir, "notice.wav"), noticeWAV(), 0o644)
 }

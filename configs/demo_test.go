@@ -3,7 +3,6 @@ package configs
 import (
 	"encoding/binary"
 	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -67,35 +66,6 @@ func TestDemoNumbers(t *testing.T) {
 	}
 	if len(plan.Sounds()) != 1 || plan.Sounds()[0] != filepath.Join(d.Config.Dir, "notice.wav") {
 		t.Errorf("sounds: %v", plan.Sounds())
-	}
-}
-
-func TestDemoCertificateIsKept(t *testing.T) {
-	dir := t.TempDir()
-	read := func() string {
-		t.Helper()
-		if _, err := Demo(DemoOptions{StateDir: dir}); err != nil {
-			t.Fatal(err)
-		}
-		text, err := os.ReadFile(filepath.Join(dir, "demo.crt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	first := read()
-	if read() != first {
-		t.Error("a good certificate was replaced")
-	}
-	info, err := os.Stat(filepath.Join(dir, "demo.key"))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the key's mode is %v: %v", info.Mode(), err)
-	}
-	if !goodCertificate(filepath.Join(dir, "demo.crt"), filepath.Join(dir, "demo.key"), []string{"localhost", "127.0.0.1"}) {
-		t.Error("the certificate does not serve this machine")
-	}
-	if goodCertificate(filepath.Join(dir, "demo.crt"), filepath.Join(dir, "demo.key"), []string{"elsewhere.example"}) {
-		t.Error("the certificate serves another")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -97,8 +98,13 @@ func (l *loader) certificate(r *block.Reader, set *transport.Listen, proto strin
 		}
 		return
 	}
-	r.Require("certificate", "key")
-	if !r.Has("certificate") || !r.Has("key") {
+	r.Require("certificate")
+	if given := r.Text("certificate", ""); given == SelfSigned || given == FromACME {
+		l.own(r, set, given)
+		l.clientCA(r, set)
+		return
+	}
+	if r.Require("key"); !r.Has("certificate") || !r.Has("key") {
 		return
 	}
 	set.Certificate, set.Key = l.path(r.Text("certificate", "")), l.path(r.Text("key", ""))
@@ -114,6 +120,25 @@ func (l *loader) certificate(r *block.Reader, set *transport.Listen, proto strin
 	if pair.Leaf != nil && time.Now().After(pair.Leaf.NotAfter) {
 		l.diags = append(l.diags, block.Warnf(r.Range("certificate"), "expired", "The certificate was good until %s.", pair.Leaf.NotAfter.Format(time.DateOnly)))
 	}
+	l.clientCA(r, set)
+}
+
+// own is a certificate that the switch gets itself.
+func (l *loader) own(r *block.Reader, set *transport.Listen, given string) {
+	if r.Has("key") {
+		r.Fail(r.Range("key"), "key of no file", "The switch makes the key of a certificate that is %q itself: leave it out.", given)
+	}
+	if given == FromACME {
+		l.acmeAt = append(l.acmeAt, r.Range("certificate"))
+		set.Issued = true
+		return
+	}
+	l.config.SelfSigned = true
+	dir := l.config.Node.CertificateDir()
+	set.Certificate, set.Key = filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key")
+}
+
+func (l *loader) clientCA(r *block.Reader, set *transport.Listen) {
 	if r.Has("client_ca") {
 		set.ClientCA = l.path(r.Text("client_ca", ""))
 		text, err := os.ReadFile(set.ClientCA)

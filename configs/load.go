@@ -50,6 +50,7 @@ type loader struct {
 	secrets    map[string]secret // by number of the extension
 	sockets    []bound
 	tables     map[string]bool // that have been read
+	acmeAt     []hcl.Range     // listeners whose certificate an authority is to sign
 }
 
 func newLoader(dir string) *loader {
@@ -129,7 +130,7 @@ func reason(err error) string {
 
 // topSchema is the blocks of a file. The dialplan reads its own.
 var topSchema = &hcl.BodySchema{Blocks: append(dialplan.Schema(),
-	block.Schema("", "node name", "listen name", "limits", "media", "registrar", "token", "cdr", "log", "stir", "extension number", "extensions").Blocks...)}
+	block.Schema("", "node name", "listen name", "limits", "media", "registrar", "token", "acme", "cdr", "log", "stir", "extension number", "extensions").Blocks...)}
 
 // load goes through the stages. A stage that depends on an earlier one's result is left out when that failed, so that
 // one mistake gives one message.
@@ -139,6 +140,7 @@ func (l *loader) load() (*Config, Diagnostics) {
 	}
 	l.node()
 	l.listens()
+	l.single("acme", l.acme)
 	l.media()
 	l.single("limits", l.limits)
 	l.single("registrar", l.registrar)

@@ -208,7 +208,7 @@ func links(d *configs.DemoSwitch, n *node.Node, token string) []string {
 func demoGuests(d *configs.DemoSwitch) *node.Guests {
 	g := &node.Guests{Token: strings.ToLower(rand.Text()), Until: time.Now().Add(12 * time.Hour)}
 	for _, p := range d.Phones {
-		g.Phones = append(g.Phones, node.Guest{Extension: p.Extension, Name: p.Name, Password: p.Password})
+		g.Phones = append(g.Phones, node.Guest{Extension: p.Extension, Name: p.Name})
 	}
 	for _, number := range d.Numbers {
 		if !strings.ContainsRune(number.Number, ',') {

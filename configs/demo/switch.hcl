@@ -19,8 +19,7 @@ listen "tcp" {
 listen "tls" {
   transport   = "tls"
   address     = demo.tls
-  certificate = "demo.crt" # self-signed
-  key         = "demo.key"
+  certificate = "self-signed"
 }
 listen "ws" {
   transport = "ws"
@@ -30,8 +29,7 @@ listen "ws" {
 listen "wss" {
   transport   = "wss"
   address     = demo.wss
-  certificate = "demo.crt"
-  key         = "demo.key"
+  certificate = "self-signed" # for every name and address of this machine
   origins     = ["*"]
 }
 

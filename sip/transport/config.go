@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"crypto/tls"
 	"net/http"
 	"net/netip"
 	"time"
@@ -42,6 +43,7 @@ type Listen struct {
 	Advertise   string   // host or host:port that peers outside see; empty: the address a packet came to
 	Certificate string   // PEM file, TLS and WSS; read again when it changes
 	Key         string   // PEM file, TLS and WSS
+	Issued      bool     // TLS and WSS: Config.Issue gives the certificate; no files
 	ClientCA    string   // PEM file: ask for a client certificate and verify it against these; empty: none asked
 	Pages       bool     // WS and WSS: requests that are no WebSocket handshake go to Config.Pages
 	Origins     []string // WS and WSS: Origins admitted; empty: only requests without Origin or from our own host; "*": any
@@ -105,6 +107,9 @@ type Config struct {
 	// Pages answers requests for web pages on the listeners that serve them, from the goroutine of the connection; nil: none
 	// does. What it writes is kept until it is whole.
 	Pages http.Handler
+	// Issue gives the certificate of the listeners that have no files: that of an authority which signs while we run. It is
+	// called in the handshake, and must answer at once; nil: there are none.
+	Issue func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// RootCA is a PEM file with the authorities that servers we connect to over TLS are verified against;
 	// empty: the system's.
 	RootCA string

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +23,7 @@ import (
 // the new files do not fit together, the old ones serve on.
 type credentials struct {
 	listen  Listen
+	issue   issuer
 	log     *slog.Logger
 	current atomic.Pointer[tls.Config]
 
@@ -36,11 +38,23 @@ type stamp struct {
 	size     int64
 }
 
-func newCredentials(cfg Listen, log *slog.Logger) (*credentials, error) {
-	if cfg.Certificate == "" || cfg.Key == "" {
+// issuer gives a certificate in the handshake.
+type issuer = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+// challengeProtocol is what an authority speaks that looks whether we are who we say (RFC 8737). Nobody else is offered
+// it: a phone that names the protocols it knows must not be refused for that.
+const challengeProtocol = "acme-tls/1"
+
+func newCredentials(cfg Listen, issue issuer, log *slog.Logger) (*credentials, error) {
+	if cfg.Issued {
+		if issue == nil {
+			return nil, errors.New("no authority is configured that would sign its certificate")
+		}
+		cfg.Certificate, cfg.Key = "", ""
+	} else if cfg.Certificate == "" || cfg.Key == "" {
 		return nil, fmt.Errorf("%s needs certificate and key (PEM files)", cfg.Proto)
 	}
-	c := &credentials{listen: cfg, log: log, checked: time.Now(), stamps: stampFiles(cfg)}
+	c := &credentials{listen: cfg, issue: issue, log: log, checked: time.Now(), stamps: stampFiles(cfg)}
 	return c, c.load()
 }
 
@@ -54,18 +68,34 @@ func stampFiles(cfg Listen) (out [3]stamp) {
 }
 
 func (c *credentials) load() error {
-	pair, err := tls.LoadX509KeyPair(c.listen.Certificate, c.listen.Key)
-	if err != nil {
-		return fmt.Errorf("certificate %s with key %s: %w", c.listen.Certificate, c.listen.Key, err)
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.listen.Issued {
+		cfg.GetCertificate = c.issue
+	} else {
+		pair, err := tls.LoadX509KeyPair(c.listen.Certificate, c.listen.Key)
+		if err != nil {
+			return fmt.Errorf("certificate %s with key %s: %w", c.listen.Certificate, c.listen.Key, err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
 	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}
 	if c.listen.ClientCA != "" {
+		var err error
 		if cfg.ClientCAs, err = readPool(c.listen.ClientCA); err != nil {
 			return err
 		}
 		// Asked for, not required: phones and trunks may share the listener, and a trunk without its names is
 		// no trunk.
 		cfg.ClientAuth = tls.VerifyClientCertIfGiven
+	}
+	if c.listen.Issued {
+		challenged := cfg.Clone()
+		challenged.NextProtos = []string{challengeProtocol}
+		cfg.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+			if slices.Contains(hello.SupportedProtos, challengeProtocol) {
+				return challenged, nil
+			}
+			return nil, nil
+		}
 	}
 	c.current.Store(cfg)
 	return nil
@@ -227,12 +257,25 @@ func verifyServer(s tls.ConnectionState, name string, roots *x509.CertPool) erro
 	return fmt.Errorf("certificate is for %v, not for %q", identities(leaf), name)
 }
 
+// own is the certificate that is shown to servers; nil: none yet.
+func (c *credentials) own() *tls.Certificate {
+	cfg := c.current.Load()
+	if len(cfg.Certificates) > 0 {
+		return &cfg.Certificates[0]
+	}
+	issued, err := c.issue(&tls.ClientHelloInfo{})
+	if err != nil {
+		return nil
+	}
+	return issued
+}
+
 func (l *Layer) ownCertificate() *tls.Certificate {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, ln := range l.listeners {
 		if s := ln.settings(); s.Proto == TLS {
-			return &s.creds.current.Load().Certificates[0]
+			return s.creds.own()
 		}
 	}
 	return nil

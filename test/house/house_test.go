@@ -42,7 +42,7 @@ var may = map[string][]string{
 		"registrar", "trunk", "voicemail", "stir",
 	},
 	"configs": {
-		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "stir",
+		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "certificate", "stir",
 		"token",
 	},
 	"console":         {"*"},

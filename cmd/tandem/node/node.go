@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tandem/call"
+	"tandem/certificate"
 	"tandem/cluster"
 	"tandem/configs"
 	"tandem/console"
@@ -68,6 +69,8 @@ type Node struct {
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
+	signed    *certificate.SelfSigned
+	acme      *certificate.ACME // nil: no listener asks for it
 }
 
 // New builds a switch and binds its sockets; Run serves. An error is a sentence for the operator, and leaves
@@ -94,6 +97,7 @@ func (n *Node) abandon() {
 	if n.layer != nil {
 		n.layer.Close()
 	}
+	n.acme.Close()
 	n.state.Close()
 }
 
@@ -131,6 +135,9 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, opts.Log.With("room", "voicemail"))
 	n.trunks.Use(n.table)
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
+	if err := n.newCertificates(); err != nil {
+		return err
+	}
 	n.pages = n.newPages()
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return err
@@ -166,13 +173,14 @@ func (n *Node) Run(ends Ends) error {
 	carriers := n.background("trunk", n.trunks.Run)
 	lamps := n.background("voicemail", n.lamps.Run)
 	views := n.background("console", n.console.Run)
+	certificates := n.background("certificate", n.keepCertificates)
 	alive := n.background("watchdog", n.watchdog)
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
 		"plan", n.config.Load().Plan.Version())
 
 	n.waitForEnd(ends)
 	var errs []error
-	for _, room := range []*running{alive, calls, records, lamps, carriers, bindings, packets, transactions, sockets, views} {
+	for _, room := range []*running{alive, calls, records, lamps, carriers, bindings, packets, transactions, sockets, certificates, views} {
 		errs = append(errs, room.end())
 	}
 	n.state.Close()
@@ -252,6 +260,9 @@ func (r *running) end() error {
 func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c := cfg.Transport
 	c.Pages = n.pages
+	if n.acme != nil {
+		c.Issue = n.acme.ForHandshake
+	}
 	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) }
 	return c
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Guest is an extension that is lent to pages.
-type Guest struct{ Extension, Name, Password string }
+type Guest struct{ Extension, Name string }
 
 // Guests are extensions that the page at /phone lends to whoever has a link with the token: those of a demo.
 type Guests struct {
@@ -41,6 +41,9 @@ type lender struct {
 	lent map[string]time.Time // when an extension was lent last
 }
 
+// lentFor is how long the password is good that a page gets; it asks again in time.
+const lentFor = time.Hour
+
 // settling is how long an extension counts as used before its page has registered.
 const settling = 10 * time.Second
 
@@ -49,9 +52,10 @@ func (l *lender) lend(again string) (pages.Session, error) {
 	if !ok {
 		return pages.Session{}, errors.New("there is no extension to lend")
 	}
+	pass := l.n.Keys().Issue(g.Extension, time.Now().Add(lentFor))
 	s := pages.Session{
-		Extension: g.Extension, Name: g.Name, Username: g.Extension, Password: g.Password,
-		Domain: l.n.config.Load().Node.Domains[0], Expires: l.Until.Unix(),
+		Extension: g.Extension, Name: g.Name, Username: pass.Username, Password: pass.Password,
+		Domain: l.n.config.Load().Node.Domains[0], Expires: pass.Expires.Unix(),
 	}
 	for _, other := range l.Phones {
 		if other.Extension != g.Extension {

@@ -59,6 +59,9 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 	if err != nil {
 		return console.Change{}, err
 	}
+	if err := n.signFor(cfg); err != nil {
+		return console.Change{}, err
+	}
 	sockets, err := n.layer.Prepare(n.transport(cfg))
 	if err != nil {
 		return console.Change{}, err
@@ -120,6 +123,8 @@ func restartNeeded(old, cfg *configs.Config) error {
 		return errors.New("`http` changed: this needs a restart")
 	case !slices.Equal(old.Node.NameServers, cfg.Node.NameServers):
 		return errors.New("`name_servers` changed: this needs a restart")
+	case authorityChanged(old, cfg):
+		return errors.New("the block `acme` changed: this needs a restart")
 	case old.CDR != cfg.CDR:
 		return errors.New("the path of the call records changed: this needs a restart")
 	}

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"tandem/certificate"
+	"tandem/configs"
+)
+
+// newCertificates gets ready what listeners show that have no file of somebody else's: before they are bound.
+func (n *Node) newCertificates() error {
+	cfg, log := n.config.Load(), n.opts.Log.With("room", "certificate")
+	n.signed = certificate.NewSelfSigned(cfg.Node.CertificateDir(), n.ownNames, log)
+	if _, err := n.signed.Ensure(time.Now()); err != nil {
+		return err
+	}
+	if cfg.ACME == nil {
+		return nil
+	}
+	var err error
+	n.acme, err = certificate.NewACME(*cfg.ACME, filepath.Join(cfg.Node.CertificateDir(), "acme"), log)
+	return err
+}
+
+// ownNames are what the self-signed certificate holds; none: no listener shows it.
+func (n *Node) ownNames() []string { return ownNames(n.config.Load()) }
+
+func ownNames(cfg *configs.Config) []string {
+	if !cfg.SelfSigned {
+		return nil
+	}
+	return certificate.LocalNames(append(cfg.Node.Domains[:len(cfg.Node.Domains):len(cfg.Node.Domains)], cfg.Node.PublicAddress)...)
+}
+
+// signFor writes the self-signed certificate that a new configuration needs, before its listeners are bound.
+func (n *Node) signFor(cfg *configs.Config) error {
+	fresh := certificate.NewSelfSigned(cfg.Node.CertificateDir(), func() []string { return ownNames(cfg) }, n.log)
+	_, err := fresh.Ensure(time.Now())
+	return err
+}
+
+// keepCertificates renews them until ctx ends.
+func (n *Node) keepCertificates(ctx context.Context) error {
+	authority := make(chan error, 1)
+	go func() {
+		if n.acme == nil {
+			authority <- nil
+			return
+		}
+		authority <- n.acme.Run(ctx)
+	}()
+	return errors.Join(n.signed.Run(ctx), <-authority)
+}
+
+// authorityChanged tells whether a reload would need another one.
+func authorityChanged(old, cfg *configs.Config) bool { return !reflect.DeepEqual(old.ACME, cfg.ACME) }
