@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"net"
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"time"
@@ -33,7 +35,19 @@ func ownNames(cfg *configs.Config) []string {
 	if !cfg.SelfSigned {
 		return nil
 	}
-	return certificate.LocalNames(append(cfg.Node.Domains[:len(cfg.Node.Domains):len(cfg.Node.Domains)], cfg.Node.PublicAddress)...)
+	names := append(cfg.Node.Domains[:len(cfg.Node.Domains):len(cfg.Node.Domains)], cfg.Node.PublicAddress)
+	for _, l := range cfg.Transport.Listen {
+		for _, at := range []string{l.Address, l.Advertise} {
+			host, _, err := net.SplitHostPort(at)
+			if err != nil {
+				host = at // an advertised host may stand without port
+			}
+			if ip, err := netip.ParseAddr(host); err != nil || !ip.IsUnspecified() {
+				names = append(names, host)
+			}
+		}
+	}
+	return certificate.LocalNames(names...)
 }
 
 // signFor writes the self-signed certificate that a new configuration needs, before its listeners are bound.
