@@ -121,7 +121,7 @@ func (g *groupState) run(ctx context.Context, path string, log *slog.Logger) {
 		owed, minutes = false, k.Trunks
 	}
 	spent := func() bool { // calls in progress use minutes up while they run
-		return !maps.Equal(minutes, g.trunks.Minutes(time.Now()))
+		return !maps.EqualFunc(minutes, g.trunks.Minutes(time.Now()), trunk.Minutes.Same)
 	}
 	for {
 		select {

@@ -12,6 +12,8 @@ type Minutes struct {
 	DaySeconds   float64 `json:"day_seconds"`
 	Month        string  `json:"month"` // 2026-11
 	MonthSeconds float64 `json:"month_seconds"`
+
+	At time.Time `json:"at"` // until when calls in progress are in it
 }
 
 // The layouts of periods.
@@ -51,10 +53,11 @@ func (m *meter) roll(now time.Time) {
 	m.late += time.Duration(m.open) * was.Sub(m.from) // the same day elsewhere
 }
 
-func (m *meter) begin(now time.Time) {
+// begin counts a call from an instant on, which may lie before the period.
+func (m *meter) begin(since, now time.Time) {
 	m.roll(now)
 	m.open++
-	m.late += now.Sub(m.from)
+	m.late += max(since.Sub(m.from), 0)
 }
 
 // end takes a call off that began at an instant.
@@ -75,7 +78,16 @@ func (m *meter) used(now time.Time) time.Duration {
 }
 
 // meters are those of one trunk.
-type meters struct{ day, month meter }
+type meters struct {
+	day, month meter
+	kept       time.Time // of what was restored
+}
+
+// begin counts a call from an instant on.
+func (m *meters) begin(since, now time.Time) {
+	m.day.begin(since, now)
+	m.month.begin(since, now)
+}
 
 // configure puts a time zone in force. What has been used stays, under the names of its periods.
 func (m *meters) configure(timezone string) {
@@ -95,6 +107,7 @@ func (m *meters) configure(timezone string) {
 func (m *meters) restore(now time.Time, kept Minutes) {
 	m.day.roll(now)
 	m.month.roll(now)
+	m.kept = kept.At
 	if kept.Day == m.day.key {
 		m.day.spent = seconds(kept.DaySeconds)
 	}
@@ -108,7 +121,7 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // keep is what is to be kept.
 func (m *meters) keep(now time.Time) Minutes {
 	day, month := m.day.used(now), m.month.used(now)
-	return Minutes{m.day.key, day.Seconds(), m.month.key, month.Seconds()}
+	return Minutes{m.day.key, day.Seconds(), m.month.key, month.Seconds(), now}
 }
 
 // refuse is why no more calls may go out; empty: they may. A call that would begin in the last minute begins: nobody knows
@@ -175,4 +188,10 @@ func (s *Set) remember(t *Trunk, now time.Time) {
 	if m.MonthSeconds > 0 && len(s.kept) < mostKept {
 		s.kept[t.name] = m
 	}
+}
+
+// Same tells whether as much was used, whenever that was noted.
+func (m Minutes) Same(o Minutes) bool {
+	m.At = o.At
+	return m == o
 }

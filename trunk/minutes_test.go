@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tandem/sip"
@@ -19,6 +20,14 @@ func talks(t *testing.T, tr *Trunk, now time.Time) *Channel {
 	}
 	c.Answered(now)
 	return c
+}
+
+// atNoon runs a test on a clock that stands at noon: whatever the hour is outside, no day ends in it.
+func atNoon(t *testing.T, test func(t *testing.T)) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(12 * time.Hour)
+		test(t)
+	})
 }
 
 func used(tr *Trunk, now time.Time) MinutesState { return tr.Snapshot(now).Minutes }
@@ -97,7 +106,9 @@ func TestMinutesOfAMonth(t *testing.T) {
 }
 
 // What is kept is what a restart begins with: the talk of calls in progress too, since nobody will hear of their end.
-func TestMinutesSurviveARestart(t *testing.T) {
+func TestMinutesSurviveARestart(t *testing.T) { atNoon(t, minutesSurviveARestart) }
+
+func minutesSurviveARestart(t *testing.T) {
 	first := New(Rooms{}, slog.New(slog.DiscardHandler))
 	config := Config{Name: "a", Proxies: []transport.Target{{Host: "192.0.2.1"}}, MinutesPerDay: 10}
 	first.Update([]Config{config})
@@ -129,5 +140,32 @@ func TestMinutesSurviveARestart(t *testing.T) {
 	third.Update([]Config{config})
 	if got := used(third.Find("a"), now); got.Today != 0 || got.ThisMonth != 0 {
 		t.Errorf("%+v of periods long past", got)
+	}
+}
+
+// A call that another process goes on with counts once: until the minutes were kept in them, and from there on by itself.
+func TestMinutesOfAReadmittedCall(t *testing.T) { atNoon(t, minutesOfAReadmittedCall) }
+
+func minutesOfAReadmittedCall(t *testing.T) {
+	now := time.Now()
+	kept := Minutes{Day: now.UTC().Format(byDay), DaySeconds: 240, Month: now.UTC().Format(byMonth), MonthSeconds: 240, At: now.Add(-time.Second)}
+	set := grouped(GroupConfig{Channels: Limit{Both: 1}})
+	tr := set.Find("a")
+	tr.meters.restore(now, kept)
+	c := tr.Readmit(Out, now.Add(-5*time.Minute), now.Add(-4*time.Minute))
+	if _, why := set.Find("b").Admit(now, Out, false); why == "" {
+		t.Error("it does not count in its group")
+	}
+	if got := used(tr, now.Add(time.Minute)).Today; got < 5 || got > 5.1 {
+		t.Errorf("four minutes before, one after: %v", got)
+	}
+	c.Release(now.Add(time.Minute), sip.CauseNormal)
+	if got := used(tr, now.Add(time.Hour)).Today; got < 5 || got > 5.1 {
+		t.Errorf("at the end: %v", got)
+	}
+	fresh := grouped(GroupConfig{}).Find("a") // a standby without kept minutes counts the whole call
+	fresh.Readmit(Out, now.Add(-5*time.Minute), now.Add(-4*time.Minute))
+	if got := used(fresh, now); got.ThisMonth < 3.9 {
+		t.Errorf("%+v", got)
 	}
 }

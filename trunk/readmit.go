@@ -8,7 +8,20 @@ func (t *Trunk) Readmit(d Direction, began, answered time.Time) *Channel {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.limits.busy[d]++
-	return &Channel{trunk: t, direction: d, began: began, rang: answered, answered: answered}
+	for _, g := range t.groups {
+		g.mu.Lock()
+		g.limits.busy[d]++
+		g.mu.Unlock()
+	}
+	c := &Channel{trunk: t, direction: d, began: began, groups: t.groups, rang: answered, answered: answered}
+	if d == Out && !answered.IsZero() {
+		c.metered = answered
+		if t.meters.kept.After(answered) { // what it talked until then stands in the minutes that were kept
+			c.metered = t.meters.kept
+		}
+		t.meters.begin(c.metered, time.Now())
+	}
+	return c
 }
 
 // Direction is which way the call of the channel goes.

@@ -73,6 +73,7 @@ type Channel struct {
 
 	// Guarded by the trunk's lock.
 	rang, answered time.Time
+	metered        time.Time // since when its talk counts in the minutes
 	released       bool
 }
 
@@ -108,8 +109,8 @@ func (c *Channel) Answered(now time.Time) {
 		c.trunk.counts[c.direction].Answered++
 		c.trunk.counts[c.direction].Effective++
 		if c.direction == Out {
-			c.trunk.meters.day.begin(now)
-			c.trunk.meters.month.begin(now)
+			c.metered = now
+			c.trunk.meters.begin(now, now)
 			c.trunk.quality.note(now, c.trunk.cfg.Load().Health.Window, true, 0)
 		}
 	}
@@ -134,8 +135,8 @@ func (c *Channel) Release(now time.Time, cause sip.Cause) {
 		counts.Talks++
 		counts.TalkSeconds += now.Sub(c.answered).Seconds()
 		if c.direction == Out {
-			c.trunk.meters.day.end(c.answered, now)
-			c.trunk.meters.month.end(c.answered, now)
+			c.trunk.meters.day.end(c.metered, now)
+			c.trunk.meters.month.end(c.metered, now)
 		}
 		return
 	}
