@@ -365,6 +365,9 @@ func (c *Call) outwardCaller() trunk.Caller {
 		who.Number, who.Allowed = number, true
 	}
 	who.Ours = plan.Owns(who.Number)
+	if h := c.hunt; h != nil && h.trunk != nil && h.trunk.Associates(who.Number, c.home()) {
+		who.Allowed = true
+	}
 	return who
 }
 

@@ -84,6 +84,25 @@ func (t *Trunk) registeredAt(f transport.Flow) int {
 	return -1
 }
 
+// Associates tells whether the carrier has said of a registration of ours that a number, E.164, belongs to it (P-Associated-URI,
+// RFC 7315 §4.1): then it may be shown there.
+func (t *Trunk) Associates(number string, home Home) bool {
+	if number == "" {
+		return false
+	}
+	cfg := t.cfg.Load()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.regs {
+		for _, uri := range r.Associated {
+			if cfg.Inward(userOf(uri), home) == number {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // accept puts the addresses in force from which calls are the carrier's: those of the configuration, and those that
 // names have now. Names that have no answer keep what they had.
 func (t *Trunk) accept(cfg *Config, found []netip.Addr) {

@@ -81,3 +81,20 @@ func TestWhoseCallItIs(t *testing.T) {
 		}
 	}
 }
+
+// plainHome leaves numbers as they are.
+type plainHome struct{}
+
+func (plainHome) E164(n string) string { return n }
+func (plainHome) Dial(n string) string { return n }
+
+// TestAssociatedNumbers: what the carrier says of our registration is ours to show.
+func TestAssociatedNumbers(t *testing.T) {
+	tr := plain(Config{Name: "a", Numbers: E164WithoutPlus})
+	tr.regs = []RegistrationState{{Associated: []string{"sip:442079460018@carrier.example", "tel:+442079460019"}}}
+	for number, want := range map[string]bool{"+442079460018": true, "+442079460019": true, "+442079460020": false, "": false} {
+		if got := tr.Associates(number, plainHome{}); got != want {
+			t.Errorf("%q: %v", number, got)
+		}
+	}
+}

@@ -59,7 +59,7 @@ func (t *Trunk) found(cfg *Config, hops []transport.Hop) {
 	}
 	same := slices.Equal(t.hops, hops)
 	t.hops = hops
-	t.targets.Learn(hops)
+	t.targets.Learn(slices.Concat(hops, t.edges))
 	t.mu.Unlock()
 	if !same {
 		t.moved()

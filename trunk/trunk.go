@@ -58,6 +58,7 @@ type Trunk struct {
 	quality  quality
 	targets  Targets
 	hops     []transport.Hop // the last good look-up of all proxies
+	edges    []transport.Hop // where the Service-Route of a registration leads
 	accepted []netip.Prefix  // of Accept.Addresses and Accept.Hosts
 	counts   [2]Counts
 	drained  bool
@@ -82,7 +83,7 @@ func (t *Trunk) configure(cfg Config) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if old := t.cfg.Load(); old == nil || !slices.Equal(old.Proxies, cfg.Proxies) {
-		t.targets, t.hops = newTargets(cfg.Probe), nil
+		t.targets, t.hops, t.edges = newTargets(cfg.Probe), nil, nil
 	}
 	t.cfg.Store(&cfg)
 	t.limits.adopt(cfg.Channels, cfg.CPS)
@@ -222,6 +223,10 @@ func (t *Trunk) Hops(ctx context.Context) (hops []transport.Hop, routes []string
 		if hops, err = t.rooms.Network.Resolve(ctx, target); err == nil && len(hops) > 0 {
 			t.mu.Lock()
 			defer t.mu.Unlock()
+			if !slices.Equal(t.edges, hops) {
+				t.edges = hops
+				t.targets.Learn(slices.Concat(t.hops, hops))
+			}
 			return t.targets.Take(time.Now(), hops), routes, nil
 		}
 	}
@@ -372,11 +377,12 @@ func (t *Trunk) Authorize(s *digest.Session, f transport.Flow, method, uri strin
 // Leads tells whether a flow leads to a target of the trunk.
 func (t *Trunk) Leads(f transport.Flow) bool { return t.carrier(f) }
 
-// carrier tells whether a flow leads to a target of the trunk: its address and port, and over TLS its name too.
+// carrier tells whether a flow leads to a target of the trunk, or to one that it named when it registered us: its address,
+// and over TLS its name too.
 func (t *Trunk) carrier(f transport.Flow) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, h := range t.hops {
+	for _, h := range slices.Concat(t.hops, t.edges) {
 		if f.Valid() && h.Addr.Addr().Unmap() == f.Remote().Addr().Unmap() {
 			return h.Proto != transport.TLS || slices.ContainsFunc(f.Names(), func(n string) bool { return strings.EqualFold(n, h.ServerName) })
 		}
