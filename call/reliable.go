@@ -23,6 +23,7 @@ type reliable struct {
 	current *provision
 	queue   []provision
 	last    int    // status of the last one
+	late    bool   // the PRACK of the last one may come after the final answer (RFC 3262 §3), and is taken
 	then    func() // sends the 2xx that waits for the PRACK of a session description
 }
 
@@ -124,11 +125,11 @@ func (c *Call) reliableAt() time.Time {
 // prack takes the caller's acknowledgement, and answers an offer in it.
 func (c *Call) prack(l *Leg, tx *transaction.Server, m *sip.Message) {
 	r := &c.reliable
-	if l != c.a || r.current == nil || !c.acknowledges(m) {
+	if l != c.a || r.current == nil && !r.late || !c.acknowledges(m) {
 		c.board.refuse(tx, m, &sip.StatusError{Code: 481})
 		return
 	}
-	r.current = nil
+	r.current, r.late = nil, false
 	c.answerPrack(l, tx, m)
 	if then := r.then; then != nil {
 		c.endReliable()
@@ -188,6 +189,7 @@ func (l *Leg) held() bool { return l == l.in().a && l.in().reliable.then != nil 
 
 // endReliable forgets what waits.
 func (c *Call) endReliable() {
+	c.reliable.late = c.reliable.late || c.reliable.current != nil
 	c.reliable.current, c.reliable.queue, c.reliable.then = nil, nil, nil
 }
 

@@ -269,6 +269,25 @@ func TestAnAnswerWaitsForItsPRACK(t *testing.T) {
 	})
 }
 
+// An answer that comes before the PRACK of the ringing does not wait for it, and the PRACK is taken all the same.
+func TestAnAnswerOvertakesThePRACKOfRinging(t *testing.T) {
+	inOffice(t, func(o *office) {
+		a, b := relying(o, "offer of alice")
+		b.says(180, "")
+		ringing := a.hears("180")
+		b.says(200, "answer of bob")
+		b.phone.hears(sip.ACK)
+		a.hears("200")
+		a.acks("")
+		a.pracks(ringing, "")
+		a.phone.hears("200 PRACK")
+		a.pracks(ringing, "")
+		a.phone.hears("481 PRACK")
+		o.settle()
+		o.hangsUp(a, b)
+	})
+}
+
 // An offer in a PRACK is answered in its 200; a caller without an offer hears nothing before the answer.
 func TestOffersAndPRACK(t *testing.T) {
 	inOffice(t, func(o *office) {
