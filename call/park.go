@@ -8,10 +8,11 @@ import (
 )
 
 // How long a request waits for a phone whose connection is gone, and how often its bindings are looked at: a page that is
-// reloaded, or whose network has changed, is back within seconds (RFC 5626 §4.5 waits 30 s at first only when all its
-// flows failed). Both requests and answers of non-INVITE transactions have 32 s.
+// reloaded, or whose network has changed, is back within seconds. Somebody waits for the answer of most; for that of a BYE
+// nobody does, and a phone that never heard it would believe itself in a call (RFC 5626 §4.5 has it back within 30 s).
 const (
 	parkTime  = 8 * time.Second
+	byeTime   = 30 * time.Second
 	parkEvery = 250 * time.Millisecond
 )
 
@@ -30,7 +31,11 @@ func (c *Call) park(o *outgoing) bool {
 	}
 	o.parked = true
 	now := time.Now()
-	c.parked = append(c.parked, parked{o, now.Add(parkTime)})
+	wait := parkTime
+	if o.purpose == forBye {
+		wait = byeTime
+	}
+	c.parked = append(c.parked, parked{o, now.Add(wait)})
 	if c.parkedNext.IsZero() {
 		c.parkedNext = now.Add(parkEvery)
 	}

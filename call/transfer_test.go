@@ -479,3 +479,64 @@ func TestTransfersAreBounded(t *testing.T) {
 		o.hangsUp(a, by)
 	})
 }
+
+// A transferred call survives the process, whichever side stayed, and so does one that was made of two.
+func TestTransferredCallSurvivesAKill(t *testing.T) {
+	check := func(o *office, x, y *dialogue) {
+		o.settle()
+		o.revive()
+		if n := o.board.Live(); n != 1 {
+			o.Fatalf("%d calls", n)
+		}
+		x.asks(sip.INVITE, "offer sendonly")
+		r := y.phone.hears(sip.INVITE)
+		y.replies(r, 200, "answer recvonly", []string{y.contact()}, "")
+		y.phone.hears(sip.ACK)
+		x.phone.hears("200 INVITE")
+		x.acks("")
+		o.settle()
+		o.hangsUp(y, x)
+		if n := o.journal.size(); n != 0 {
+			o.Errorf("%d calls left in the journal", n)
+		}
+	}
+	for _, side := range []string{"a", "b"} {
+		t.Run("blind "+side, func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				o.keeps()
+				alice, bob, carol := o.alice(), o.bob(), o.registered("1003", 5)
+				a, b := o.talk(alice, bob)
+				by, stays := b, a
+				if side == "a" {
+					by, stays = a, b
+				}
+				by.refers(carolAt)
+				stays.rejoins()
+				c := carol.rung()
+				c.says(200, "answer of carol")
+				carol.hears(sip.ACK)
+				by.told("200")
+				by.phone.oks(sip.BYE)
+				stays.rejoins()
+				check(o, stays, c)
+			})
+		})
+	}
+	t.Run("attended", func(t *testing.T) {
+		inOffice(t, func(o *office) {
+			o.keeps()
+			alice, bob, carol := o.alice(), o.bob(), o.registered("1003", 5)
+			a, b := o.talk(alice, bob)
+			b2, c := o.consults(bob, carol)
+			b.refers("<sip:1003@" + domain + "?Replaces=" + url.QueryEscape(b2.replacing()) + ">")
+			heard := bob.hearsAll(sip.NOTIFY, sip.BYE)
+			bob.replies(heard[sip.BYE], 200, "", nil, "")
+			bob.replies(heard[sip.NOTIFY], 200, "", nil, "")
+			bob.oks(sip.BYE)
+			for _, d := range []*dialogue{a, c, a} {
+				d.rejoins()
+			}
+			check(o, a, c)
+		})
+	})
+}

@@ -329,6 +329,12 @@ func (p *Phone) Answer(ctx context.Context) error { return p.plain(ctx, "accept"
 // Hangup ends the current call: by BYE, by CANCEL, or by refusing it with 486.
 func (p *Phone) Hangup(ctx context.Context) error { return p.plain(ctx, "hangup") }
 
+// Transfer asks the other side to call a URI in this phone's place (REFER).
+func (p *Phone) Transfer(ctx context.Context, uri string) error {
+	_, err := p.Command(ctx, "transfer", uri)
+	return err
+}
+
 // Hold and Resume are re-INVITEs with sendonly and sendrecv.
 func (p *Phone) Hold(ctx context.Context) error   { return p.plain(ctx, "hold") }
 func (p *Phone) Resume(ctx context.Context) error { return p.plain(ctx, "resume") }

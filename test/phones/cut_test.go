@@ -90,6 +90,7 @@ type line struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
+	dead  bool // new connections are closed at once
 }
 
 func newLine(t *testing.T, to string) *line {
@@ -121,6 +122,11 @@ func (l *line) accept() {
 			continue
 		}
 		l.mu.Lock()
+		if l.dead {
+			l.mu.Unlock()
+			_, _ = near.Close(), far.Close()
+			continue
+		}
 		l.conns = append(l.conns, near, far)
 		l.mu.Unlock()
 		for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
@@ -129,6 +135,19 @@ func (l *line) accept() {
 				_, _ = near.Close(), far.Close()
 			})
 		}
+	}
+}
+
+// cutFor cuts it until mend is called.
+func (l *line) cutFor() (mend func()) {
+	l.mu.Lock()
+	l.dead = true
+	l.mu.Unlock()
+	l.cut()
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.dead = false
 	}
 }
 

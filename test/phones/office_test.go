@@ -205,7 +205,13 @@ type record struct {
 		Extension string `json:"extension"`
 		Status    int    `json:"status"`
 	} `json:"attempts"`
-	Legs []leg `json:"legs"`
+	Legs      []leg `json:"legs"`
+	Transfers []struct {
+		By     string `json:"by"`
+		To     string `json:"to"`
+		Kind   string `json:"kind"`
+		Status int    `json:"status"`
+	} `json:"transfers"`
 }
 
 type leg struct {

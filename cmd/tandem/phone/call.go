@@ -69,6 +69,7 @@ type Call struct {
 	// offering: an offer of ours is open. reanswering: a re-INVITE of the other side is being answered.
 	offering    bool
 	reanswering bool
+	referral    *referral  // the last REFER of ours
 	renewing    sync.Mutex // one Hold, Resume or Update of ours at a time
 }
 

@@ -42,6 +42,7 @@ type options struct {
 	hold     time.Duration
 	holdFor  time.Duration
 	restart  time.Duration
+	transfer string
 	late     bool
 	headers  []string
 	script   string
@@ -86,6 +87,7 @@ func Command() *cobra.Command {
 	f.Float64Var(&o.hear, "hear", 0, "frequency in Hz that must be heard")
 	f.DurationVar(&o.hold, "hold-after", 0, "hold the call this long after the answer")
 	f.DurationVar(&o.holdFor, "hold-for", 2*time.Second, "with --hold-after: resume after this time")
+	f.StringVar(&o.transfer, "transfer", "", "number, user@host or SIP URI that the other side is asked to call in place of this phone, after all else")
 	f.BoolVar(&o.late, "late-offer", false, "send the INVITE without SDP")
 	f.StringArrayVar(&o.headers, "header", nil, "header to add to the INVITE, \"Name: value\" (may be repeated)")
 	f.StringVar(&o.script, "script", "", "file with steps, - for standard input (instead of the flags above)")
@@ -314,6 +316,11 @@ func (o *options) say(ctx context.Context, c *Call) error {
 		}
 		if err := c.RestartICE(ctx); err != nil {
 			return fmt.Errorf("ICE restart: %w", err)
+		}
+	}
+	if o.transfer != "" {
+		if err := c.Transfer(ctx, o.transfer); err != nil {
+			return fmt.Errorf("transfer: %w", err)
 		}
 	}
 	return nil

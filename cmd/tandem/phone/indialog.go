@@ -115,7 +115,10 @@ func (c *Call) handleInside(req *sip.Request, tx *sip.ServerTx) {
 		c.handleInfo(req, tx)
 	case sip.OPTIONS:
 		p.reply(req, tx, 200, Header{"Allow", allowed}, Header{"Accept", mediaType})
-	case sip.NOTIFY, sip.MESSAGE:
+	case sip.NOTIFY:
+		p.reply(req, tx, 200)
+		c.notified(req)
+	case sip.MESSAGE:
 		p.reply(req, tx, 200)
 	case sip.CANCEL:
 		p.reply(req, tx, 481)

@@ -33,6 +33,7 @@ type Phone struct {
 	listeners []interface{ Close() error }
 
 	incoming chan *Call
+	gone     chan struct{} // a WebSocket has closed; one token is enough
 
 	mu           sync.Mutex
 	closed       bool
@@ -62,11 +63,11 @@ func New(c Config) (*Phone, error) {
 	}
 	sipgoDefaults()
 	p := &Phone{set: set, log: set.Log, credentials: credentials{user: set.AuthUser, password: set.Password},
-		incoming: make(chan *Call, waitingCalls), calls: map[dialogKey]*Call{}, finals: map[string]final{}, answer: c.Answer}
+		incoming: make(chan *Call, waitingCalls), gone: make(chan struct{}, 1), calls: map[dialogKey]*Call{}, finals: map[string]final{}, answer: c.Answer}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	transports := sip.TransportsConfig{}
 	if set.network == "ws" || set.network == "wss" {
-		transports.WS = webSocketTransport(set)
+		transports.WS = webSocketTransport(set, p.lost)
 	}
 	// Contact, Route and Record-Route stay text: see address.go.
 	parsers := map[string]sip.HeaderParser{}

@@ -132,6 +132,9 @@ func seconds(d time.Duration) string { return strconv.Itoa(int((d + time.Second 
 
 func (p *Phone) registeredContact(expires time.Duration) string {
 	text := "<" + p.contact + ">"
+	if p.set.WebRTC {
+		text += ";+sip.ice" // RFC 5768 §4, as JsSIP writes it
+	}
 	if p.set.Outbound {
 		text += `;reg-id=1;+sip.instance="<urn:uuid:` + p.set.Instance + `>"`
 	}
@@ -155,7 +158,7 @@ func (p *Phone) granted(res *sip.Response, asked time.Duration) time.Duration {
 }
 
 // keepRegistered refreshes at four fifths of the time granted, pings in between, and after a failure tries again
-// after 1, 2, 4 … 30 s. It runs until Close.
+// (see recovery). It runs until Close.
 func (p *Phone) keepRegistered() {
 	const pongTime = 10 * time.Second // RFC 5626 §4.4.1
 	failures := 0
@@ -179,6 +182,9 @@ func (p *Phone) keepRegistered() {
 			failures = 0
 			due = p.refreshDue()
 			continue
+		case <-p.gone: // its connection: a browser is told so, and does not wait for the next ping
+			timer.Stop()
+			ping = false
 		case <-timer.C:
 		}
 		state := p.Registration()
@@ -192,10 +198,26 @@ func (p *Phone) keepRegistered() {
 		if p.refresh() {
 			failures, due = 0, p.refreshDue()
 		} else {
-			due = time.Now().Add(min(30*time.Second, time.Second<<min(failures, 5)))
+			due = time.Now().Add(p.recovery(failures))
 			failures++
 		}
 	}
+}
+
+// lost tells that a connection has closed.
+func (p *Phone) lost() {
+	select {
+	case p.gone <- struct{}{}:
+	default:
+	}
+}
+
+// recovery is the wait after so many failures. A browser is as impatient as JsSIP: every two seconds at first.
+func (p *Phone) recovery(failures int) time.Duration {
+	if p.set.WebRTC && failures < 10 {
+		return 2 * time.Second
+	}
+	return min(30*time.Second, time.Second<<min(failures, 5))
 }
 
 func (p *Phone) wanted() time.Duration {
@@ -270,6 +292,8 @@ func (p *Phone) ping(wait time.Duration) bool {
 		return true
 	case <-p.ctx.Done():
 		return true
+	case <-p.gone:
+		return false
 	case <-timer.C:
 		if conn, ok := flow.(io.Closer); ok {
 			_ = conn.Close()

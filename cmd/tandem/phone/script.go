@@ -31,6 +31,8 @@ const scriptHelp = `A script has one step a line; # starts a comment. The first 
   dtmf DIGITS [info]
   expect dtmf DIGITS [within DURATION]
   hold     resume     update     ice-restart
+  transfer TARGET                        blind
+  transfer consulted                     the call before the present one, to who is in the present one
   cancel   hangup
   sleep DURATION
   report                                 print the report of the present call`
@@ -41,6 +43,7 @@ type script struct {
 	out     io.Writer
 	json    bool
 	call    *Call
+	before  *Call // the call before it
 	options CallOptions
 	file    <-chan struct{} // end of what is being played
 }
@@ -139,6 +142,8 @@ func (s *script) callStep(ctx context.Context, words []string, rest string) erro
 		return c.Hold(bounded)
 	case "resume":
 		return c.Resume(bounded)
+	case "transfer":
+		return s.transfer(ctx, words[1])
 	case "ice-restart":
 		return c.RestartICE(bounded)
 	case "update":
@@ -159,9 +164,23 @@ func (s *script) dial(ctx context.Context, target, late string) error {
 	o.LateOffer = late != ""
 	c, err := s.phone.Dial(ctx, target, o)
 	if err == nil {
-		s.call = c
+		s.before, s.call = s.call, c
 	}
 	return err
+}
+
+func (s *script) transfer(ctx context.Context, target string) error {
+	ctx, cancel := context.WithTimeout(ctx, giveUpTime)
+	defer cancel()
+	switch {
+	case target == "":
+		return errUsage
+	case target != "consulted":
+		return s.call.Transfer(ctx, target)
+	case s.before == nil:
+		return errors.New("there was no call before this one")
+	}
+	return s.before.TransferTo(ctx, s.call)
 }
 
 func (s *script) play(words []string, rest string) error {

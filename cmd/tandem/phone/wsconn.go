@@ -23,7 +23,8 @@ import (
 // place on a ping with a payload, ignores binary frames, which RFC 7118 §4.2 demands, and keeps only what fits of a
 // fragmented message. So the connection given to it speaks plainly: one unmasked text frame per whole message.
 // For wss the TLS is done here too, and sipgo believes that it speaks ws; only the Via says WSS.
-func webSocketTransport(s settings) *sip.TransportWS {
+// closed is called when a connection that served has ended.
+func webSocketTransport(s settings, closed func()) *sip.TransportWS {
 	secure := s.network == "wss"
 	host := hostPort(s.host, s.port)
 	return &sip.TransportWS{
@@ -45,7 +46,7 @@ func webSocketTransport(s settings) *sip.TransportWS {
 						return nil, err
 					}
 				}
-				return &webSocketConn{Conn: conn, in: bufio.NewReader(conn)}, nil
+				return &webSocketConn{Conn: conn, in: bufio.NewReader(conn), closed: closed}, nil
 			}
 			return dialer
 		},
@@ -71,6 +72,7 @@ type webSocketConn struct {
 	in       *bufio.Reader
 	out      bytes.Buffer // what Read has still to hand up
 	upgraded atomic.Bool
+	closed   func()
 
 	writing sync.Mutex
 	partial bytes.Buffer // of the frame being written
@@ -92,6 +94,7 @@ func (c *webSocketConn) Read(p []byte) (int, error) {
 		}
 		message, err := c.message()
 		if err != nil {
+			c.closed()
 			return 0, err
 		}
 		if err := ws.WriteFrame(&c.out, ws.NewTextFrame(message)); err != nil {
