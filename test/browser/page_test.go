@@ -12,8 +12,13 @@ import (
 // phonePage opens the switch's own page and signs in.
 func phonePage(t *testing.T, s *binary.Switch, extension string, scripts ...string) *tab {
 	t.Helper()
+	return phonePageAt(t, s.Addr(5066), extension, scripts...)
+}
+
+func phonePageAt(t *testing.T, at, extension string, scripts ...string) *tab {
+	t.Helper()
 	b := open(t, extension, append([]string{helpers}, scripts...)...)
-	b.run(chromedp.Navigate("http://" + s.Addr(5066) + "/phone"))
+	b.run(chromedp.Navigate("http://" + at + "/phone"))
 	b.signIn(extension, binary.Password)
 	b.await("registration", `document.querySelector('.state')?.textContent === 'Ready'`)
 	return b

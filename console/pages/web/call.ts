@@ -50,6 +50,8 @@ export class Call extends Emitter<Events> {
   private player = new Audio();
   private meter?: QualityMeter;
   private restarting = 0;
+  private holding = 0;
+  private wantHeld = false;
 
   constructor(incoming: boolean, number: string, name: string, private readonly wiring: Wiring) {
     super();
@@ -123,9 +125,13 @@ export class Call extends Emitter<Events> {
     if (this.state === "incoming") this.session.terminate({ status_code: 603, reason_phrase: "Decline" });
   }
 
-  hold(on: boolean): boolean {
-    if (this.state !== "up" || on === this.held || !this.wiring.connected()) return false;
-    return on ? this.session.hold() : this.session.unhold();
+  /** hold puts the other side on hold, or takes it back: at once, or as soon as the change before is through. */
+  hold(on: boolean): void {
+    this.wantHeld = on;
+    window.clearTimeout(this.holding);
+    if (this.state !== "up" || on === this.held) return;
+    const begun = this.wiring.connected() && (on ? this.session.hold() : this.session.unhold());
+    if (!begun) this.holding = window.setTimeout(() => this.hold(this.wantHeld), 200);
   }
 
   mute(on: boolean): void {
@@ -248,6 +254,7 @@ export class Call extends Emitter<Events> {
   private end(problem: Problem | undefined): void {
     if (this.state === "ended") return;
     window.clearTimeout(this.restarting);
+    window.clearTimeout(this.holding);
     stop(this.local);
     this.player.pause();
     this.player.srcObject = null;

@@ -1,5 +1,5 @@
 import type { Call } from "./call";
-import { announce, button, clock, h } from "./dom";
+import { button, clock, h } from "./dom";
 import { keypad } from "./keypad";
 import { Meter } from "./meter";
 import type { Phone } from "./phone";
@@ -103,7 +103,7 @@ export class CallView {
 
   private hold(): void {
     if (this.call.held) this.phone.holdOthers(this.call);
-    if (!this.call.hold(!this.call.held)) announce("Not possible at the moment.");
+    this.call.hold(!this.call.held);
   }
 
   private digit(key: string): void {

@@ -1,0 +1,162 @@
+package browser
+
+import (
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"tandem/cmd/tandem/phone"
+	"tandem/test/binary"
+)
+
+// talking is a page, 1001, in a call with a phone, 1002; both hear each other.
+func talking(t *testing.T, s *binary.Switch, page string) (*tab, *phone.Phone, *phone.Call) {
+	t.Helper()
+	b := phonePageAt(t, page, "1001", rawMicrophone)
+	d := desk(t, s, "1002")
+	b.dial("1002")
+	c := taken(t, d)
+	b.up()
+	b.hears(phoneHz)
+	hear(t, c, microphoneHz)
+	return b, d, c
+}
+
+func TestHoldAndResume(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, _, c := talking(t, s, s.Addr(5066))
+	b.click("Hold")
+	b.await("hold", `page.phone.calls[0].held`)
+	must(t, "silence", c.WaitQuiet(within(t), 300*time.Millisecond))
+	b.silent()
+	b.click("Resume")
+	b.await("resume", `!page.phone.calls[0].held`)
+	b.hears(phoneHz)
+	hear(t, c, microphoneHz)
+
+	// From the other side.
+	must(t, "hold", c.Hold(within(t)))
+	b.await("hold by the other side", `page.phone.calls[0].heldByPeer`)
+	b.await("words for it", `document.querySelector('.call .line').textContent.includes('other side holds')`)
+	must(t, "resume", c.Resume(within(t)))
+	b.await("resume by the other side", `!page.phone.calls[0].heldByPeer`)
+	b.hears(phoneHz)
+	hear(t, c, microphoneHz)
+	b.click("Hang up")
+	b.over()
+	s.Idle(patience)
+}
+
+// Keys arrive as RFC 4733 events at the phone, whether the page sends events or INFO.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, _, c := talking(t, s, s.Addr(5066))
+	b.click("Keypad")
+	for _, key := range []string{"1", "star", "0", "hash"} {
+		b.click(key)
+	}
+	must(t, "events", c.WaitDTMF(within(t), "1*0#"))
+	if shown := eval[string](b, `document.querySelector('.digits').textContent`); shown != "1*0#" {
+		t.Errorf("the page shows %q", shown)
+	}
+	eval[bool](b, `(page.phone.calls[0].session.sendDTMF('77', { transportType: 'INFO' }), true)`)
+	must(t, "INFO", c.WaitDTMF(within(t), "1*0#77"))
+	b.click("Hang up")
+	b.over()
+	s.Idle(patience)
+}
+
+func TestMute(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, _, c := talking(t, s, s.Addr(5066))
+	b.click("Mute")
+	must(t, "silence", c.WaitQuiet(within(t), 300*time.Millisecond))
+	b.hears(phoneHz)
+	b.click("Unmute")
+	hear(t, c, microphoneHz)
+	b.click("Hang up")
+	b.over()
+	s.Idle(patience)
+}
+
+// A reload ends the call for the other side too, and the page is back at once: the same registration, ready to call.
+func TestReloadDuringACall(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, d, c := talking(t, s, s.Addr(5066))
+	b.run(chromedp.Reload())
+	if e, err := c.Wait(within(t)); err != nil || e.By != phone.ByRemote {
+		t.Errorf("the phone's call ended %+v %v", e, err)
+	}
+	b.await("registration after the reload", `page.phone?.state === 'registered'`)
+	again, err := d.Dial(within(t), "1001", phone.CallOptions{Play: "tone:660"})
+	must(t, "dial", err)
+	b.click("Answer")
+	b.hears(phoneHz)
+	hear(t, again, microphoneHz)
+	must(t, "hang up", again.Hangup(within(t)))
+	b.over()
+	s.Idle(patience)
+}
+
+// The WebSocket is cut for five seconds: sound goes on, signalling comes back, and the call can be held and ended.
+func TestWebSocketCut(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	w := newWire(t, s.Addr(5066))
+	b, d, c := talking(t, s, w.addr)
+	b.expect("WebSocket connection to")
+	w.cut()
+	b.await("the loss", `page.phone.state === 'connecting'`)
+	cut := time.NewTimer(5 * time.Second)
+	for waiting := true; waiting; {
+		select {
+		case <-cut.C:
+			waiting = false
+		default:
+			b.hears(phoneHz)
+			hear(t, c, microphoneHz)
+		}
+	}
+	w.mend()
+	b.await("registration", `page.phone.state === 'registered'`)
+	b.click("Hold")
+	b.await("hold", `page.phone.calls[0].held`)
+	b.click("Resume")
+	hear(t, c, microphoneHz)
+	must(t, "hold from the other side", c.Hold(within(t)))
+	b.await("it", `page.phone.calls[0].heldByPeer`)
+	must(t, "resume", c.Resume(within(t)))
+	must(t, "hang up", c.Hangup(within(t)))
+	b.over()
+	// The phone reaches the page by its new connection.
+	again, err := d.Dial(within(t), "1001", phone.CallOptions{Play: "tone:660"})
+	must(t, "dial", err)
+	b.click("Answer")
+	b.hears(phoneHz)
+	must(t, "hang up", again.Hangup(within(t)))
+	b.over()
+	s.Idle(patience)
+}
+
+// A browser that changes its network begins ICE anew: other credentials, other ports, the same call.
+func TestICERestart(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, _, c := talking(t, s, s.Addr(5066))
+	const local = `page.phone.calls[0].connection.localDescription.sdp.match(/a=ice-ufrag:(\S+)/)[1]`
+	before := eval[string](b, local)
+	eval[bool](b, `window.dispatchEvent(new Event('online'))`)
+	b.await("new credentials", local+` !== '`+before+`'`)
+	b.await("ICE", `['connected', 'completed'].includes(page.phone.calls[0].connection.iceConnectionState) &&
+		page.phone.calls[0].connection.signalingState === 'stable'`)
+	b.hears(phoneHz)
+	hear(t, c, microphoneHz)
+	b.click("Hang up")
+	b.over()
+	s.Idle(patience)
+}
