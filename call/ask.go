@@ -13,7 +13,7 @@ func (c *Call) ask(l *Leg, why purpose, method string, offer []byte, relay *tran
 	w := sip.NewWriter(make([]byte, 0, 768+len(offer)))
 	seq := c.beginRequest(l, w, method, maxHops)
 	w.Add("Contact", l.contact)
-	w.Add("Allow", allow)
+	w.Add("Allow", l.allow())
 	w.Add("Supported", "timer")
 	if t := l.timer; t.Interval > 0 {
 		side := "uas"

@@ -190,7 +190,7 @@ func (c *Call) sendInvite(l *Leg) {
 	w := sip.NewWriter(make([]byte, 0, 1024+len(l.offer)))
 	l.half.Write(w, sip.INVITE, l.initial.seq, l.flow.Via(sip.NewBranch()), c.hopsLeft())
 	w.Add("Contact", l.contact)
-	w.Add("Allow", allow)
+	w.Add("Allow", l.allow())
 	l.writeSupported(w)
 	if l.interval > 0 {
 		w.SetInt(sip.HeaderSessionExpires, int(l.interval.Seconds()))

@@ -50,7 +50,7 @@ func (c *Call) callerResponse(status int, body []byte, lines ...string) ([]byte,
 	w.Respond(m, status, "", c.a.tag)
 	w.Copy(m, sip.HeaderRecordRoute)
 	w.Add("Contact", c.a.contact)
-	w.Add("Allow", allow)
+	w.Add("Allow", c.a.allow())
 	w.Add("Server", c.board.cfg.Product)
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")

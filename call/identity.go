@@ -56,6 +56,9 @@ func (c *Call) verified(v stir.Verdict) {
 // before has not come this far.
 func (c *Call) tellVerdict(l *Leg, w *sip.Writer) {
 	number := c.decision.CallerID.Number
+	if c.shown != nil {
+		number = c.shown.Number
+	}
 	if c.verdict.Verstat == "" || stir.Number(number) == "" {
 		return
 	}
@@ -77,7 +80,7 @@ func (c *Call) sign(l *Leg, w *sip.Writer) {
 		return
 	}
 	now := time.Now()
-	if len(c.verdict.Values) > 0 && shown == who.Number && now.Sub(c.started) < passedOn {
+	if len(c.verdict.Values) > 0 && stir.Number(shown) == c.verdict.Orig && now.Sub(c.started) < passedOn {
 		values := c.verdict.Values
 		if stir.Number(dest) != stir.Number(c.decision.Number) {
 			div, err := s.SignDiversion(now, shown, c.decision.Number, dest)

@@ -415,3 +415,51 @@ func TestAForwardIsSignedAsADiversion(t *testing.T) {
 		a.hears("486")
 	}, func(first, _ *trunk.Config) { first.AnyCaller = true })
 }
+
+// A call that came signed and is transferred goes out with our word on who transfers, never with that of the first caller.
+func TestATransferIsNotSignedWithTheCallersWord(t *testing.T) {
+	inSTIR(t, trunk.VerifyTag, func(o *office, n *notary) {
+		s := *o.board.Settings()
+		s.Plan = planOf(t, strings.Replace(stirPlan, "name  = \"Bob\"", "name  = \"Bob\"\n  did = \"+442079460018\"", 1))
+		o.board.Update(&s)
+		first, second, bob := o.phone(0x1, "first", 71), o.phone(0x1, "second", 72), o.bob()
+		a := second.offers("+442079460018", "offer", n.identity(t, abroad, "+442079460018"))
+		b := bob.rung()
+		b.says(200, "answer of bob")
+		bob.hears(sip.ACK)
+		a.hears("200")
+		a.acks("")
+		o.settle()
+		b.asks(sip.REFER, "", "Refer-To: <sip:+33140000002@"+domain+">")
+		var out *dialogue
+		for range 20 {
+			if r, came := second.within(0); came && r.Method() == sip.INVITE { // taken off hold, in case
+				second.replies(r, 200, "answer", []string{second.contact()}, "")
+			}
+			if r, came := bob.within(0); came && r.Method() == sip.NOTIFY {
+				bob.replies(r, 200, "", nil, "")
+			}
+			if r, came := first.within(0); came {
+				out = first.side(r)
+				break
+			}
+		}
+		if out == nil {
+			t.Fatal("the transfer does not go out")
+		}
+		var values []string
+		for e := range out.invite.Elements(sip.HeaderIdentity) {
+			values = append(values, e)
+		}
+		if len(values) != 1 {
+			t.Fatal("Identity:", values)
+		}
+		if c := claimsOf(t, values[0]); c.Orig.TN != "442079460018" || c.Dest.TN[0] != "33140000002" || c.Attest != "A" {
+			t.Errorf("%+v", c)
+		}
+		for _, p := range []*phone{first, second, bob} {
+			p.deaf = true
+		}
+		o.pass(time.Minute)
+	}, func(first, _ *trunk.Config) { first.AnyCaller = true })
+}

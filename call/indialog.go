@@ -51,9 +51,9 @@ func (c *Call) belongs(l *Leg, f transport.Flow, m *sip.Message) *sip.StatusErro
 		m.FromTag() != l.dialog.RemoteTag, l.farewell != nil && m.Method() != sip.BYE:
 		return &sip.StatusError{Code: 481}
 	case !sip.KnownMethod(m.Method()):
-		return &sip.StatusError{Code: 501, Header: "Allow: " + allow}
-	case !lists(allow, m.Method()):
-		return &sip.StatusError{Code: 405, Header: "Allow: " + allow}
+		return &sip.StatusError{Code: 501, Header: "Allow: " + l.allow()}
+	case !lists(l.allow(), m.Method()):
+		return &sip.StatusError{Code: 405, Header: "Allow: " + l.allow()}
 	}
 	if fail := sip.CheckRequire(m, supportedIn(m)...); fail != nil {
 		return fail
@@ -97,7 +97,7 @@ func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentTyp
 		w.Add("Contact", l.contact)
 		l.writeTimer(w)
 	}
-	w.Add("Allow", allow)
+	w.Add("Allow", l.allow())
 	w.Add("Server", c.board.cfg.Product)
 	w.Finish(contentType, body)
 	raw, err := w.Bytes()

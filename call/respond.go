@@ -13,6 +13,14 @@ import (
 // allow is what we answer in Allow inside a dialog, and offer in our own requests.
 const allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, MESSAGE, REFER"
 
+// allow is that of one leg: carriers transfer nobody.
+func (l *Leg) allow() string {
+	if l.trunk != nil {
+		return strings.TrimSuffix(allow, ", REFER")
+	}
+	return allow
+}
+
 // allowOutside is what may be asked outside a dialog.
 func (s *Switchboard) allowOutside() string {
 	const always = "INVITE, ACK, CANCEL, OPTIONS, REGISTER"

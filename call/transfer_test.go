@@ -410,7 +410,7 @@ func TestTransferOfCarriersCalls(t *testing.T) {
 		a.hears("200")
 		a.acks("")
 		f.asks(sip.REFER, "", "Refer-To: <sip:1002@"+domain+">")
-		first.hears("403 REFER")
+		first.hears("405 REFER")
 		a.refers("<sip:1002@" + domain + ">")
 		f.rejoins()
 		b := bob.rung()

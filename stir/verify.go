@@ -70,6 +70,7 @@ type Call struct {
 type Verdict struct {
 	Verstat Verstat
 	Attest  Attestation      // of a number that passed
+	Orig    string           // that number
 	OrigID  string           // that the signer gave
 	Values  []string         // that passed: these may be passed on
 	Refusal *sip.StatusError // what a call is answered that must be verified; nil where it passed
@@ -104,7 +105,7 @@ func (v *Verifier) Verify(ctx context.Context, now time.Time, values []string, c
 			return refused(err)
 		}
 	}
-	return Verdict{Verstat: Passed, Attest: signed[0].Attest, OrigID: signed[0].OrigID, Values: used}
+	return Verdict{Verstat: Passed, Attest: signed[0].Attest, Orig: call.Orig, OrigID: signed[0].OrigID, Values: used}
 }
 
 // choose finds the PASSporT of the caller, first, and those of the diversions that lead from the number it was for to where
