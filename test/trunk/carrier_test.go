@@ -267,9 +267,18 @@ func open(t testing.TB, more string) *binary.Switch {
 	s := binary.Start(t, hcl+media+numbering+more)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s\n%v", s.Log(), s.Records())
+			t.Logf("%s\n%s", tail(s.Log()), tail(fmt.Sprint(s.Records())))
 		}
 	})
+	return s
+}
+
+// tail is the end of a text that may be long.
+func tail(s string) string {
+	const most = 16 << 10
+	if len(s) > most {
+		return "…" + s[len(s)-most:]
+	}
 	return s
 }
 

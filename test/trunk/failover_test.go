@@ -107,3 +107,22 @@ func TestFailover(t *testing.T) {
 		})
 	}
 }
+
+// TestACarrierHasFourSecondsToSayAnything, where the plan names no other time.
+func TestACarrierHasFourSecondsToSayAnything(t *testing.T) {
+	t.Parallel()
+	good := answering(t)
+	s := open(t, plainTrunk("first", silent(t))+plainTrunk("good", good)+`
+route "out" {
+  to = "+..."
+  dial { trunks = [trunk.first, trunk.good] }
+}
+`)
+	p := desk(t, s)
+	if took := through(t, p); took < 4*time.Second || took > 5500*time.Millisecond {
+		t.Errorf("answered after %v", took)
+	}
+	if took := through(t, p); took > 1500*time.Millisecond {
+		t.Errorf("a dead carrier has another four seconds: %v", took)
+	}
+}

@@ -1,6 +1,9 @@
 package trunk
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,5 +127,57 @@ route "in" {
 	}
 	if m := ask(); m.Status() != 503 {
 		t.Error("second:", m.Start)
+	}
+}
+
+// TestMinutesAreKeptOverARestart: the talk of a call, and of one in progress, stands in the metrics before and after; when
+// the day's minutes are used up the next trunk has the call, and the record says why.
+func TestMinutesAreKeptOverARestart(t *testing.T) {
+	t.Parallel()
+	first, good := answering(t), answering(t)
+	s := open(t, plainTrunk("first", first, "minutes_per_day = 10")+plainTrunk("good", good)+routes("first", "good"))
+	used := func() float64 { return s.Metrics()[`tandem_trunk_minutes{period="day",trunk="first"}`] }
+	p := desk(t, s)
+	c := dial(t, p, "+33140000001", phone.CallOptions{})
+	if err := c.WaitAnswered(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	s.Eventually(patience, "the talk of a call in progress counted", func() bool { return used() > 2.0/60 })
+	if err := c.Hangup(within(t, patience)); err != nil {
+		t.Error(err)
+	}
+	recordOf(t, s, 0)
+	before := used()
+	s.Restart()
+	if got := used(); got < before-0.001 || got > before+0.001 {
+		t.Errorf("%v minutes before the restart and %v after", before, got)
+	}
+	s.Stop()
+	file := filepath.Join(s.Dir, "state", "state.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state map[string]any
+	if err := json.Unmarshal(text, &state); err != nil {
+		t.Fatal(err)
+	}
+	state["trunks"].(map[string]any)["first"].(map[string]any)["day_seconds"] = 600
+	if text, err = json.Marshal(state); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Restart()
+	p = desk(t, s)
+	if got := once(t, s, p, 1); got != "first: minutes: 10 a day are used up, good 200" {
+		t.Error("with no minute left:", got)
+	}
+	if n := s.Metrics()[`tandem_trunk_calls_refused_total{direction="out",trunk="first",why="minutes"}`]; n != 1 {
+		t.Error("counted", n, "times")
+	}
+	if out, err := s.Run("trunks"); err != nil || !strings.Contains(out, "10/10") {
+		t.Error(err, out)
 	}
 }

@@ -1,7 +1,6 @@
 package trunk
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -21,8 +20,7 @@ func TestRegistrationSurvivesARestartOfTheCarrier(t *testing.T) {
   }`)+routes("carrier"))
 	registered(t, s)
 	inside := desk(t, s)
-	soak, _ := time.ParseDuration(os.Getenv("TANDEM_SOAK"))
-	for end := time.Now().Add(soak); time.Now().Before(end); {
+	for end := time.Now().Add(soak(t, 10*time.Minute)); time.Now().Before(end); {
 		registered(t, s)
 		<-time.After(time.Second)
 	}
