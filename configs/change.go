@@ -60,6 +60,9 @@ func Changes(before, after *Config) []Change {
 		out = append(out, named(kind, was[kind], is[kind])...)
 	}
 	out = append(out, tokens(before.Token, after.Token)...)
+	if !reflect.DeepEqual(before.OAuth, after.OAuth) {
+		out = append(out, Change{Kind: "oauth", What: "changed"})
+	}
 	if before.STIR.sum != after.STIR.sum {
 		out = append(out, Change{Kind: "stir", What: "changed"})
 	}

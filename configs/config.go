@@ -10,6 +10,7 @@ import (
 	"tandem/registrar"
 	"tandem/sip/digest"
 	"tandem/sip/transport"
+	"tandem/token"
 	"tandem/trunk"
 )
 
@@ -33,6 +34,7 @@ type Config struct {
 	ACME        *certificate.Config          // for listeners whose certificate is "acme"; nil: there are none
 	SelfSigned  bool                         // a listener shows a certificate that we sign
 	Credentials map[string]digest.Credential // by number of the extension
+	OAuth       *token.OAuthConfig           // whose bearer tokens are taken; nil: nobody's
 	Token       Token
 	CDR         string // absolute path of the file of call records; empty: none is written
 	Log         Log

@@ -50,6 +50,7 @@ type Node struct {
 	started time.Time
 
 	config    atomic.Pointer[configs.Config]
+	oauth     *token.OAuth
 	keys      atomic.Pointer[token.Keys] // of short-lived passwords
 	reloading sync.Mutex                 // one reload at a time
 
@@ -109,6 +110,8 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 		return err
 	}
 	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm, Key: key})
+	n.oauth = token.NewOAuth(opts.Log.With("room", "token"))
+	n.acceptTokens(cfg)
 	n.held = newBindingJournal(n.state, opts.Log.With("room", "registrar"))
 	n.bindings = registrar.NewStore(n.held)
 	n.registrar = registrar.New(registrarConfig(cfg), n.bindings, n.authority, accounts{n}, opts.Log.With("room", "registrar"))
@@ -168,6 +171,7 @@ func (n *Node) Run(ends Ends) error {
 	records := n.background("cdr", n.ledger.Run)
 	packets := n.background("media", n.media.Run)
 	bindings := n.background("registrar", n.registrar.Run)
+	tokens := n.background("token", n.oauth.Run)
 	transactions := n.background("transaction", n.table.Run)
 	sockets := n.background("transport", n.layer.Run)
 	carriers := n.background("trunk", n.trunks.Run)
@@ -180,7 +184,7 @@ func (n *Node) Run(ends Ends) error {
 
 	n.waitForEnd(ends)
 	var errs []error
-	for _, room := range []*running{alive, calls, records, lamps, carriers, bindings, packets, transactions, sockets, certificates, views} {
+	for _, room := range []*running{alive, calls, records, lamps, carriers, tokens, bindings, packets, transactions, sockets, certificates, views} {
 		errs = append(errs, room.end())
 	}
 	n.state.Close()

@@ -77,6 +77,7 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 	sockets.Commit()
 	n.registrar.Update(registrarConfig(cfg))
 	n.config.Store(cfg)
+	n.acceptTokens(cfg)
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
 	n.board.Update(settings)
 	n.ledger.Reopen()

@@ -22,6 +22,7 @@ type options struct {
 	config       Config
 	srtp         string
 	passwordFile string
+	bearer       string
 	cert, key    string
 
 	register bool
@@ -103,6 +104,7 @@ func (o *options) identityFlags(cmd *cobra.Command) {
 	f.StringVar(&o.config.User, "user", "", "user name")
 	f.StringVar(&o.config.AuthUser, "auth-user", "", "user name for the password, when it is another")
 	f.StringVar(&o.config.Password, "password", "", "password (seen by all users of the machine: prefer --password-file or TANDEM_PASSWORD)")
+	f.StringVar(&o.bearer, "bearer-file", "", "file with a bearer token to show in place of a password (RFC 8898)")
 	f.StringVar(&o.passwordFile, "password-file", "", "file whose first line is the password")
 	f.StringVar(&o.config.Domain, "domain", "", "domain of the address (default: the server's host)")
 	f.StringVar(&o.config.Display, "display", "", "display name")
@@ -156,6 +158,13 @@ func (o *options) prepare(errOut io.Writer) error {
 		o.config.Password = strings.TrimRight(line, "\r")
 	case o.config.Password == "":
 		o.config.Password = os.Getenv("TANDEM_PASSWORD")
+	}
+	if o.bearer != "" {
+		text, err := os.ReadFile(o.bearer)
+		if err != nil {
+			return fmt.Errorf("bearer token: %w", err)
+		}
+		o.config.Bearer = strings.TrimSpace(string(text))
 	}
 	if (o.cert == "") != (o.key == "") {
 		return errors.New("--cert and --key belong together")

@@ -25,6 +25,7 @@ type Config struct {
 
 	User     string // user part of the address of record; "phone" when empty
 	Password string
+	Bearer   string // token that is shown in place of a password (RFC 8898)
 	AuthUser string // user name for digest, when it differs from User
 	Domain   string // host part of the address of record; Server's host when empty
 	Display  string

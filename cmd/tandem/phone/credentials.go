@@ -15,6 +15,7 @@ import (
 // stale, as RFC 7616 §3.3 allows.
 type credentials struct {
 	user, password string
+	bearer         string // a token in place of both (RFC 8898)
 
 	mu   sync.Mutex
 	held map[string]*heldChallenge // by the header that answers it
@@ -71,6 +72,9 @@ func (c *credentials) learn(res *sip.Response) (stale bool, err error) {
 
 // headers answers every challenge held so far for a request about to be sent.
 func (c *credentials) headers(method, uri string, body []byte) []Header {
+	if c.bearer != "" {
+		return []Header{{"Authorization", "Bearer " + c.bearer}}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []Header

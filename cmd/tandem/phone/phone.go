@@ -62,7 +62,7 @@ func New(c Config) (*Phone, error) {
 		return nil, err
 	}
 	sipgoDefaults()
-	p := &Phone{set: set, log: set.Log, credentials: credentials{user: set.AuthUser, password: set.Password},
+	p := &Phone{set: set, log: set.Log, credentials: credentials{user: set.AuthUser, password: set.Password, bearer: set.Bearer},
 		incoming: make(chan *Call, waitingCalls), gone: make(chan struct{}, 1), calls: map[dialogKey]*Call{}, finals: map[string]final{}, answer: c.Answer}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	transports := sip.TransportsConfig{}
