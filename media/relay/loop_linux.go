@@ -250,7 +250,25 @@ func (l *Loop) read(s *socket) {
 		}
 		p.settling = 0
 	}
+	if s.web != nil {
+		l.readAll(s)
+		return
+	}
 	if n, from, ok := s.receive(l); ok {
+		l.arrive(s, n, from)
+	}
+}
+
+// browserBatch is how many datagrams of the port of all browsers are taken in one turn: it stands for as many legs as other ports are.
+const browserBatch = 64
+
+// readAll takes what there is on the port of all browsers. A panic in one packet ends the turn; what is left comes in the next.
+func (l *Loop) readAll(s *socket) {
+	for range browserBatch {
+		n, from, ok := s.receive(l)
+		if !ok {
+			return
+		}
 		l.arrive(s, n, from)
 	}
 }

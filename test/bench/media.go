@@ -32,6 +32,8 @@ type ends struct {
 
 	number byte // of the round
 
+	seal, unseal func(i int, p []byte) []byte // SRTP of an end; nil: none. Nothing: no packet of the load
+
 	Sent, Got, Strange int
 }
 
@@ -116,7 +118,11 @@ func (e *ends) send(now time.Duration) {
 		binary.BigEndian.PutUint32(b[12:], uint32(i))
 		b[roundMark] = e.number
 		e.seq[i]++
-		if n, err := unix.Write(e.fds[i], b[:]); err == nil && n == len(b) {
+		out := b[:]
+		if e.seal != nil {
+			out = e.seal(i, out)
+		}
+		if n, err := unix.Write(e.fds[i], out); err == nil && n == len(out) {
 			e.Sent++
 		}
 	}
@@ -130,6 +136,11 @@ func (e *ends) receive() {
 	for _, ev := range events[:max(n, 0)] {
 		i := int(ev.Fd)
 		n, err := unix.Read(e.fds[i], b[:])
+		if e.unseal != nil && err == nil && n > 1 {
+			if n = copy(b[:], e.unseal(i, b[:n])); n == 0 {
+				continue
+			}
+		}
 		switch {
 		case err != nil || n <= roundMark || b[roundMark] != e.number:
 		case n != packetLength || int(binary.BigEndian.Uint32(b[12:])) != i^1:

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,29 +26,56 @@ type process struct {
 	log  string // file that holds what it wrote
 	done chan struct{}
 	err  error // of the process, once done is closed
+
+	stdin, stdout *os.File // nil: none, and the log
 }
 
 // start runs a server on one core. Its output goes to a file in dir.
 func start(dir string, core int, name string, args ...string) (*process, error) {
 	p := &process{name: filepath.Base(name), done: make(chan struct{})}
+	return p, p.run(dir, core, name, args...)
+}
+
+// startTalking is start for one that is asked by its standard input and answers by its output.
+func startTalking(dir string, core int, as, name string, args ...string) (p *process, in io.WriteCloser, out io.Reader, err error) {
+	p = &process{name: as, done: make(chan struct{})}
+	theirs, in, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out, answers, err := os.Pipe()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	p.stdin, p.stdout = theirs, answers
+	err = p.run(dir, core, name, args...)
+	_ = theirs.Close()
+	_ = answers.Close()
+	return p, in, out, err
+}
+
+func (p *process) run(dir string, core int, name string, args ...string) error {
 	p.log = filepath.Join(dir, p.name+".log")
 	out, err := os.Create(p.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = out.Close() }()
 	p.cmd = exec.Command("taskset", append([]string{"-c", strconv.Itoa(core), name}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
+	if p.stdin != nil {
+		p.cmd.Stdin, p.cmd.Stdout = p.stdin, p.stdout
+	}
 	// A group of its own, so that the children of a server that dies go with it.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", p.name, err)
+		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	go func() {
 		p.err = p.cmd.Wait()
 		close(p.done)
 	}()
-	return p, nil
+	return nil
 }
 
 // stop ends the server and all that it started.

@@ -31,6 +31,7 @@ type section struct {
 	Unit     string     `json:"unit"`
 	Subjects []*subject `json:"subjects"`
 	Aims     []*aim     `json:"aims"`
+	Notes    []string   `json:"notes,omitempty"` // figures that are no CPU
 }
 
 // aim is the most that our figure may be of the other's.
@@ -101,13 +102,16 @@ func (s *section) print(w io.Writer) {
 		fmt.Fprintf(w, "  %-28s %8.1f µs  %8d %s, %d lost  [%s]\n", x.Name, x.Median, x.Units, s.Unit, x.Lost, join(x.Samples))
 		fmt.Fprintf(w, "      %s\n", x.Does)
 	}
+	for _, n := range s.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
+	}
 	for _, a := range s.Aims {
 		verdict := ""
 		switch {
 		case a.Most > 0 && a.Ratio <= a.Most:
-			verdict = fmt.Sprintf(" (aim: at most %.1f, met)", a.Most)
+			verdict = fmt.Sprintf(" (aim: at most %.2f, met)", a.Most)
 		case a.Most > 0:
-			verdict = fmt.Sprintf(" (aim: at most %.1f, MISSED)", a.Most)
+			verdict = fmt.Sprintf(" (aim: at most %.2f, MISSED)", a.Most)
 		}
 		fmt.Fprintf(w, "  %.2f  %s / %s%s\n", a.Ratio, a.Ours, a.Theirs, verdict)
 	}
