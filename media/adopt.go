@@ -45,6 +45,9 @@ func (e *Engine) adopt(st State, call, leg string, events func(Event)) (*Session
 	}
 	s.agreed = st.Agreed
 	s.theirs = &sdp.Media{Direction: st.Direction, Addr: st.Connection}
+	if st.Agreed != nil {
+		s.theirs.Proto = st.Agreed.Proto
+	}
 	if s.neg, err = sdp.Resume(st.SDP, s.capabilities(nil, SendRecv)); err != nil {
 		return nil, err
 	}

@@ -267,6 +267,9 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	if err != nil {
 		return err
 	}
+	if s.web != nil {
+		a.Detach()
+	}
 	web := s.web
 	if web != nil {
 		if web, set.Web, err = web.agreed(a); err != nil {
@@ -278,7 +281,8 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	}
 	s.agreed, s.web = a, web
 	if a.Section < len(d.Media) {
-		s.theirs = &d.Media[a.Section]
+		m := &d.Media[a.Section] // no more of it: the rest of a browser's description is long
+		s.theirs = &sdp.Media{Direction: m.Direction, Addr: m.Addr, Proto: a.Proto}
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func (p *Port) take(pkt rtp.Packet) {
 	}
 	p.inSSRC = true
 	p.lastIn, p.told[0], p.mute = now, false, false
-	r := &p.routes[pkt.PayloadType()]
+	r := p.routes.of(pkt.PayloadType())
 	if r.event {
 		p.presses.Rate = r.clock
 		p.listen(pkt)
@@ -121,7 +121,7 @@ func (p *Port) open(b []byte) (rtp.Packet, bool) {
 		p.drop(DropMalformed)
 		return nil, false
 	}
-	if !p.routes[pkt.PayloadType()].known {
+	if !p.routes.of(pkt.PayloadType()).known {
 		p.drop(DropPayloadType)
 		return nil, false
 	}

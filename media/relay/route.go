@@ -54,11 +54,17 @@ type route struct {
 	to        uint32    // that of the other leg's, if its duration must be counted anew; 0: the same
 }
 
-// A routing has a route for each payload type. It is never written once it is in use.
-type routing [128]route
+// A routing has a route for each payload type: those that differ from none, and where they stand. It is never written once it is in use.
+type routing struct {
+	at   [128]uint8 // index into list
+	list []route    // the first is that of everything not negotiated
+}
+
+// of is the route of a payload type.
+func (t *routing) of(pt uint8) *route { return &t.list[t.at[pt&0x7f]] }
 
 // nowhere is the routing of a port that has agreed on nothing.
-var nowhere routing
+var nowhere = routing{list: make([]route, 1)}
 
 // routes maps what a port receives to what the other port's peer wants to be sent; nil if there is no other port. The same codec
 // passes with its number changed, one G.711 law goes to the other where only that is left, and the rest ends here.
@@ -66,9 +72,9 @@ func routes(receive, send []Format) *routing {
 	if len(receive) == 0 {
 		return &nowhere
 	}
-	t := new(routing)
+	t := &routing{list: make([]route, 1, 1+min(len(receive), 127))}
 	for _, f := range receive {
-		if f.PayloadType > 127 || t[f.PayloadType].known {
+		if f.PayloadType > 127 || t.of(f.PayloadType).known {
 			continue
 		}
 		r := route{known: true, event: f.Event(), clock: f.Rate}
@@ -81,7 +87,8 @@ func routes(receive, send []Format) *routing {
 				r.forward, r.pt, r.translate, r.law = true, g.PayloadType, true, law
 			}
 		}
-		t[f.PayloadType] = r
+		t.at[f.PayloadType] = uint8(len(t.list))
+		t.list = append(t.list, r)
 	}
 	return t
 }

@@ -21,7 +21,7 @@ func TestEventClocks(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table := routes([]Format{opus, c.from}, []Format{opus, c.to})
-			r := &table[c.from.PayloadType]
+			r := table.of(c.from.PayloadType)
 			if !r.forward || r.pt != c.to.PayloadType || !r.event || r.clock != c.from.Rate {
 				t.Fatalf("route %+v", r)
 			}

@@ -1,6 +1,10 @@
 package sdp
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
 
 // Agreed is what both sides hold to after an offer and its answer.
 type Agreed struct {
@@ -90,4 +94,26 @@ func checkAddress(m *Media) error {
 		return ErrAddress
 	}
 	return nil
+}
+
+// Detach gives what was agreed strings of its own, so that it does not hold the description that it was read from.
+func (a *Agreed) Detach() {
+	for _, list := range [][]Codec{a.Send, a.Receive} {
+		for i := range list {
+			list[i].Name, list[i].Fmtp = strings.Clone(list[i].Name), strings.Clone(list[i].Fmtp)
+		}
+	}
+	for _, c := range []*Codec{&a.Codec, &a.SendEvent, &a.ReceiveEvent} {
+		c.Name, c.Fmtp = strings.Clone(c.Name), strings.Clone(c.Fmtp)
+	}
+	a.Proto = strings.Clone(a.Proto)
+	if w := a.Web; w != nil {
+		own := *w
+		own.Ufrag, own.Pwd, own.Setup, own.TLSID = strings.Clone(w.Ufrag), strings.Clone(w.Pwd), strings.Clone(w.Setup), strings.Clone(w.TLSID)
+		own.Fingerprints = slices.Clone(w.Fingerprints)
+		for i, f := range own.Fingerprints {
+			own.Fingerprints[i] = strings.Clone(f)
+		}
+		a.Web = &own
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // Errors of a Negotiation: a body that is well formed and still cannot be agreed to. To an offer the SIP answer is 488; an answer of ours that
@@ -139,13 +141,33 @@ func (n *Negotiation) Withdraw() {
 // say writes the description and raises the version if anything but the o= line changed (RFC 3264 §8).
 func (n *Negotiation) say(addr netip.Addr, sections []Media) []byte {
 	d := Description{Addr: addr, Media: sections, Attributes: sessionAttributes(sections, n.bundle)}
-	rest := d.appendRest(make([]byte, 0, 512))
+	var room [2048]byte // more than any description of ours; what is kept is cut to size
+	rest := d.appendRest(room[:0])
 	if n.said == nil || !bytes.Equal(rest, n.rest) {
 		n.origin.Version++
-		n.said = append(n.origin.appendLines(make([]byte, 0, 64+len(rest))), rest...)
+		head := n.origin.appendLines(make([]byte, 0, 128))
+		n.said = slices.Concat(head, rest)
+		n.rest = n.said[len(head):]
 	}
-	n.rest, n.media = rest, sections
+	n.media = kept(sections)
 	return n.said
+}
+
+// kept is what must be known of sections of ours later on. Their strings are of their own: a section that came from a peer's offer would hold the whole
+// of it, which from a browser is some kilobytes.
+func kept(sections []Media) []Media {
+	out := slices.Clone(sections)
+	for i := range out {
+		m := &out[i]
+		m.Kind, m.Proto, m.Attributes = strings.Clone(m.Kind), strings.Clone(m.Proto), nil
+		if mid := sections[i].mid(); mid != "" {
+			m.Attributes = []Attribute{{Name: "mid", Value: strings.Clone(mid)}}
+		}
+		if m.Port == 0 {
+			m.Formats = []string{strings.Clone(m.Formats[0])}
+		}
+	}
+	return out
 }
 
 // number gives codecs their payload numbers: the one that the session uses already, else ours, else the next free dynamic one.
