@@ -75,6 +75,14 @@ func allows(list []sdp.Codec, c sdp.Codec) bool {
 // isLaw says whether c is one of the two G.711 laws, which we turn into each other.
 func isLaw(c sdp.Codec) bool { return c.Same(known[0]) || c.Same(known[1]) }
 
+// answerable is the leg's list with telephone-event in every clock. It is shared where the leg may have all that the engine has.
+func (s *Session) answerable() []sdp.Codec {
+	if c := s.engine.config(); len(c.codecs) > 0 && len(s.codecs) == len(c.codecs) && &s.codecs[0] == &c.codecs[0] {
+		return c.answerable
+	}
+	return answerable(s.codecs)
+}
+
 // answerable is our list with telephone-event in every clock: what an answer may pick from.
 func answerable(list []sdp.Codec) []sdp.Codec {
 	var out []sdp.Codec

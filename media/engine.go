@@ -19,6 +19,7 @@ type Engine struct {
 	log      *slog.Logger
 	relay    *relay.Relay
 	own      own
+	print    string // fingerprint of the certificate that browsers see
 	settings atomic.Pointer[settings]
 
 	recorders sync.WaitGroup // goroutines that write recordings
@@ -31,7 +32,8 @@ type Engine struct {
 // settings are what a reload changes, as a whole.
 type settings struct {
 	Config
-	codecs []sdp.Codec
+	codecs     []sdp.Codec
+	answerable []sdp.Codec // codecs with telephone-event in every clock
 }
 
 // NewEngine checks the configuration and opens what does not depend on calls. Run must be called for media to flow.
@@ -50,6 +52,7 @@ func NewEngine(c Config, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.print = e.relay.Fingerprint().String()
 	return e, nil
 }
 
@@ -83,7 +86,7 @@ func (e *Engine) set(c Config) error {
 	if err != nil {
 		return err
 	}
-	e.settings.Store(&settings{Config: c, codecs: codecs})
+	e.settings.Store(&settings{Config: c, codecs: codecs, answerable: answerable(codecs)})
 	return nil
 }
 

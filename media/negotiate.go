@@ -47,7 +47,7 @@ func (s *Session) SetOffer(body []byte) error {
 		s.offer = d
 		return nil
 	}
-	_, agreed, err := trial.Answer(d, s.capabilities(answerable(s.codecs), SendRecv), sdp.Codec{})
+	_, agreed, err := trial.Answer(d, s.capabilities(s.answerable(), SendRecv), sdp.Codec{})
 	if err == nil {
 		err = s.reachable(&agreed)
 	}
@@ -77,7 +77,7 @@ func (s *Session) CreateAnswer(like *Session) ([]byte, error) {
 		return s.answerFax(other.agreedFax)
 	}
 	section := audio(s.offer)
-	own := answerable(s.codecs)
+	own := s.answerable()
 	preferred, ok := choose(section.Codecs, own, other.agreedCodecs)
 	if !ok {
 		return nil, fmt.Errorf("%w: no codec that the other leg can hear", ErrNotAcceptable)
@@ -263,12 +263,12 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	if err := s.reachable(a); err != nil {
 		return err
 	}
+	if s.web != nil {
+		a.Detach()
+	}
 	set, err := s.settings(a)
 	if err != nil {
 		return err
-	}
-	if s.web != nil {
-		a.Detach()
 	}
 	web := s.web
 	if web != nil {
@@ -279,7 +279,7 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 	if err := s.port.Configure(set); err != nil {
 		return err
 	}
-	s.agreed, s.web = a, web
+	s.agreed, s.web, a.Web = a, web, nil // web has all of it
 	if a.Section < len(d.Media) {
 		m := &d.Media[a.Section] // no more of it: the rest of a browser's description is long
 		s.theirs = &sdp.Media{Direction: m.Direction, Addr: m.Addr, Proto: a.Proto}

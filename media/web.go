@@ -41,7 +41,7 @@ type web struct {
 
 // openWeb gives the session its place on the port for browsers.
 func (s *Session) openWeb(local netip.Addr) error {
-	w := &web{own: ice.NewCredentials(), fingerprint: s.engine.relay.Fingerprint().String()}
+	w := &web{own: ice.NewCredentials(), fingerprint: s.engine.print}
 	show, err := s.engine.show(s.opts.Advertise, local)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (w *web) state() *WebState {
 // offer or answer says so, and the browser begins a new DTLS association (RFC 8842 §5.5).
 func (e *Engine) resumeWeb(s *WebState, port relay.State) *web {
 	return &web{
-		fingerprint: e.relay.Fingerprint().String(), candidates: s.Candidates, ssrc: port.Out.SSRC, cname: port.CName,
+		fingerprint: e.print, candidates: s.Candidates, ssrc: port.Out.SSRC, cname: port.CName,
 		own: s.Own, peer: s.Peer, role: s.Role, fingerprints: s.Fingerprints, tlsID: s.TLSID, association: s.Association,
 		told: s.Told,
 	}

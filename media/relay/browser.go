@@ -38,11 +38,11 @@ type browser struct {
 	own    ice.Credentials
 	before ice.Credentials // those from before an ICE restart, good until the new ones have nominated
 	set    WebSettings
-	ready  bool // set is known: the browser's fingerprints
 
 	paths     []path // checked, the oldest first
 	at        int    // the one that we send on; -1: none yet
 	nominated bool   // the browser chose it
+	ready     bool   // set is known: the browser's fingerprints
 	heard     time.Time
 	begun     time.Time
 	checks    limiter
@@ -51,12 +51,17 @@ type browser struct {
 	tries       limiter
 	association int // of the keys in use; 0: no keys yet
 	keys        Keys
-	flight      [][]byte // our last one, for a peer that has not got it
-	flightUntil time.Time
+	flight      *flight // our last one, for a peer that has not got it; nil: it has, or had the time
 }
 
 // Keys are those of a DTLS-SRTP association: ours that we send with, the browser's that we receive with.
 type Keys struct{ Local, Remote secure.Key }
+
+// A flight is what ended a handshake, kept for a while.
+type flight struct {
+	datagrams [][]byte
+	until     time.Time
+}
 
 // A path is a place that a verified check came from.
 type path struct {
@@ -258,7 +263,7 @@ func (p *Port) receiveWeb(b []byte, at place) {
 // lookAfter does what no packet brings about.
 func (b *browser) lookAfter(p *Port) {
 	now := b.web.loop.now
-	if b.flight != nil && now.After(b.flightUntil) {
+	if b.flight != nil && now.After(b.flight.until) {
 		b.flight = nil
 	}
 	b.initiate(p)

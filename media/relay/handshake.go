@@ -45,7 +45,7 @@ func (b *browser) receiveDTLS(p *Port, datagram []byte) {
 		p.drop(DropHandshake) // unauthenticated: a forged one must not end what it cannot begin
 	case b.shake != nil:
 		b.shake.deliver(datagram)
-	case b.current() && b.flight != nil && now.Before(b.flightUntil) && datagram[0] != recordAlert && !clientHello(datagram):
+	case b.current() && b.flight != nil && now.Before(b.flight.until) && datagram[0] != recordAlert && !clientHello(datagram):
 		b.repeat(p)
 	case !b.ready || b.current() || b.set.Role != secure.Passive || !clientHello(datagram):
 		p.drop(DropHandshake)
@@ -113,7 +113,7 @@ func (p *Port) shaken(h *handshake, association int, k Keys, err error) {
 		return
 	}
 	if b.set.Role == secure.Passive {
-		b.flight, b.flightUntil = h.flight, p.loop.now.Add(flightKept)
+		b.flight = &flight{h.flight, p.loop.now.Add(flightKept)}
 	}
 	p.lastIn, p.lastOut = p.loop.now, p.loop.now
 	p.aim()
@@ -128,7 +128,7 @@ func (b *browser) repeat(p *Port) {
 	if !b.tries.allow(b.web.loop.now) {
 		return
 	}
-	for _, d := range b.flight {
+	for _, d := range b.flight.datagrams {
 		b.transmit(p, d)
 	}
 }

@@ -156,21 +156,23 @@ func (c *control) judge(from, media netip.AddrPort, now time.Time) bool {
 type limiter struct {
 	interval time.Duration // between packets at the rate
 	burst    time.Duration // how far ahead of it
-	next     time.Time
+	next     time.Duration // since began
 }
+
+// began is what limiters count from: a number is a third of a time, and a leg has several.
+var began = time.Now()
 
 func limit(perSecond, burst int) limiter {
 	interval := time.Second / time.Duration(perSecond)
-	return limiter{interval: interval, burst: interval * time.Duration(burst)}
+	return limiter{interval: interval, burst: interval * time.Duration(burst), next: -1 << 61}
 }
 
 func (l *limiter) allow(now time.Time) bool {
-	if l.next.Before(now) {
-		l.next = now
-	}
-	if l.next.Sub(now) > l.burst {
+	at := now.Sub(began)
+	l.next = max(l.next, at)
+	if l.next-at > l.burst {
 		return false
 	}
-	l.next = l.next.Add(l.interval)
+	l.next += l.interval
 	return true
 }

@@ -36,6 +36,7 @@ func (n *Negotiation) Answer(offer *Description, c Capabilities, preferred Codec
 	n.bind(agreed.Receive)
 	n.bundle = offer.bundles()
 	n.caps, n.offered, n.pending = c, false, false
+	n.caps.Web = nil // what an answer was written from is asked for no more
 	return n.say(c.RTP.Addr(), sections), agreed, nil
 }
 

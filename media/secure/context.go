@@ -19,6 +19,9 @@ const (
 	// reordering path costs nothing.
 	replayWindow = 512
 
+	// replayWindowRTCP is RFC 3711 §3.3.2's: reports come every few seconds.
+	replayWindowRTCP = 64
+
 	// maxSources bounds the SSRCs of one direction, as each costs state. A peer that takes a new one with every hold and transfer
 	// stays far below; one that floods us with fresh authentic ones is counted as Excess.
 	maxSources = 256
@@ -71,7 +74,7 @@ func NewContext(k Key) (*Context, error) {
 		return nil, ErrSuite
 	}
 	// A bare context has no replay protection unless it is asked for.
-	opts := []srtp.ContextOption{srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindow)}
+	opts := []srtp.ContextOption{srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindowRTCP)}
 	if k.mki != "" {
 		opts = append(opts, srtp.MasterKeyIndicator([]byte(k.mki)))
 	}
