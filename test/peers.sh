@@ -8,6 +8,7 @@ command -v baresip >/dev/null || missing="$missing baresip"
 command -v sipp >/dev/null || missing="$missing sip-tester"
 command -v kamailio >/dev/null || missing="$missing kamailio"
 command -v secsipidx >/dev/null || missing="$missing secsipidx"
+command -v tcpdump >/dev/null || missing="$missing tcpdump"
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"tandem/cmd/tandem/phone"
 	"tandem/test/binary"
 )
 
@@ -96,14 +98,12 @@ func TestMannersOfCarriersThatCall(t *testing.T) {
 			host := binary.Host()
 			s := open(t, plainTrunk("c", host, x.more, "accept {}")+routes("c"))
 			p := desk(t, s)
+			p.SetAnswer(phone.Answer{Auto: true, After: 300 * time.Millisecond})
 			s.Eventually(patience, "knowing its carrier", func() bool { return s.Metrics()[`tandem_trunk_targets{state="alive",trunk="c"}`] == 1 })
 			carrier := oneCall(t, host, x.script, "-s", inward, s.Addr(5060))
 			if !x.refused {
 				c, err := p.WaitIncoming(within(t, patience))
 				if err != nil {
-					t.Fatal(err)
-				}
-				if err := c.Accept(); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := c.Wait(within(t, patience)); err != nil {
