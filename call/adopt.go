@@ -2,6 +2,7 @@ package call
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,31 +38,43 @@ type Revived struct {
 func (s *Switchboard) Adopt(states [][]byte, notes func(call, leg string) []byte, attach Attach, written func(call string) bool) (r Revived) {
 	now := time.Now()
 	for _, raw := range states {
-		var st State
-		err := json.Unmarshal(raw, &st)
-		if err == nil && st.Version > stateVersion {
-			err = fmt.Errorf("its state is of version %d, and this switch reads %d", st.Version, stateVersion)
-		}
+		st, err := stateOf(raw)
 		switch {
 		case err != nil:
-			r.Failed = append(r.Failed, fmt.Errorf("call %s: %w", st.Call, err))
+			r.Failed = append(r.Failed, err)
 		case written(st.Call):
 			s.journal.Delete(st.Call)
 		default:
-			a := adoption{board: s, st: &st, now: now, attach: attach, notes: notes}
-			c, err := a.build()
-			if err != nil {
-				r.Failed = append(r.Failed, err)
-			}
-			if c.phase == phaseEnding {
-				r.Ended++
-			} else {
-				r.Calls++
-			}
-			s.resume(c)
+			r.goOn(&adoption{board: s, st: st, now: now, attach: attach, notes: notes})
 		}
 	}
 	return r
+}
+
+// goOn lets one call live.
+func (r *Revived) goOn(a *adoption) {
+	c, err := a.build()
+	if err != nil {
+		r.Failed = append(r.Failed, err)
+	}
+	if c.phase == phaseEnding {
+		r.Ended++
+	} else {
+		r.Calls++
+	}
+	a.board.resume(c)
+}
+
+func stateOf(raw []byte) (*State, error) {
+	st := &State{}
+	err := json.Unmarshal(raw, st)
+	if err == nil && st.Version > stateVersion {
+		err = fmt.Errorf("its state is of version %d, and this switch reads %d", st.Version, stateVersion)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("call %s: %w", st.Call, err)
+	}
+	return st, nil
 }
 
 // adoption makes one call out of its state.
@@ -71,6 +84,7 @@ type adoption struct {
 	now    time.Time
 	attach Attach
 	notes  func(call, leg string) []byte
+	ready  map[string]*ready // sessions that stand by; nil: none
 	c      *Call
 }
 
@@ -99,9 +113,11 @@ func (a *adoption) build() (*Call, error) {
 	if st.B != nil && st.B.Moved {
 		callee = roleUAS
 	}
-	if c.a, err = a.leg(&st.A, caller, !ending); err == nil && st.B != nil {
-		c.b, err = a.leg(st.B, callee, !ending)
-		c.phase = phaseUp
+	c.a, err = a.leg(&st.A, caller, !ending)
+	if st.B != nil {
+		var other error
+		c.b, other = a.leg(st.B, callee, !ending)
+		c.phase, err = phaseUp, errors.Join(err, other)
 	}
 	if c.a.media != nil && c.b != nil && c.b.media != nil && err == nil {
 		err = c.a.media.Join(c.b.media)
@@ -119,7 +135,7 @@ func (a *adoption) build() (*Call, error) {
 func (a *adoption) leg(st *LegState, r role, hears bool) (*Leg, error) {
 	c := a.c
 	l := c.own(&Leg{
-		name: st.Leg, party: st.Party, role: r, state: legUp, dialog: st.Dialog, flow: a.attach(st.Flow), nat: st.NAT,
+		name: st.Leg, party: st.Party, role: r, state: legUp, dialog: st.Dialog, flow: a.attach(st.Flow), nat: st.NAT, web: st.Web,
 		instance: st.Instance, contact: st.Contact, agreed: st.Agreed, allows: st.Allows, timer: a.timer(st.Timer), wantSync: st.WantSync,
 		hop: st.Hop, stats: st.Stats, acks: map[string][]byte{}, tag: st.Dialog.LocalTag, callID: st.Dialog.CallID,
 		initial: &outgoing{purpose: forInvite, method: sip.INVITE},
@@ -160,12 +176,19 @@ func (a *adoption) media(l *Leg, st *media.State) error {
 			st.Port = note
 		}
 	}
-	session, err := a.board.media.Adopt(*st, a.st.Call, l.name, func(ev media.Event) { l.in().hear(l, ev) })
-	if err != nil {
-		return err
+	var err error
+	l.media, err = a.open(*st, l)
+	return err
+}
+
+// open opens the ports of a leg. Where this node has followed the call they are open already.
+func (a *adoption) open(st media.State, l *Leg) (Session, error) {
+	if r := a.ready[l.name]; r != nil {
+		delete(a.ready, l.name)
+		r.leg.Store(l)
+		return r.session, r.session.Follow(st.Port)
 	}
-	l.media = session
-	return nil
+	return a.board.media.Adopt(st, a.st.Call, l.name, func(ev media.Event) { l.in().hear(l, ev) })
 }
 
 // local is an instant of another process by this one's clock, so that a step of the wall clock does not move it.

@@ -7,6 +7,7 @@ import (
 
 	"tandem/dialplan"
 	"tandem/media"
+	"tandem/media/relay"
 	"tandem/registrar"
 	"tandem/sip"
 	"tandem/sip/digest"
@@ -92,6 +93,7 @@ type Session interface {
 	Insist() bool
 	Stats() media.Stats
 	State(offer bool) (media.State, bool)
+	Follow(st relay.State) error
 	Close()
 }
 

@@ -95,8 +95,13 @@ func (o *office) adopt() {
 	for _, r := range o.ledger.all() {
 		written[r.Call] = true
 	}
+	isWritten := func(call string) bool { return written[call] }
+	if o.standby != nil {
+		o.revived = o.standby.Promote(attach, isWritten)
+		return
+	}
 	states := slices.Collect(maps.Values(o.journal.states))
-	r := o.board.Adopt(states, func(string, string) []byte { return nil }, attach, func(call string) bool { return written[call] })
+	r := o.board.Adopt(states, func(string, string) []byte { return nil }, attach, isWritten)
 	o.revived = r
 }
 

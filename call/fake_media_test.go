@@ -11,6 +11,7 @@ import (
 
 	"tandem/media"
 	"tandem/media/codec"
+	"tandem/media/relay"
 )
 
 // fakeMedia is a media room without sockets: its descriptions are one readable line, and it counts what is open.
@@ -92,6 +93,7 @@ type fakeSession struct {
 	packets   atomic.Uint64
 	version   int
 	rollbacks int
+	followed  int // how often it was told where its streams are elsewhere
 	closed    bool
 	recording *fakeRecording
 	spoken    atomic.Int64 // a time.Duration: what a recording has heard so far
@@ -303,6 +305,13 @@ func (s *fakeSession) recorded() {
 func (s *fakeSession) Stats() media.Stats {
 	s.step("Stats")
 	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets.Load()}}
+}
+
+func (s *fakeSession) Follow(st relay.State) error {
+	s.step("Follow")
+	s.packets.Store(st.In.Packets)
+	s.followed++
+	return nil
 }
 
 func (s *fakeSession) State(offer bool) (st media.State, ok bool) {

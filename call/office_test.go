@@ -45,15 +45,17 @@ type office struct {
 	stop       context.CancelFunc // of the switchboard
 	stopped    chan struct{}
 	endTable   func()
-	revived    Revived        // what the last start found
-	lost       transport.Link // stands for connections of a dead switch
-	calls      int            // Call-IDs made
-	journal    *fakeJournal   // nil: nothing is kept
-	forgotten  int            // calls without a record, as another node serves them
-	unanswered int            // INVITEs that such a node leaves without a word
-	before     uint64         // calls that dead switches began
-	start      func()         // starts the switch once more
-	panics     int            // that the test expects
+	standby    *Standby         // of the last start, if it followed
+	follows    func(b *Standby) // what the last start follows before it is promoted; nil: it reads states
+	revived    Revived          // what the last start found
+	lost       transport.Link   // stands for connections of a dead switch
+	calls      int              // Call-IDs made
+	journal    *fakeJournal     // nil: nothing is kept
+	forgotten  int              // calls without a record, as another node serves them
+	unanswered int              // INVITEs that such a node leaves without a word
+	before     uint64           // calls that dead switches began
+	start      func()           // starts the switch once more
+	panics     int              // that the test expects
 }
 
 // setup changes the office before it opens.
@@ -111,6 +113,10 @@ func (o *office) open(cfg Config, settings *Settings, log *slog.Logger) {
 	o.board.Use(o.table)
 	o.udp = o.net.Listen(transport.UDP, switchAddr, o.table)
 	o.tcp = o.net.Listen(transport.TCP, switchAddr, o.table)
+	if o.follows != nil {
+		o.standby = o.board.Standby()
+		o.follows(o.standby)
+	}
 	o.adopt()
 	table, endTable := running(o.table.Run)
 	board, endBoard := running(o.board.Run)

@@ -53,6 +53,7 @@ type LegState struct {
 	Dialog   dialog.Dialog        `json:"dialog"`
 	Flow     registrar.FlowRecord `json:"flow"`
 	NAT      bool                 `json:"nat,omitempty"`
+	Web      bool                 `json:"web,omitempty"` // a browser
 	Instance string               `json:"instance,omitempty"`
 	Contact  string               `json:"contact"`
 	Agreed   bool                 `json:"agreed,omitempty"`
@@ -90,13 +91,17 @@ func (c *Call) state() State {
 		Held: c.board.heldOf(c), A: c.a.saved(), Shown: c.shown,
 	}
 	s.A.Moved = c.a.role == roleUAC
-	if c.b != nil {
-		b := c.b.saved()
-		b.Moved = c.b.role == roleUAS
+	other := c.b
+	if t := c.transfer; t != nil && other == nil { // a transfer under way goes back to who wanted it
+		other, s.Step, s.A.WantSync = t.by, 0, true
+	}
+	if other != nil {
+		b := other.saved()
+		b.Moved = other.role == roleUAS
 		s.B = &b
 	}
 	for _, l := range c.legs {
-		if l.state == legGone && l != c.a && l != c.b {
+		if l.state == legGone && l != c.a && l != other {
 			s.Gone = append(s.Gone, l.entry())
 		}
 	}
@@ -116,7 +121,7 @@ func (c *Call) stepPlace() int {
 // saved is the leg as another process would go on with it.
 func (l *Leg) saved() LegState {
 	s := LegState{
-		Leg: l.name, Party: l.party, Gone: l.state == legGone || l.hungUp, Dialog: l.dialog, Flow: flowRecord(l.flow), NAT: l.nat, Instance: l.instance,
+		Leg: l.name, Party: l.party, Gone: l.state == legGone || l.hungUp, Dialog: l.dialog, Flow: flowRecord(l.flow), NAT: l.nat, Web: l.web, Instance: l.instance,
 		Contact: l.contact, Agreed: l.agreed, Allows: l.allows, Timer: l.timer, WantSync: l.wantSync, Hop: l.hop, Stats: l.stats,
 	}
 	s.Timer.Due = s.Timer.Due.UTC()

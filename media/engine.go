@@ -90,6 +90,10 @@ func (e *Engine) set(c Config) error {
 	return nil
 }
 
+// Gate lets media flow only while held is true: on a node that stands by, or that has been deposed, ports are open and nothing is
+// taken or sent. held is asked for each packet and must not block.
+func (e *Engine) Gate(held func() bool) { e.relay.Gate(held) }
+
 func (e *Engine) config() *settings { return e.settings.Load() }
 
 // Totals is what the engine did since it began, and what it holds now.

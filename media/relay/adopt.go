@@ -71,6 +71,7 @@ func (p *Port) resume(s State) {
 	p.inSSRC = false
 	p.out.resume(s.Out, now.Sub(s.At), now, p.set.Protect != nil)
 	p.noted.at = now
+	p.expect()
 	p.aim()
 	if p.web != nil {
 		return

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/json"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -298,4 +299,32 @@ func TestNotes(t *testing.T) {
 	if n := count(); n != 0 {
 		t.Errorf("%d notes while nothing but numbers changed", n)
 	}
+}
+
+// A node that does not serve takes nothing and sends nothing, whatever it was told to play; the first packet after it began to is out
+// at once.
+func TestGate(t *testing.T) {
+	var serves atomic.Bool
+	r := start(t, Config{})
+	a, b := bridge(t, r, Settings{}, Settings{})
+	r.Gate(serves.Load)
+	if err := b.Play(NewSound(make([]int16, 8000)), true, nil); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		a.say(8)
+	}
+	if got, ok := b.peer.listen(100 * time.Millisecond); ok {
+		t.Fatalf("%d bytes from a node that does not serve", len(got))
+	}
+	if s := a.Stats(); s.In.Packets != 0 {
+		t.Errorf("%d packets taken", s.In.Packets)
+	}
+	serves.Store(true)
+	b.hearRTP()
+	if err := b.StopPlay(); err != nil {
+		t.Fatal(err)
+	}
+	a.say(8)
+	b.hearRTP()
 }

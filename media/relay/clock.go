@@ -97,6 +97,13 @@ func (c *clock) next(ports int) time.Time {
 func (l *Loop) tick() {
 	l.now = time.Now()
 	c := &l.clock
+	if l.gate != nil && !l.gate() {
+		c.done = int64(l.now.Sub(c.start) / step)
+		if !l.now.Before(c.chore) {
+			c.chore = l.now.Add(chores)
+		}
+		return
+	}
 	reached := int64(l.now.Sub(c.start) / step)
 	if c.busy == 0 || reached-c.done > int64(maxLag/step) {
 		c.done = max(c.done, reached-phases)

@@ -38,6 +38,7 @@ type Loop struct {
 	ports []*Port // each knows its index
 	clock clock
 	total counters
+	gate  func() bool // whether this node serves; nil: always. What comes in while it does not is read and dropped, nothing leaves
 
 	load atomic.Int64 // ports on this loop, for the choice of a loop
 
@@ -99,6 +100,9 @@ func (l *Loop) obey(c *command) {
 
 // arrive takes one datagram that was read into the loop's buffer.
 func (l *Loop) arrive(s *socket, n int, from netip.AddrPort) {
+	if l.gate != nil && !l.gate() {
+		return
+	}
 	l.now = time.Now()
 	if s.web != nil {
 		s.web.receive(s, n, from)
