@@ -104,6 +104,11 @@ type Config struct {
 	// Known tells the sources whose messages cost no budget: registered phones and trunks. It is called for
 	// each message while Strangers is set, from the goroutines that read, so it must be quick. nil: nobody.
 	Known func(source netip.Addr) bool
+	// Serves tells whether this node is the one that serves; nil: it always is. While it is not, what arrives is read and dropped,
+	// and nothing leaves. It is asked for each message and must not block. A Layer takes it at its start.
+	Serves func() bool
+	// Away lets listeners bind addresses that this machine has not taken yet: those of a node that it stands by for.
+	Away bool
 	// Pages answers requests for web pages on the listeners that serve them, from the goroutine of the connection; nil: none
 	// does. What it writes is kept until it is whole.
 	Pages http.Handler

@@ -15,6 +15,8 @@ import (
 type Layer struct {
 	handler Handler
 	log     *slog.Logger
+	serves  func() bool  // see Config.Serves; never nil
+	away    bool         // see Config.Away
 	seed    maphash.Seed // of the To-tags of stateless answers
 	readers int
 	tempo   tempo
@@ -55,7 +57,10 @@ func New(c Config, h Handler, log *slog.Logger) (*Layer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo}
+	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, away: c.Away}
+	if l.serves == nil {
+		l.serves = func() bool { return true }
+	}
 	l.ids.Store(rand.Uint64() >> 8) // two Layers of one process do not number alike
 	l.senders.New = func() any { return newDatagram() }
 	l.buffers.New = func() any { b := make([]byte, readBuffer); return &b }

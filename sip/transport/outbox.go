@@ -13,6 +13,9 @@ func (c *conn) Send(_, _ netip.AddrPort, raw []byte) error {
 	if len(raw) > maxMessage {
 		return ErrTooLarge
 	}
+	if !c.layer.serves() {
+		return ErrClosed
+	}
 	op := byte(0)
 	if c.web != nil {
 		// In kind, but a browser ends the connection over text that is no UTF-8 (RFC 6455 §8.1).

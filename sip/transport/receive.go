@@ -47,6 +47,10 @@ func (in *inbox) take(f Flow, raw []byte) {
 // handle validates the message and hands it up. A panic, here or above, ends this message.
 func (in *inbox) handle(f Flow) {
 	defer in.recover(f)
+	if !in.layer.serves() {
+		in.count.drop(DropAway)
+		return
+	}
 	m := &in.msg
 	m.Source = f.remote
 	if fault := sip.Validate(m, nil); fault != nil {

@@ -19,11 +19,12 @@ const (
 	DropFraming                  // a stream or frame that cannot be cut into messages
 	DropSlow                     // a message that did not become whole in time, or nothing for too long
 	DropWriteQueue               // a peer that does not read
+	DropAway                     // another node serves
 	reasonCount
 )
 
 var reasonNames = [reasonCount]string{"garbage", "invalid", "budget", "panic", "refused", "handshake",
-	"framing", "slow", "write_queue"}
+	"framing", "slow", "write_queue", "away"}
 
 // String is the reason as a metric's label.
 func (r Reason) String() string {

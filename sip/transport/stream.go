@@ -48,8 +48,7 @@ type streamListener struct {
 }
 
 func bindStream(l *Layer, p place) (listener, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(context.Background(), "tcp"+p.network, listenText(p.network, p.addr))
+	ln, err := listenTCP(p.network, p.addr, l.away)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func bindUDP(l *Layer, p place) (listener, error) {
 		if i > 0 {
 			at = u.bound
 		}
-		c, err := openUDP(p.network, at, i == 0)
+		c, err := openUDP(p.network, at, i == 0, l.away)
 		if err != nil {
 			u.close()
 			return nil, err
@@ -148,7 +148,7 @@ func (u *udpListener) Names() []string { return nil }
 
 // Send implements Link. A full socket buffer is ErrQueueFull: the datagram is lost, as datagrams are.
 func (u *udpListener) Send(local, remote netip.AddrPort, raw []byte) error {
-	if u.closed.Load() {
+	if u.closed.Load() || !u.layer.serves() {
 		return ErrClosed
 	}
 	if len(raw) > maxDatagram {

@@ -19,13 +19,16 @@ const maxDatagram = 65507
 
 // openUDP binds one socket of a listener. The first is bound without SO_REUSEPORT and shares only
 // afterwards: otherwise a second switch on the same address would start and silently take half the packets.
-func openUDP(network string, at netip.AddrPort, first bool) (*net.UDPConn, error) {
+func openUDP(network string, at netip.AddrPort, first, away bool) (*net.UDPConn, error) {
 	lc := net.ListenConfig{Control: func(family, _ string, c syscall.RawConn) error { // family: udp4 or udp6
 		return control(c, func(fd int) error {
 			if !first {
 				if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
 					return err
 				}
+			}
+			if away {
+				freeBind(fd, family == "udp6")
 			}
 			return prepareUDP(fd, family == "udp6", at.Addr().IsUnspecified())
 		})
@@ -44,6 +47,29 @@ func openUDP(network string, at netip.AddrPort, first bool) (*net.UDPConn, error
 		return nil, err
 	}
 	return c, nil
+}
+
+// freeBind lets a socket be bound to an address that is not here yet (ip(7), IP_FREEBIND). Where it cannot, bind says so.
+func freeBind(fd int, v6 bool) {
+	if v6 {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1)
+		return
+	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
+}
+
+// listenTCP opens a listening socket.
+func listenTCP(network string, at netip.AddrPort, away bool) (net.Listener, error) {
+	lc := net.ListenConfig{}
+	if away {
+		lc.Control = func(family, _ string, c syscall.RawConn) error {
+			return control(c, func(fd int) error {
+				freeBind(fd, family == "tcp6")
+				return nil
+			})
+		}
+	}
+	return lc.Listen(context.Background(), "tcp"+network, listenText(network, at))
 }
 
 // prepareUDP asks for large buffers, beyond the system's limit where we may, and for the address that each

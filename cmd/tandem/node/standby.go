@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"tandem/call"
+	"tandem/cluster"
+	"tandem/registrar"
+)
+
+// standby is a node that follows the active one: its bindings are those of the active node, and the ports of every call are open here,
+// with keys and counters, while its gates are shut.
+type standby struct {
+	n         *Node
+	calls     *call.Standby
+	followers []*cluster.Follower
+}
+
+// follow begins to stand by. It returns when all that the active node has kept so far is applied.
+func (n *Node) follow(ctx context.Context) (*standby, error) {
+	s := &standby{n: n, calls: n.board.Standby()}
+	for _, b := range []struct {
+		bucket string
+		apply  func(cluster.Record)
+	}{
+		{bucketRegistrations, s.binding},
+		{bucketCalls, s.call},
+		{bucketMedia, s.note}, // after the calls that they are of
+	} {
+		f, err := n.state.Follow(ctx, b.bucket, b.apply)
+		if err != nil {
+			s.close()
+			return nil, fmt.Errorf("follow %s: %w", b.bucket, err)
+		}
+		s.followers = append(s.followers, f)
+	}
+	return s, nil
+}
+
+// takeOver applies what was kept last and makes the calls live. The gates may be opened when it has returned.
+func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
+	for _, f := range s.followers {
+		if err := f.CatchUp(ctx); err != nil {
+			return call.Revived{}, err
+		}
+	}
+	s.stop()
+	written, err := s.n.ledger.Written()
+	if err != nil {
+		s.n.log.Error("call records cannot be read: one may be written twice", "err", err)
+	}
+	r := s.calls.Promote(s.n.attach, func(id string) bool { return written[id] })
+	for _, err := range r.Failed {
+		s.n.log.Error("a call could not be taken over", "err", err)
+	}
+	return r, nil
+}
+
+// stop ends the following.
+func (s *standby) stop() {
+	for _, f := range s.followers {
+		f.Close()
+	}
+	s.followers = nil
+}
+
+// close ends standing by without taking over.
+func (s *standby) close() {
+	s.stop()
+	s.calls.Close()
+}
+
+func (s *standby) binding(r cluster.Record) {
+	record := registrar.Record{AOR: r.Key}
+	if !r.Deleted {
+		if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+			s.n.log.Error("a registration cannot be followed", "aor", r.Key, "form", r.Version, "err", err)
+			return
+		}
+	}
+	s.n.bindings.Apply(time.Now(), record, s.n.attach)
+}
+
+func (s *standby) call(r cluster.Record) {
+	if r.Deleted {
+		s.calls.Delete(r.Key)
+		return
+	}
+	err := error(nil)
+	if r.Version > callForm {
+		err = fmt.Errorf("it is of form %d", r.Version)
+	} else {
+		err = s.calls.Put(r.Value)
+	}
+	if err != nil {
+		s.n.log.Error("a call cannot be followed", "call", r.Key, "err", err)
+	}
+}
+
+func (s *standby) note(r cluster.Record) {
+	id, leg, ok := strings.Cut(r.Key, "/")
+	if r.Deleted || !ok || r.Version > mediaForm {
+		return
+	}
+	if err := s.calls.Note(id, leg, r.Value); err != nil {
+		s.n.log.Error("streams of a call cannot be followed", "call", id, "err", err)
+	}
+}

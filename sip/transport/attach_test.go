@@ -1,0 +1,90 @@
+package transport
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tandem/sip"
+)
+
+// listenOn is a Layer with one UDP listener, which tells what it receives.
+func listenOn(t *testing.T, c Config) (*Layer, chan string) {
+	t.Helper()
+	heard := make(chan string, 16)
+	l, err := New(c, handlerFunc(func(_ Flow, m *sip.Message) { heard <- m.Method() }), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	return l, heard
+}
+
+type handlerFunc func(Flow, *sip.Message)
+
+func (h handlerFunc) Receive(f Flow, m *sip.Message) { h(f, m) }
+func (h handlerFunc) Closed(Flow)                    {}
+
+// A UDP flow of another process is found by its address or its listener's name; a connection stands for one that is gone.
+func TestAttach(t *testing.T) {
+	l, _ := listenOn(t, Config{Listen: []Listen{{Name: "a", Proto: UDP, Address: "127.0.0.1:0"}, {Name: "b", Proto: UDP, Address: "127.0.0.2:0"}}})
+	a, b := l.testAddr(0), l.testAddr(1)
+	remote := netip.MustParseAddrPort("127.0.0.9:5060")
+	for name, c := range map[string]struct {
+		proto Proto
+		label string
+		local netip.AddrPort
+		alive bool
+		want  string
+	}{
+		"same address":             {UDP, "old name", b, true, "b"},
+		"same name, other port":    {UDP, "a", netip.AddrPortFrom(a.Addr(), 1), true, "a"},
+		"neither":                  {UDP, "c", netip.MustParseAddrPort("127.0.0.3:5060"), false, "c"},
+		"a connection":             {TCP, "a", a, false, "a"},
+		"a connection of a page's": {WSS, "web", a, false, "web"},
+	} {
+		f := l.Attach(c.proto, c.label, c.local, remote)
+		if !f.Valid() || f.Alive() != c.alive || f.Listener() != c.want || f.Proto() != c.proto || f.Remote() != remote || f.ID() == 0 {
+			t.Errorf("%s: alive %v, listener %q, %v", name, f.Alive(), f.Listener(), f.Proto())
+		}
+		if err := f.Send([]byte("x")); (err == nil) != c.alive {
+			t.Errorf("%s: send: %v", name, err)
+		}
+	}
+}
+
+// A node that does not serve hears nothing and says nothing, and may be bound to an address that is not here.
+func TestNodeThatDoesNotServe(t *testing.T) {
+	var serves atomic.Bool
+	us, heard := listenOn(t, Config{
+		Listen: []Listen{{Name: "a", Proto: UDP, Address: "127.0.0.1:0"}, {Name: "away", Proto: UDP, Address: "192.0.2.77:0"}, {Name: "tcp", Proto: TCP, Address: "192.0.2.77:0"}},
+		Serves: serves.Load, Away: true,
+	})
+	them, _ := listenOn(t, Config{Listen: []Listen{{Name: "peer", Proto: UDP, Address: "127.0.0.1:0"}}})
+	runLayer(t, us)
+	to := us.testAddr(0)
+	f := them.Attach(UDP, "peer", them.testAddr(0), to)
+	ask := func() {
+		if err := f.Send([]byte("OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n" +
+			"To: <sip:x@b>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask()
+	for end := time.Now().Add(5 * time.Second); us.drops(0, DropAway) == 0; {
+		if time.Now().After(end) {
+			t.Fatal("not dropped")
+		}
+	}
+	if err := us.Attach(UDP, "a", to, them.testAddr(0)).Send([]byte("x")); err == nil {
+		t.Error("it sends")
+	}
+	serves.Store(true)
+	ask()
+	select {
+	case <-heard:
+	case <-time.After(5 * time.Second):
+		t.Error("not heard once it serves")
+	}
+}
