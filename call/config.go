@@ -7,7 +7,6 @@ import (
 
 	"tandem/dialplan"
 	"tandem/media"
-	"tandem/media/relay"
 	"tandem/registrar"
 	"tandem/sip"
 	"tandem/sip/digest"
@@ -93,7 +92,7 @@ type Session interface {
 	Insist() bool
 	Stats() media.Stats
 	State(offer bool) (media.State, bool)
-	Follow(st relay.State) error
+	Follow(st media.StreamState) error
 	Close()
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"tandem/media"
 	"tandem/media/codec"
-	"tandem/media/relay"
 )
 
 // fakeMedia is a media room without sockets: its descriptions are one readable line, and it counts what is open.
@@ -307,7 +306,7 @@ func (s *fakeSession) Stats() media.Stats {
 	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets.Load()}}
 }
 
-func (s *fakeSession) Follow(st relay.State) error {
+func (s *fakeSession) Follow(st media.StreamState) error {
 	s.step("Follow")
 	s.packets.Store(st.In.Packets)
 	s.followed++

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"tandem/media"
-	"tandem/media/relay"
 )
 
 // A Standby follows the calls of the active node: the ports of each are open here, with keys and counters, so that after Promote the first
@@ -26,7 +25,7 @@ type Standby struct {
 type standing struct {
 	state *State
 	legs  map[string]*ready
-	notes map[string][]byte // the last of each leg, JSON of relay.State
+	notes map[string][]byte // the last of each leg, JSON of a media.StreamState
 }
 
 // ready is the media of one leg that stands by.
@@ -87,7 +86,7 @@ func (b *Standby) Put(raw []byte) error {
 // prepare opens the ports of a leg, or brings those that are open to where its streams are.
 func (c *standing) prepare(s *Switchboard, l *LegState) error {
 	agreed := *l.Media
-	agreed.Port = relay.State{Local: agreed.Port.Local}
+	agreed.Port = media.StreamState{Local: agreed.Port.Local}
 	text, err := json.Marshal(agreed)
 	if err != nil {
 		return err
@@ -113,7 +112,7 @@ func (c *standing) drop(leg string) {
 
 // Note takes how far the streams of a leg have come.
 func (b *Standby) Note(call, leg string, raw []byte) error {
-	var st relay.State
+	var st media.StreamState
 	if err := json.Unmarshal(raw, &st); err != nil {
 		return fmt.Errorf("call %s leg %s: %w", call, leg, err)
 	}

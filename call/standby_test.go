@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"tandem/media/relay"
+	"tandem/media"
 	"tandem/sip"
 )
 
@@ -25,7 +25,7 @@ func TestStandbyTakesOver(t *testing.T) {
 		a.acks("")
 		o.settle()
 		last := o.journal.states[call]
-		note, _ := json.Marshal(relay.State{At: time.Now().Add(time.Second)})
+		note, _ := json.Marshal(media.StreamState{At: time.Now().Add(time.Second)})
 		o.killed(time.Second)
 		o.follows = func(s *Standby) {
 			for _, raw := range [][]byte{first, last, last} {

@@ -95,3 +95,6 @@ func (e *Engine) Notes() []Note {
 	})
 	return out
 }
+
+// A StreamState is how far the streams of a session have come, see relay.State.
+type StreamState = relay.State
