@@ -14,8 +14,9 @@ import (
 type (
 	// giveEvent asks a call for the leg that is joined with one of its own, which ends.
 	giveEvent struct {
-		leg *Leg // its own
-		to  *Call
+		leg    *Leg   // its own
+		remote string // the tag of the peer there, as who asks knows it
+		to     *Call
 	}
 	// givenEvent is the answer. leg is nil where nothing can be given; busy: now.
 	givenEvent struct {
@@ -31,15 +32,15 @@ const (
 	askAgain = 200 * time.Millisecond
 )
 
-// ask4leg begins to ask the call that a leg is in for the other one.
-func (c *Call) ask4leg(l *Leg) {
-	c.wanted, c.wantedUntil = l, time.Now().Add(askTime)
+// want begins to ask the call that a leg is in for the other one.
+func (c *Call) want(l *Leg, remote string) {
+	c.wanted, c.wantedTag, c.wantedUntil = l, remote, time.Now().Add(askTime)
 	c.askFor(l)
 }
 
 func (c *Call) askFor(l *Leg) {
 	c.wantedNext = time.Time{}
-	if !l.in().postOnce(giveEvent{l, c}) {
+	if !l.in().postOnce(giveEvent{l, c.wantedTag, c}) {
 		c.given(givenEvent{})
 	}
 }
@@ -49,7 +50,7 @@ func (c *Call) give(e giveEvent) {
 	l := e.leg
 	o := c.other(l)
 	switch {
-	case l.in() != c, o == nil, c.phase != phaseUp, l.state != legUp, o.state != legUp, l.farewell != nil:
+	case l.in() != c, l.dialog.RemoteTag != e.remote, o == nil, c.phase != phaseUp, l.state != legUp, o.state != legUp, l.farewell != nil:
 		e.to.postOnce(givenEvent{})
 		return
 	case l.negotiating(), o.negotiating(), o.unacked != nil, o.wantSync, l.held(), o.held(), c.transfer != nil, len(c.parked) > 0:
@@ -170,7 +171,7 @@ func (c *Call) takeOver() bool {
 	}
 	c.taking = true
 	c.record.Transfers = append(c.record.Transfers, Transfer{At: time.Now().UTC(), By: c.a.party, Kind: "replaces", Status: 200})
-	c.ask4leg(l)
+	c.want(l, r.remote)
 	return true
 }
 

@@ -89,6 +89,11 @@ func parseReplaces(value string) *replaces {
 // replaced is the leg whose dialog a Replaces names, if it is one of that extension's own; nobody may take another's call.
 func (s *Switchboard) replaced(r *replaces, extension string) (*Leg, *sip.StatusError) {
 	l := s.legs.find(r.local, r.callID)
+	if l == nil { // JsSIP writes the tags of a call that came in the other way round
+		if l = s.legs.find(r.remote, r.callID); l != nil {
+			r.local, r.remote = r.remote, r.local
+		}
+	}
 	if l == nil || l.trunk != nil {
 		return nil, &sip.StatusError{Code: 481}
 	}

@@ -30,6 +30,7 @@ type transferState struct {
 	resync      []resync           // re-INVITEs that are due after one another
 	taking      bool               // the caller takes another call over
 	wanted      *Leg               // another call is asked for the leg that is joined with it
+	wantedTag   string             // the tag of its peer
 	wantedNext  time.Time          // when it is asked again
 	wantedUntil time.Time
 }
@@ -69,7 +70,7 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 	}
 	c.acceptRefer(l, tx, m, r)
 	if replaced != nil {
-		c.ask4leg(replaced)
+		c.want(replaced, r.replaces.remote)
 		return
 	}
 	c.facts, c.decision, c.steps, c.hunt = facts, decision, decision.Steps, nil

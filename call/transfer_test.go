@@ -287,6 +287,38 @@ func TestAttendedTransfer(t *testing.T) {
 	})
 }
 
+// JsSIP names a call that came in, of the two that become one, with the tags the other way round.
+func TestAttendedTransferOfCallsThatCameIn(t *testing.T) {
+	inOffice(t, func(o *office) {
+		alice, bob, carol := o.alice(), o.bob(), o.registered("1003", 5)
+		a, b := o.talk(alice, bob)
+		c, b2 := o.consults2(carol, bob)
+		tags := strings.NewReplacer("to-tag", "from-tag", "from-tag", "to-tag").Replace(b2.replacing())
+		b.refers("<sip:1003@" + domain + "?Replaces=" + url.QueryEscape(tags) + ">")
+		heard := bob.hearsAll(sip.NOTIFY, sip.BYE)
+		bob.replies(heard[sip.BYE], 200, "", nil, "")
+		bob.replies(heard[sip.NOTIFY], 200, "", nil, "")
+		bob.oks(sip.BYE)
+		for _, d := range []*dialogue{a, c, a} {
+			d.rejoins()
+		}
+		o.hangsUp(c, a)
+	})
+}
+
+// consults2 has x call y, who talks already.
+func (o *office) consults2(x, y *phone) (a, b *dialogue) {
+	o.Helper()
+	a = x.invites(y.ext, "offer")
+	b = y.rung()
+	b.says(200, "answer")
+	y.hears(sip.ACK)
+	a.hears("200")
+	a.acks("")
+	o.settle()
+	return a, b
+}
+
 // Somebody else's dialog, one that is not there, one that is still open, and this call itself.
 func TestAttendedTransferRefused(t *testing.T) {
 	inOffice(t, func(o *office) {
