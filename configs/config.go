@@ -35,6 +35,7 @@ type Config struct {
 	SelfSigned  bool                         // a listener shows a certificate that we sign
 	Credentials map[string]digest.Credential // by number of the extension
 	OAuth       *token.OAuthConfig           // whose bearer tokens are taken; nil: nobody's
+	TURN        TURN
 	Token       Token
 	CDR         string // absolute path of the file of call records; empty: none is written
 	Log         Log

@@ -66,7 +66,7 @@ func Language() []Word {
 // schemas is what is read, by the names of Language.
 func schemas() map[string]*hcl.BodySchema {
 	all := map[string]*hcl.BodySchema{
-		"node": nodeSchema, "acme": acmeSchema, "listen": listenSchema, "limits": limitsSchema, "media": mediaSchema, "cdr": cdrSchema, "log": logSchema,
+		"node": nodeSchema, "acme": acmeSchema, "turn": turnSchema, "listen": listenSchema, "limits": limitsSchema, "media": mediaSchema, "cdr": cdrSchema, "log": logSchema,
 		"registrar": registrarSchema, "token": tokenSchema, "oauth": oauthSchema, "registrar.keepalive": keepaliveSchema, "extension": extensionSchema, "extensions": tableSchema,
 		"extension.forward": dialplan.ForwardSchema, "trunk": trunkSchema, "trunk.register": registerSchema, "trunk.accept": acceptSchema,
 		"trunk.probe": probeSchema, "trunk.health": healthSchema, "trunk.headers": headersSchema, "trunk.stir": trunkSTIRSchema, "stir": stirSchema,

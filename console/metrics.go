@@ -28,6 +28,7 @@ type Sources struct {
 	Records       func() (written, failed uint64)
 	Trunks        func() []trunk.Snapshot
 	TrunkGroups   func() []trunk.GroupState
+	TURN          TURNCounts // nil: none
 }
 
 // metric is one family: its name, meaning, labels and kind. The labels' values are bounded: listeners by the
@@ -63,6 +64,7 @@ type families struct {
 	sessions, ports, packets, mediaBytes, mediaDrops                  *metric
 	records                                                           *metric
 	trunkFamilies
+	turnFamilies
 }
 
 func newFamilies() *families {
@@ -104,6 +106,7 @@ func newFamilies() *families {
 		mediaDrops:    counter("media_dropped", "Media packets that went no further.", "reason"),
 		records:       counter("call_records", "Call records, by where they went.", "to"),
 		trunkFamilies: newTrunkFamilies(),
+		turnFamilies:  newTURNFamilies(),
 	}
 }
 
@@ -136,6 +139,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.collectTransactions(put)
 	c.collectTransports(put)
 	c.collectMedia(put)
+	c.collectTURN(put)
 	written, failed := c.src.Records()
 	put(c.records, float64(written), "file")
 	put(c.records, float64(failed), "log")

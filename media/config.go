@@ -43,6 +43,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// PortForBrowsers is the one UDP port that browsers come to; 0: there is none.
+func (c Config) PortForBrowsers() uint16 { return c.withDefaults().webPort() }
+
 // webPort is the port for browsers; 0: there is none above the range.
 func (c Config) webPort() uint16 {
 	if c.WebPort == 0 {

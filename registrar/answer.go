@@ -23,6 +23,9 @@ func (r *Registrar) begin200(dst []byte, now time.Time, m *sip.Message, c *chang
 			dst = append(dst, r.policy().flowTimer...)
 		}
 	}
+	if extra := r.policy().Extra; extra != nil {
+		dst = extra(dst, c.aor, c.flow, now)
+	}
 	return dst
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tandem/sip/digest"
+	"tandem/sip/transport"
 )
 
 // Config is what a Registrar needs to start. The zero value of a field means its default.
@@ -29,6 +30,8 @@ type Config struct {
 	// DropSlowed sends nothing to a source that failed too often, instead of a 403.
 	DropSlowed bool
 	Keepalive  Keepalive
+	// Extra appends header lines, each with its end, to the 200 for a phone: what it is told besides. nil: nothing.
+	Extra func(dst []byte, aor string, f transport.Flow, now time.Time) []byte
 }
 
 // Keepalive says how NAT mappings are kept open. Only UDP bindings get it: on connections the phone pings.

@@ -9,6 +9,7 @@ command -v sipp >/dev/null || missing="$missing sip-tester"
 command -v kamailio >/dev/null || missing="$missing kamailio"
 command -v secsipidx >/dev/null || missing="$missing secsipidx"
 command -v tcpdump >/dev/null || missing="$missing tcpdump"
+command -v turnserver >/dev/null || missing="$missing coturn"
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -17,6 +17,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 //go:generate go run ./bundle/write .
@@ -33,9 +34,11 @@ type Facts struct {
 
 // asset is one file, as it goes out.
 type asset struct {
-	kind          string // media type
-	plain, packed []byte // packed: by gzip; nil where that gains nothing
-	tag           string
+	kind  string // media type
+	plain []byte
+	tag   string
+	// packed is it by gzip, made when a browser first asks; nil where that gains nothing.
+	packed func() []byte
 }
 
 // Pages answers requests of browsers.
@@ -70,13 +73,18 @@ func newAsset(name string, content []byte) asset {
 	case ".txt":
 		a.kind = "text/plain; charset=utf-8"
 	}
-	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
-	_, _ = w.Write(content)
-	if w.Close() == nil && b.Len() < len(content)*9/10 {
-		a.packed = b.Bytes()
-	}
+	a.packed = sync.OnceValue(func() []byte { return pack(content) })
 	return a
+}
+
+func pack(content []byte) []byte {
+	var b bytes.Buffer
+	w := gzip.NewWriter(&b)
+	_, _ = w.Write(content) // a Buffer takes everything
+	if w.Close() != nil || b.Len() > len(content)*9/10 {
+		return nil
+	}
+	return b.Bytes()
 }
 
 // ServeHTTP answers one request.
@@ -119,9 +127,11 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body := a.plain
-	if a.packed != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		head.Set("Content-Encoding", "gzip")
-		body = a.packed
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		if packed := a.packed(); packed != nil {
+			head.Set("Content-Encoding", "gzip")
+			body = packed
+		}
 	}
 	_, _ = w.Write(body)
 }

@@ -20,6 +20,7 @@ var may = map[string][]string{
 	"media/rtp":       {},
 	"media/codec":     {},
 	"media/ice":       {},
+	"media/turn":      {},
 	"cluster":         {},
 	"certificate":     {},
 	"token":           {},
@@ -42,7 +43,7 @@ var may = map[string][]string{
 		"registrar", "trunk", "voicemail", "stir",
 	},
 	"configs": {
-		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "certificate", "stir",
+		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "certificate", "media/turn", "stir",
 		"token",
 	},
 	"console":         {"*"},

@@ -22,6 +22,7 @@ import (
 	"tandem/console"
 	"tandem/console/pages"
 	"tandem/media"
+	"tandem/media/turn"
 	"tandem/registrar"
 	"tandem/sip/digest"
 	"tandem/sip/transaction"
@@ -70,6 +71,7 @@ type Node struct {
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
+	turn      *turn.Server // nil: we run none
 	signed    *certificate.SelfSigned
 	acme      *certificate.ACME // nil: no listener asks for it
 }
@@ -99,6 +101,9 @@ func (n *Node) abandon() {
 		n.layer.Close()
 	}
 	n.acme.Close()
+	if n.turn != nil {
+		_ = n.turn.Close()
+	}
 	n.state.Close()
 }
 
@@ -114,7 +119,7 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.acceptTokens(cfg)
 	n.held = newBindingJournal(n.state, opts.Log.With("room", "registrar"))
 	n.bindings = registrar.NewStore(n.held)
-	n.registrar = registrar.New(registrarConfig(cfg), n.bindings, n.authority, accounts{n}, opts.Log.With("room", "registrar"))
+	n.registrar = registrar.New(n.registrarConfig(cfg), n.bindings, n.authority, accounts{n}, opts.Log.With("room", "registrar"))
 	if n.media, err = media.NewEngine(cfg.Media, opts.Log.With("room", "media")); err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
@@ -139,6 +144,9 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.trunks.Use(n.table)
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
 	if err := n.newCertificates(); err != nil {
+		return err
+	}
+	if err := n.newTURN(cfg); err != nil {
 		return err
 	}
 	n.pages = n.newPages()
@@ -177,6 +185,7 @@ func (n *Node) Run(ends Ends) error {
 	carriers := n.background("trunk", n.trunks.Run)
 	lamps := n.background("voicemail", n.lamps.Run)
 	views := n.background("console", n.console.Run)
+	relay := n.background("turn", n.runTURN)
 	certificates := n.background("certificate", n.keepCertificates)
 	alive := n.background("watchdog", n.watchdog)
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
@@ -184,7 +193,7 @@ func (n *Node) Run(ends Ends) error {
 
 	n.waitForEnd(ends)
 	var errs []error
-	for _, room := range []*running{alive, calls, records, lamps, carriers, tokens, bindings, packets, transactions, sockets, certificates, views} {
+	for _, room := range []*running{alive, calls, records, lamps, carriers, tokens, bindings, packets, transactions, sockets, relay, certificates, views} {
 		errs = append(errs, room.end())
 	}
 	n.state.Close()
@@ -272,8 +281,11 @@ func (n *Node) transport(cfg *configs.Config) transport.Config {
 }
 
 // registrarConfig is what the registrar takes from a configuration: the public address is ours too.
-func registrarConfig(cfg *configs.Config) registrar.Config {
+func (n *Node) registrarConfig(cfg *configs.Config) registrar.Config {
 	c := cfg.Registrar
+	if cfg.TURN.Server != nil || len(cfg.TURN.URLs) > 0 {
+		c.Extra = n.relays
+	}
 	if cfg.Node.PublicAddress != "" {
 		c.Domains = append(c.Domains[:len(c.Domains):len(c.Domains)], cfg.Node.PublicAddress)
 	}

@@ -75,7 +75,7 @@ func (n *Node) Reload(force bool) (console.Change, error) {
 		return console.Change{}, err
 	}
 	sockets.Commit()
-	n.registrar.Update(registrarConfig(cfg))
+	n.registrar.Update(n.registrarConfig(cfg))
 	n.config.Store(cfg)
 	n.acceptTokens(cfg)
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
@@ -124,6 +124,8 @@ func restartNeeded(old, cfg *configs.Config) error {
 		return errors.New("`http` changed: this needs a restart")
 	case !slices.Equal(old.Node.NameServers, cfg.Node.NameServers):
 		return errors.New("`name_servers` changed: this needs a restart")
+	case relayChanged(old, cfg):
+		return errors.New("the address, ports or quotas of the block `turn` changed: this needs a restart")
 	case authorityChanged(old, cfg):
 		return errors.New("the block `acme` changed: this needs a restart")
 	case old.CDR != cfg.CDR:

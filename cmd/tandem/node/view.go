@@ -133,5 +133,6 @@ func (n *Node) metrics() http.Handler {
 		Records:       n.ledger.Counts,
 		Trunks:        view{n}.Trunks,
 		TrunkGroups:   n.trunks.Groups,
+		TURN:          n.relayCounts,
 	})
 }

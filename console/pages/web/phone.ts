@@ -24,6 +24,8 @@ export interface Options {
   codecs?: string[];
   /** iceServers beside those that the switch names. */
   iceServers?: RTCIceServer[];
+  /** rtc is handed to the browser's PeerConnection, such as { iceTransportPolicy: "relay" }. */
+  rtc?: RTCConfiguration;
   /** instance names this phone among others of the extension (RFC 5626), so that it finds its place again after a reload. */
   instance?: string;
   userAgent?: string;
@@ -119,7 +121,7 @@ export class Phone extends Emitter<Events> {
   private wiring(): Wiring {
     return {
       choice: this.choice,
-      connection: { iceServers: [...this.iceServers, ...(this.options.iceServers ?? [])], bundlePolicy: "max-bundle" },
+      connection: { iceServers: [...this.iceServers, ...(this.options.iceServers ?? [])], bundlePolicy: "max-bundle", ...this.options.rtc },
       codecs: this.options.codecs ?? [],
       connected: () => this.ua.isConnected(),
     };
