@@ -178,6 +178,7 @@ func (c *Call) close() {
 	c.guarded(func() { c.endHunt(sip.CauseTemporary) })
 	for _, l := range c.legs {
 		c.guarded(l.release)
+		c.guarded(l.byeAnswered)
 		c.guarded(func() { c.board.dropLeg(l) })
 	}
 	if !c.vanished {

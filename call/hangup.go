@@ -114,6 +114,9 @@ func (c *Call) bye(l *Leg, cause sip.Cause, text string) {
 		c.refind(l)
 	}
 	raw := l.bye(cause, text)
+	if l.trunk != nil {
+		l.byeSent = time.Now()
+	}
 	c.send(&outgoing{leg: l, purpose: forBye, method: sip.BYE}, raw)
 }
 

@@ -59,6 +59,7 @@ type Leg struct {
 
 	trunk   *trunk.Trunk   // the carrier at the other end; nil: a phone
 	channel *trunk.Channel // that the leg takes of it
+	byeSent time.Time      // our BYE waits for its answer, and the carrier counts the call until then; zero: it does not
 	hop     transport.Hop  // its target, of a leg that we called
 	replied bool           // the target has answered our INVITE in some way
 	session digest.Session // what it has challenged us with
@@ -161,11 +162,27 @@ func (l *Leg) release() {
 	l.unacked, l.farewell = nil, nil
 	l.in().board.dropLeg(l)
 	l.closeMedia()
+	if l.byeSent.IsZero() {
+		l.vacate(time.Now())
+	}
+}
+
+// vacate gives the channel of a trunk back, once; ended is when the talk was over.
+func (l *Leg) vacate(ended time.Time) {
 	cause := l.in().record.Cause
 	if cause == 0 {
 		cause = sip.CauseNormal
 	}
-	l.channel.Release(time.Now(), cause)
+	l.channel.Release(ended, cause)
+}
+
+// byeAnswered is the end of our BYE, answered or not. Only now the channel is free: an INVITE that overtook the BYE on its
+// way would find the carrier full.
+func (l *Leg) byeAnswered() {
+	if ended := l.byeSent; !ended.IsZero() {
+		l.byeSent = time.Time{}
+		l.vacate(ended)
+	}
 }
 
 // maxHops is the Max-Forwards of what we begin (RFC 3261 §8.1.1.6).

@@ -137,6 +137,10 @@ func (c *Call) response(o *outgoing, m *sip.Message) {
 		c.notified(o, m.Status())
 	case forProbe:
 		c.probeAnswered(o.leg, m.Status())
+	case forBye:
+		if m.Status() >= 200 {
+			o.leg.byeAnswered()
+		}
 	}
 }
 
@@ -165,5 +169,7 @@ func (c *Call) failed(o *outgoing, why transaction.Failure) {
 		c.notified(o, f.status)
 	case forProbe:
 		c.probeAnswered(o.leg, f.status)
+	case forBye:
+		o.leg.byeAnswered()
 	}
 }

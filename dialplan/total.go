@@ -71,8 +71,10 @@ func (c *compiler) mustBe(e hclsyntax.Expression, got, want cty.Type) {
 }
 
 func (c *compiler) totalCall(n *hclsyntax.FunctionCallExpr, typeOf func(hclsyntax.Expression) cty.Type) {
-	for _, arg := range n.Args {
-		if t := typeOf(arg); t.IsPrimitiveType() && t != cty.String {
+	for i, arg := range n.Args {
+		if n.Name == "last" && i == 1 {
+			c.count(arg)
+		} else if t := typeOf(arg); t.IsPrimitiveType() && t != cty.String {
 			c.mustBe(arg, t, cty.String)
 		}
 	}
@@ -89,6 +91,18 @@ func (c *compiler) totalCall(n *hclsyntax.FunctionCallExpr, typeOf func(hclsynta
 	}
 }
 
+// count refuses what is no number of digits that is written out: last(call.to, 4).
+func (c *compiler) count(arg hclsyntax.Expression) {
+	v, d := arg.Value(nil)
+	n := int64(0)
+	if !d.HasErrors() && v.Type() == cty.Number && v.IsKnown() && !v.IsNull() {
+		n, _ = v.AsBigFloat().Int64()
+	}
+	if n < 1 || n > 32 {
+		c.fail(arg.Range(), "not a count", "How many digits last() takes is written out, from 1 to 32, as in last(call.to, 4).")
+	}
+}
+
 // guardFunctions is what an expression may call. None of them can fail on texts.
 var guardFunctions = map[string]function.Function{
 	"startswith": textFunction(strings.HasPrefix),
@@ -96,6 +110,15 @@ var guardFunctions = map[string]function.Function{
 	"matches": textFunction(func(number, pattern string) bool {
 		p, err := ParsePattern(pattern)
 		return err == nil && p.Matches(number)
+	}),
+	"last": function.New(&function.Spec{ // last(call.to, 4): its last digits, or all where there are fewer
+		Params: []function.Parameter{{Name: "text", Type: cty.String}, {Name: "count", Type: cty.Number}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			text := args[0].AsString()
+			n, _ := args[1].AsBigFloat().Int64()
+			return cty.StringVal(text[max(0, len(text)-int(min(n, 32))):]), nil
+		},
 	}),
 	"oneof": function.New(&function.Spec{ // oneof(call.to, "1001", "1002")
 		Params:   []function.Parameter{{Name: "text", Type: cty.String}},

@@ -117,3 +117,45 @@ func TestTrunkGroupsAreChecked(t *testing.T) {
 		t.Run(name, func(t *testing.T) { refused(t, []string{c.want}, head+c.text) })
 	}
 }
+
+// A range of numbers in the public network leads to extensions, groups and flows.
+func TestRangesOfNumbersComeIn(t *testing.T) {
+	p := plan(t, people+`
+trunk "a" {}
+ring_group "desk" { members = [extension["1001"], extension["1002"]] }
+flow "closed" {
+  reject { status = 480 }
+}
+route "range" {
+  from = [trunk.a]
+  to   = "+4420794610xx"
+  dial { extension = "10${last(call.to, 2)}" }
+}
+route "desk" {
+  from = [trunk.a]
+  to   = "+442079461000"
+  ring { group = ring_group.desk }
+}
+route "old" {
+  from = [trunk.a]
+  to   = "+44207947..."
+  flow { run = flow.closed }
+}
+`)
+	for to, want := range map[string]string{
+		"+442079461001": "dial extension 1001 for 1m0s",
+		"+442079461002": "dial extension 1002 for 1m0s",
+		"+442079461077": "reject 404 Not Found, cause 1",
+		"+442079461000": "ring group desk (all: 1001, 1002) for 1m0s",
+		"+442079470000": "reject 480 ",
+	} {
+		if got := DescribeSteps(p.Route(Facts{Trunk: "a", To: to}).Steps); got != want {
+			t.Errorf("%s: %s, want %s", to, got, want)
+		}
+	}
+	refused(t, []string{"not a count: How many digits last() takes"}, people+`
+route "r" {
+  to = "1xxx"
+  dial { extension = last(call.to, call.hour) }
+}`)
+}

@@ -36,8 +36,8 @@ type meter struct {
 
 // roll makes the period that of now.
 func (m *meter) roll(now time.Time) {
-	if m.key != "" && !now.Before(m.from) && now.Before(m.to) {
-		return
+	if m.key != "" && now.Before(m.to) && now.After(m.from.Add(-time.Hour)) {
+		return // the hour before is that of events which are told late; a clock that is set back begins anew
 	}
 	local, was := now.In(m.zone), m.from
 	y, month, day := local.Date()
