@@ -19,12 +19,8 @@ const mostRegistrations = 1000
 func (l *loader) register(c *trunk.Config, outer *block.Reader, b *hcl.Block) {
 	r := l.open(b.Body, registerSchema)
 	cred := l.credential(r, c.Credential.Realm)
-	user := cred.Username
-	if user == "" {
-		user = c.Credential.Username
-	}
 	reg := trunk.Register{
-		User: r.Text("user", user), Each: r.Bool("each", false), Bulk: r.Bool("bulk", false), Credential: cred,
+		User: r.Text("user", r.Text("username", c.Credential.Username)), Each: r.Bool("each", false), Bulk: r.Bool("bulk", false), Credential: cred,
 		Expires: r.Duration("expires", trunk.DefaultExpires, 10*time.Second, 24*time.Hour),
 		Retry:   r.Duration("retry", trunk.DefaultRetry, time.Second, 30*time.Minute),
 	}

@@ -71,7 +71,11 @@ func (x Explanation) String() string {
 		fmt.Fprintf(&b, "does      %s\n", DescribeSteps(x.Steps))
 	}
 	for i, leg := range x.Legs {
-		fmt.Fprintf(&b, "leg %-5d %s\n", i+1, leg)
+		fmt.Fprintf(&b, "leg %-5d %s", i+1, leg)
+		if !leg.Price.IsZero() {
+			fmt.Fprintf(&b, " at %s", strings.TrimSpace(leg.Price.Rate.String()+" "+leg.Price.Currency))
+		}
+		b.WriteByte('\n')
 	}
 	fmt.Fprintf(&b, "plan      %s\n", x.Plan)
 	return b.String()

@@ -74,6 +74,7 @@ func (c *compiler) rateDeck(b *hcl.Block) {
 	}
 	d.file = uint16(len(t.files))
 	t.files = append(t.files, d.path)
+	c.deckLines = append(c.deckLines, d.lines)
 	before := len(t.rates)
 	needed := []string{"prefix", "rate"}
 	if !r.Has("trunk") {
@@ -240,7 +241,7 @@ func (c *compiler) rates() {
 	for i := 1; i < len(t.rates); i++ {
 		a, b := &t.rates[i-1], &t.rates[i]
 		if a.prefix == b.prefix && a.trunk == b.trunk && a.from == b.from {
-			first, second := t.at(a), t.at(b)
+			first, second := c.rateAt(a), c.rateAt(b)
 			if second.Filename == first.Filename && second.Start.Line < first.Start.Line {
 				first, second = second, first
 			}
@@ -265,8 +266,12 @@ func (c *compiler) rates() {
 	}
 }
 
-// at is where a rate stands.
-func (t *rateTable) at(r *rate) hcl.Range {
-	pos := hcl.Pos{Line: int(r.line), Column: 1}
-	return hcl.Range{Filename: t.files[r.file], Start: pos, End: pos}
+// rateAt is where the prefix of a rate stands.
+func (c *compiler) rateAt(r *rate) hcl.Range {
+	lines := c.deckLines[r.file]
+	start := hcl.Pos{Line: int(r.line), Column: 1, Byte: lines[min(int(r.line), len(lines))-1]}
+	end := start
+	end.Column += len(r.prefix)
+	end.Byte += len(r.prefix)
+	return hcl.Range{Filename: c.plan.rates.files[r.file], Start: start, End: end}
 }

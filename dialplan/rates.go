@@ -165,3 +165,12 @@ func (t *rateTable) price(k int32, number string) Price {
 	r := &t.rates[k]
 	return Price{r.rate, t.currencies[r.currency], number[:1+len(r.prefix)], Place{t.files[r.file], int(r.line), 1}}
 }
+
+// explain is a rate for people, with what it is compared by where that is another currency.
+func (t *rateTable) explain(k int32, number string) string {
+	r, p := &t.rates[k], t.price(k, number)
+	if r.cost == r.rate || t.common < 0 {
+		return p.String()
+	}
+	return strings.TrimSpace(r.rate.String()+" "+p.Currency) + " = " + strings.TrimSpace(r.cost.String()+" "+t.currencies[t.common]) + " for " + p.Prefix + " (" + p.Place.String() + ")"
+}

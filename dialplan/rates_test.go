@@ -90,9 +90,9 @@ func TestLeastCost(t *testing.T) {
 	}
 	x := p.Explain(Facts{From: "1001", To: "+33670000000", Now: at(t, "2026-07-01T00:00:00Z")}).String()
 	for _, want := range []string{
-		"trunk_group cheap: 1. trunk blue: priority 1, costs 0.002 USD for +3367 (blue.csv:3:1), weight 1",
+		"trunk_group cheap: 1. trunk blue: priority 1, costs 0.002 USD = 0.001 EUR for +3367 (blue.csv:3:1), weight 1",
 		"trunk_group cheap: 2. trunk green: priority 1, costs 0.009 EUR for +336 (all.csv:6:1), weight 1",
-		"leg 1     trunk blue with +33670000000",
+		"leg 1     trunk blue with +33670000000 (group cheap, rank 0, weight 1) at 0.002 USD\n",
 	} {
 		if !strings.Contains(x, want) {
 			t.Errorf("no %q in\n%s", want, x)
@@ -135,7 +135,7 @@ func TestDecksAreChecked(t *testing.T) {
 		{"column", "prefix,price,trunk\n", `all.csv:1,8-13: unknown column: "price"`},
 		{"missing column", "prefix,trunk\n33,red\n", `all.csv:1,1-7: missing column: The first row must name a column "rate"`},
 		{"backwards", "prefix,rate,trunk,from,until\n33,1,red,2026-02-01,2026-01-01\n", "all.csv:2,1-3: never in force"},
-		{"twice", "prefix,rate,trunk\n33,1,red\n34,1,red\n33,2,red\n", "all.csv:4,1-1: declared twice: Trunk red has a price for 33 from the same day already, at all.csv:2:1"},
+		{"twice", "prefix,rate,trunk\n33,1,red\n34,1,red\n33,2,red\n", "all.csv:4,1-3: declared twice: Trunk red has a price for 33 from the same day already, at all.csv:2:1"},
 		{"currencies", "prefix,rate,trunk,currency\n33,1,red,\n34,1,red,GBP\n", `all.csv:3,10-13: two currencies: Other rows are in "EUR"`},
 		{"semicolons", "prefix;rate;trunk\n33;1;red\n", "Values are parted by commas, not semicolons"},
 	} {

@@ -76,6 +76,7 @@ type compiler struct {
 
 	flowsByName map[string]*flow
 	hooks       []string // their URLs
+	deckLines   [][]int  // of the files of rate decks: where each line begins
 	running     []string // flows that are being read, one within the other
 	choosing    int      // menus whose choices are being read: digits may be asked
 }

@@ -277,7 +277,7 @@ func (g *TrunkGroup) explain(e *env, list []quote) {
 		why := fmt.Sprintf("%d. trunk %s: priority %d", i+1, m.Trunk, m.Priority)
 		switch {
 		case q.rate >= 0:
-			why += ", costs " + e.plan.rates.price(q.rate, e.number).String()
+			why += ", costs " + e.plan.rates.explain(q.rate, e.number)
 		case q.cost == dearest:
 			why += ", has no price"
 		}

@@ -1,5 +1,5 @@
-# An interconnect: calls come from one customer's switch and leave over two carriers, by prefix, the cheaper first. What
-# a carrier fails at, the other does.
+# An interconnect: calls come from one customer's switch and leave over two carriers, the cheaper first by their price
+# lists, or by shares as a contract says. What a carrier fails at, the other does.
 #
 #   tandem test configs/examples/carrier
 #   tandem route --config configs/examples/carrier --trunk customer --caller +442079460018 --to +33140000000
@@ -25,12 +25,17 @@ trunk "customer" {
   any_caller_id = true # it vouches for the numbers of its own people
 }
 trunk "blue" {
-  proxy         = "192.0.2.40"
-  channels      = 480
-  cps           = 50
-  any_caller_id = true
+  proxy             = "192.0.2.40"
+  channels          = 480
+  minutes_per_month = 500000 # that are paid for
+  cps               = 50
+  any_caller_id     = true
   accept { addresses = ["192.0.2.40"] }
   probe { interval = "30s" }
+  health { # where fewer calls are answered, the others come first
+    asr   = 35
+    calls = 50
+  }
 }
 trunk "green" {
   proxy         = "192.0.2.50"

@@ -1,38 +1,56 @@
-test "Paris" {
-  call   = { trunk = "customer", caller = "+442079460018", to = "+33140000000" }
-  expect = { route = "rates/+33...", tried = ["trunk.blue"], answered = "trunk.blue", caller_id = "+442079460018" }
+test "Paris: blue is the cheaper" {
+  call   = { trunk = "customer", caller = "+442079460018", to = "+33140000000", at = "2026-11-23T10:00:00Z" }
+  expect = { route = "abroad", tried = ["trunk.blue"], answered = "trunk.blue", caller_id = "+442079460018" }
+}
+test "Paris: next year green is" {
+  call   = { trunk = "customer", caller = "+442079460018", to = "+33140000000", at = "2027-01-01T00:00:00Z" }
+  expect = { tried = ["trunk.green"] }
 }
 test "a French mobile has another price" {
-  call   = { trunk = "customer", caller = "+442079460018", to = "+33612345678" }
-  expect = { route = "rates/+336...", tried = ["trunk.green"] }
+  call    = { trunk = "customer", caller = "+442079460018", to = "+33612345678", at = "2026-11-23T10:00:00Z" }
+  outcome = { "trunk.green" = 503 }
+  expect  = { tried = ["trunk.green", "trunk.blue"] }
 }
-test "Italy has no line of its own in the table: the block's" {
-  call    = { trunk = "customer", caller = "+442079460018", to = "+390612345678" }
-  outcome = { "trunk.blue" = 480 }
-  expect  = { route = "rates/+39...", tried = ["trunk.blue", "trunk.green"] }
+test "blue has no price for Italy" {
+  call    = { trunk = "customer", caller = "+442079460018", to = "+390612345678", at = "2026-11-23T10:00:00Z" }
+  outcome = { "trunk.green" = 480 }
+  expect  = { tried = ["trunk.green"], status = 480 }
 }
-test "blue is down" {
-  call    = { trunk = "customer", caller = "+442079460018", to = "+33140000000" }
+test "nobody has one for Spain" {
+  call   = { trunk = "customer", caller = "+442079460018", to = "+34911234567", at = "2026-11-23T10:00:00Z" }
+  expect = { route = "abroad", tried = [], status = 404 }
+}
+test "blue is silent" {
+  call    = { trunk = "customer", caller = "+442079460018", to = "+33140000000", at = "2026-11-23T10:00:00Z" }
   outcome = { "trunk.blue" = "timeout" }
   expect  = { tried = ["trunk.blue", "trunk.green"], answered = "trunk.green" }
 }
 test "busy is busy" {
-  call    = { trunk = "customer", caller = "+442079460018", to = "+33140000000" }
+  call    = { trunk = "customer", caller = "+442079460018", to = "+33140000000", at = "2026-11-23T10:00:00Z" }
   outcome = { "trunk.blue" = "busy" }
   expect  = { tried = ["trunk.blue"], status = 486 }
 }
 test "both are down" {
-  call    = { trunk = "customer", caller = "+442079460018", to = "+12125550100" }
+  call    = { trunk = "customer", caller = "+442079460018", to = "+12125550100", at = "2026-11-23T10:00:00Z" }
   outcome = { "trunk.blue" = 503, "trunk.green" = 500 }
   expect  = { tried = ["trunk.green", "trunk.blue"], status = 480 }
 }
+test "London goes by the contract" {
+  call    = { trunk = "customer", caller = "+442079460018", to = "+442079460200" }
+  outcome = { "trunk.blue" = 503 }
+  expect  = { route = "london", tried = ["trunk.blue", "trunk.green"] }
+}
 test "personal numbers are refused" {
   call   = { trunk = "customer", caller = "+442079460018", to = "+447012345678" }
-  expect = { route = "rates/+4470...", status = 403 }
+  expect = { route = "refused/+4470...", status = 403 }
 }
-test "a country without a price" {
-  call   = { trunk = "customer", caller = "+442079460018", to = "+4930123456" }
-  expect = { route = "elsewhere", status = 404 }
+test "premium services are refused" {
+  call   = { trunk = "customer", caller = "+442079460018", to = "+449061234567" }
+  expect = { route = "refused/+449...", status = 403 }
+}
+test "so are networks of no country" {
+  call   = { trunk = "customer", caller = "+442079460018", to = "+8816123456789" }
+  expect = { route = "refused/+88...", status = 403 }
 }
 test "no call back to who rang once" {
   call   = { trunk = "customer", caller = "+442079460018", to = "+221712345678" }
