@@ -381,6 +381,7 @@ func (s *Switch) Records() []map[string]any {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		s.t.Fatal(err)
 	}
+	raw = raw[:bytes.LastIndexByte(raw, '\n')+1] // a line that is being written is no record yet
 	var out []map[string]any
 	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
 		var r map[string]any
