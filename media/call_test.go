@@ -279,6 +279,26 @@ func portOf(p *phone) string {
 	return port
 }
 
+// A leg with codecs of its own is offered those in its own order, under the numbers of the caller.
+func TestCodecOrderOfALeg(t *testing.T) {
+	e := run(t, local)
+	for _, x := range []struct {
+		caller, own []string
+		want        string
+	}{
+		{[]string{"PCMU", "PCMA", "telephone-event"}, []string{"PCMA", "PCMU", "telephone-event"}, "8 0 101"},
+		{[]string{"PCMU", "G722", "PCMA", "telephone-event"}, []string{"G722", "PCMA", "telephone-event"}, "9 8 101"},
+		{[]string{"PCMA", "telephone-event"}, []string{"PCMU", "PCMA", "telephone-event"}, "0 8 101"},
+		{[]string{"PCMU", "PCMA", "telephone-event"}, nil, "0 8 101"},
+	} {
+		a, b := call(t, e, Options{Call: "x", Leg: "a"}, x.caller...), call(t, e, Options{Call: "x", Leg: "b", Codecs: x.own}, "PCMA", "PCMU", "G722")
+		a.offers(SendRecv)
+		if got := strings.Join(b.isOffered(a.s, SendRecv).Media[0].Formats, " "); got != x.want {
+			t.Errorf("%v with %v: offered %s, want %s", x.caller, x.own, got, x.want)
+		}
+	}
+}
+
 // Packets pass as they are, so what one peer says of their length the other is told.
 func TestPacketTimePasses(t *testing.T) {
 	for _, x := range []struct{ a, b, offered, answered int }{{20, 20, 20, 20}, {30, 40, 30, 40}, {10, 20, 10, 20}, {5, 500, 20, 20}} {

@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -121,6 +122,19 @@ func choose(offered, own, other []sdp.Codec) (sdp.Codec, bool) {
 		laws = laws || isLaw(c)
 	}
 	return law, laws && law.Name != ""
+}
+
+// ordered is a list in the order of own, what is not speech behind it as it stands.
+func ordered(list, own []sdp.Codec) []sdp.Codec {
+	place := func(c sdp.Codec) int {
+		if !c.IsAudio() {
+			return len(own)
+		}
+		return slices.IndexFunc(own, c.Same)
+	}
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(a, b sdp.Codec) int { return place(a) - place(b) })
+	return out
 }
 
 // offerable is what a leg is offered after what another leg offered or agreed: the same codecs in the same order under the same

@@ -127,6 +127,9 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 		if codecs = offerable(s.codecs, other.codecs); codecs == nil {
 			return nil, fmt.Errorf("%w: none of the other leg's codecs is allowed here", ErrNotAcceptable)
 		}
+		if s.opts.Codecs != nil { // this leg has an order of its own
+			codecs = ordered(codecs, s.codecs)
+		}
 	}
 	caps := s.capabilities(codecs, other.direction)
 	caps.PTime = other.ptime
