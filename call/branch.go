@@ -121,9 +121,15 @@ func (c *Call) reached(l *Leg, f transport.Flow, err error) {
 
 // estimate is about how long the branch's INVITE will be, in bytes, without its offer's exact text.
 func (c *Call) estimate(l *Leg) int {
-	n := 900 + len(l.half.Target) + len(l.half.Local)
+	w := sip.NewWriter(make([]byte, 0, 512))
+	c.addOwn(l, w)
+	own, _ := w.Bytes()
+	n := 850 + len(l.half.Target) + len(l.half.Local) + len(own)
 	if l.trunk != nil && l.trunk.Config().STIR.Sign && c.settings.Signer != nil {
-		n += identitySize
+		n += c.settings.Signer.Size()
+		for _, v := range c.verdict.Values {
+			n += len(v)
+		}
 	}
 	for _, r := range l.half.Routes {
 		n += len(r) + 10
@@ -224,6 +230,14 @@ func (l *Leg) writeSupported(w *sip.Writer) {
 
 // addHeaders writes what an INVITE has beside what the protocol needs: what passes from the caller, and what the trunk says.
 func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
+	c.addOwn(l, w)
+	if l.trunk != nil {
+		c.sign(l, w)
+	}
+}
+
+// addOwn writes all of that but the signature.
+func (c *Call) addOwn(l *Leg, w *sip.Writer) {
 	if l.trunk == nil {
 		w.Add("User-Agent", c.board.cfg.Product)
 		if c.transfer != nil {
@@ -238,7 +252,6 @@ func (c *Call) addHeaders(l *Leg, w *sip.Writer) {
 		w.Add("User-Agent", c.board.cfg.Product)
 	}
 	cfg.WriteIdentity(w, c.outwardCaller(), c.home())
-	c.sign(l, w)
 	if c.hunt != nil {
 		cfg.WriteDiversions(w, c.diversions(c.hunt.step), c.hunt.target.Number, c.home())
 	}

@@ -38,7 +38,7 @@ func inGroup(t *testing.T, limits trunk.GroupConfig, test func(o *office), chang
 			configs = append(configs, c)
 		}
 		limits.Name, limits.Trunks = "out", []string{"first", "second", "third"}
-		set := trunk.New(trunk.Rooms{Network: wires{o, map[string]bool{}}}, slog.New(slog.DiscardHandler))
+		set := trunk.New(trunk.Rooms{Network: wires{o, map[string]bool{}, new(int)}}, slog.New(slog.DiscardHandler))
 		set.Update(configs, limits)
 		o.board.trunks = set
 		test(o)

@@ -53,6 +53,7 @@ const abroad = "+33140000001"
 type wires struct {
 	o    *office
 	dead map[string]bool
+	size *int // of the last request that a flow was asked for
 }
 
 func (w wires) Resolve(_ context.Context, t transport.Target) ([]transport.Hop, error) {
@@ -63,7 +64,8 @@ func (w wires) Resolve(_ context.Context, t transport.Target) ([]transport.Hop, 
 	return hops, nil
 }
 
-func (w wires) Connect(_ context.Context, h transport.Hop, _ int) (transport.Flow, error) {
+func (w wires) Connect(_ context.Context, h transport.Hop, size int) (transport.Flow, error) {
+	*w.size = size
 	if w.dead[h.Addr.Addr().String()] {
 		return transport.Flow{}, errors.New("connection refused")
 	}
@@ -74,7 +76,7 @@ func (w wires) Connect(_ context.Context, h transport.Hop, _ int) (transport.Flo
 func inTrade(t *testing.T, test func(o *office, w wires), change ...func(first, second *trunk.Config)) {
 	t.Helper()
 	inOffice(t, func(o *office) {
-		w := wires{o, map[string]bool{}}
+		w := wires{o, map[string]bool{}, new(int)}
 		first := trunk.Config{Name: "first", Proxies: []transport.Target{{Host: "192.0.2.71"}}, Domain: "carrier.test", CallerID: "+442079460000", Accept: trunk.Accept{On: true}}
 		second := trunk.Config{Name: "second", Proxies: []transport.Target{{Host: "192.0.2.72"}}, CallerID: "+442079460000", Accept: trunk.Accept{On: true}}
 		for _, c := range change {

@@ -9,12 +9,8 @@ import (
 	"tandem/trunk"
 )
 
-const (
-	// identitySize is about how long a signed Identity header is, in bytes.
-	identitySize = 650
-	// passedOn is how old a call may be whose own PASSporT is passed on: a later one would be stale at the next verifier.
-	passedOn = 25 * time.Second
-)
+// passedOn is how old a call may be whose own PASSporT is passed on: a later one would be stale at the next verifier.
+const passedOn = 25 * time.Second
 
 // verifyCaller has the Identity headers of a carrier's call looked at elsewhere, for that may mean to fetch a certificate; the
 // call is routed when that is known. It is false where there is nothing to wait for.

@@ -59,6 +59,9 @@ func (s *Signer) SignDiversion(now time.Time, orig, from, dest string) (string, 
 	return s.sign(div, &c)
 }
 
+// Size is about how long one such header is, in bytes: the URL stands in it twice.
+func (s *Signer) Size() int { return 400 + len(s.x5u)*7/3 }
+
 func (s *Signer) sign(kind string, c *claims) (string, error) {
 	if c.Orig.Number == "" || c.Dest.Numbers[0] == "" || c.Div != nil && c.Div.Number == "" {
 		return "", errors.New("stir: only telephone numbers are signed")

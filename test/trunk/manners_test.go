@@ -128,8 +128,9 @@ func oneCall(t *testing.T, host, script string, args ...string) (wait func()) {
 			t.Fatalf("SIPp does not take the script: %v\n%s", err, out.String())
 		default:
 		}
-		table, err := os.ReadFile("/proc/net/udp")
-		return err == nil && strings.Contains(string(table), procAddr(host)+":13C4")
+		udp, _ := os.ReadFile("/proc/net/udp")
+		tcp, _ := os.ReadFile("/proc/net/tcp")
+		return strings.Contains(string(udp)+string(tcp), procAddr(host)+":13C4")
 	})
 	return func() {
 		t.Helper()
