@@ -32,6 +32,7 @@ type robot struct {
 	book *book
 	dice *rand.Rand
 	open map[string]*wire.Call // INVITEs that nobody has answered so far
+	live map[string]*wire.Call // answered calls
 	stop chan struct{}
 }
 
@@ -56,10 +57,20 @@ func (r *robot) calls(to string) {
 	}
 	// A call that was given up may have been answered all the same.
 	r.listen(2*time.Second, "")
+	r.leaveAll()
+}
+
+// leaveAll hangs up whatever is left.
+func (r *robot) leaveAll() {
+	for id, c := range r.live {
+		delete(r.live, id)
+		r.Try(c.Next("BYE", ""), 8*time.Second) // 200, or 481 where the first was answered by a switch that died
+	}
 }
 
 func (r *robot) call(to string) {
 	r.listen(0, "")
+	r.leaveAll()
 	q := r.New("INVITE", to)
 	q.Body = r.sdp()
 	m, ok := r.Try(q, 8*time.Second)
@@ -88,34 +99,41 @@ func (r *robot) call(to string) {
 	if !heard || r.open[c.ID] != nil && !r.listen(3*time.Second, c.ID) {
 		return
 	}
-	if r.listen(time.Duration(r.dice.IntN(400))*time.Millisecond, "") || r.open[c.ID] != nil {
-		return // it was hung up
-	}
-	r.Try(c.Next("BYE", ""), 8*time.Second) // 200, or 481 where the first was answered by a switch that died
+	r.listen(time.Duration(r.dice.IntN(400))*time.Millisecond, "")
+	r.leaveAll()
 }
 
-// listen takes what comes for a while: answers to INVITEs, the same again, and BYEs. It is true when the INVITE of that Call-ID was
-// answered finally, or, without one, when a call was hung up.
+// listen takes what comes for a while: answers to INVITEs, the same again, BYEs, and questions whether a call still lives. It is true when
+// the INVITE of that Call-ID was answered finally.
 func (r *robot) listen(limit time.Duration, id string) bool {
 	for end := time.Now().Add(limit); ; {
 		m, ok := r.Poll(max(time.Until(end), 0), func(m wire.Message) bool {
 			_, method := m.CSeq()
-			return m.Method() == "BYE" || method == "INVITE" && m.Status() >= 200
+			return m.Method() == "BYE" || m.Method() == "OPTIONS" || method == "INVITE" && m.Status() >= 200
 		})
 		if !ok {
 			return false
 		}
-		if m.Method() == "BYE" {
-			r.Reply(m, 200, wire.Reply{})
-			if id == "" {
-				return true
-			}
+		if m.Method() != "" {
+			r.inside(m)
 			continue
 		}
 		if r.final(m) && m.Get("call-id") == id {
 			return true
 		}
 	}
+}
+
+// inside answers a BYE or OPTIONS as the dialog demands.
+func (r *robot) inside(m wire.Message) {
+	status := 200
+	if r.live[m.Get("call-id")] == nil {
+		status = 481
+	}
+	if m.Method() == "BYE" {
+		delete(r.live, m.Get("call-id"))
+	}
+	r.Reply(m, status, wire.Reply{})
 }
 
 // final takes a final response to an INVITE; it is false for one that came before.
@@ -136,6 +154,7 @@ func (r *robot) final(m wire.Message) bool {
 		return true
 	}
 	r.book.answer(c.ID)
+	r.live[c.ID] = c
 	c.AckTo(m)
 	return true
 }
@@ -153,13 +172,15 @@ func (r *robot) answers() {
 			tag := wire.Token()
 			r.Reply(m, 200, wire.Reply{Tag: tag, Contact: r.Contact(), Body: r.sdp()})
 			c := &wire.Call{Phone: r.Phone, From: m.Get("to") + ";tag=" + tag, To: m.Get("from"), ID: m.Get("call-id"), Peer: wire.Target(m.Get("contact")), Seq: 1}
+			r.live[c.ID] = c
 			if r.dice.IntN(3) == 0 {
 				byes = append(byes, due{time.Now().Add(time.Duration(r.dice.IntN(300)) * time.Millisecond), c})
 			}
-		} else if ok && m.Method() == "BYE" {
-			r.Reply(m, 200, wire.Reply{})
+		} else if ok && (m.Method() == "BYE" || m.Method() == "OPTIONS") {
+			r.inside(m)
 		}
 		if len(byes) > 0 && time.Now().After(byes[0].at) {
+			delete(r.live, byes[0].call.ID)
 			r.Send(r.Text(byes[0].call.Next("BYE", "")))
 			byes = byes[1:]
 		}
@@ -188,8 +209,12 @@ func TestSoakLedgerUnderKills(t *testing.T) {
 	var callers, callees sync.WaitGroup
 	for i := range 4 {
 		caller, callee := strconv.Itoa(1001+i), strconv.Itoa(1005+i)
-		a := &robot{o.phone("UDP", caller), b, rand.New(rand.NewPCG(seed, uint64(i)+1)), map[string]*wire.Call{}, stop}
-		c := &robot{o.phone("UDP", callee), b, rand.New(rand.NewPCG(seed, uint64(i)+9)), nil, deaf}
+		machine := func(user string, stop chan struct{}, stream int) *robot {
+			p := o.phone("UDP", user)
+			p.Pong = false
+			return &robot{p, b, rand.New(rand.NewPCG(seed, uint64(stream))), map[string]*wire.Call{}, map[string]*wire.Call{}, stop}
+		}
+		a, c := machine(caller, stop, i), machine(callee, deaf, 100+i)
 		callers.Go(func() { a.calls(callee) })
 		callees.Go(c.answers)
 	}
