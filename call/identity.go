@@ -2,6 +2,7 @@ package call
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"tandem/sip"
@@ -35,6 +36,9 @@ func (c *Call) verifyCaller() bool {
 // verified goes on with a call whose caller has been looked at.
 func (c *Call) verified(v stir.Verdict) {
 	c.verdict = v
+	if i := slices.Index(Verstats[:], v.Verstat); i >= 0 {
+		c.board.stats.Verified[i].Add(1)
+	}
 	c.record.Verstat, c.record.Attest, c.record.OrigID = v.Verstat, v.Attest, printable(v.OrigID)
 	if v.Refusal != nil {
 		c.log.Info("caller not verified", "trunk", c.a.trunk.Name(), "status", v.Refusal.Code, "err", v.Refusal.Err)

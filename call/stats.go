@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"tandem/dialplan"
+	"tandem/stir"
 )
 
 // Stats count what the switchboard has done since the start.
@@ -20,8 +21,12 @@ type Stats struct {
 	Alarms       atomic.Uint64 // what a person should hear of, by the plan
 	Emergencies  atomic.Uint64
 	Untold       atomic.Uint64      // messages about emergency calls that did not arrive
+	Verified     [3]atomic.Uint64   // calls of carriers whose callers were verified: Passed, Failed, None
 	ByCause      [128]atomic.Uint64 // calls ended, by Q.850 cause
 }
+
+// Verstats are what Stats.Verified counts, in its order.
+var Verstats = [3]stir.Verstat{stir.Passed, stir.Failed, stir.None}
 
 // Stats gives the counters; they may be read at any time.
 func (s *Switchboard) Stats() *Stats { return &s.stats }

@@ -57,7 +57,7 @@ func newMetric(name, help string, kind prometheus.ValueType, labels []string) *m
 type families struct {
 	info, calls, dialogs, registrations, nonces                       *metric
 	started, answered, refused, authFailures, throttled, inbox, ended *metric
-	alarms, emergencies, untold                                       *metric
+	alarms, emergencies, untold, verified                             *metric
 	panics                                                            *metric
 	transactions, created, failed, resent, absorbed, merged, full     *metric
 	messages, bytes, connections, accepted, drops, errors, keepalives *metric
@@ -82,6 +82,7 @@ func newFamilies() *families {
 		alarms:        counter("alarms", "Calls that a person should hear of: a country that an extension never called before."),
 		emergencies:   counter("emergency_calls", "Calls to emergency numbers."),
 		untold:        counter("emergency_notices_failed", "Messages about emergency calls that did not arrive."),
+		verified:      counter("callers_verified", "Calls of carriers whose callers were verified, by what came of it.", "verstat"),
 		inbox:         counter("call_inbox_full", "Events that a call could not take."),
 		ended:         counter("calls_ended", "Calls that ended, by Q.850 cause.", "cause"),
 		panics:        counter("panics", "Bugs that ended one message or one call.", "room"),
@@ -162,6 +163,9 @@ func (c collector) collectCalls(put putter) {
 	put(c.alarms, float64(s.Alarms.Load()))
 	put(c.emergencies, float64(s.Emergencies.Load()))
 	put(c.untold, float64(s.Untold.Load()))
+	for i, verstat := range call.Verstats {
+		put(c.verified, float64(s.Verified[i].Load()), string(verstat))
+	}
 	put(c.inbox, float64(s.InboxFull.Load()))
 	put(c.panics, float64(s.Panics.Load()), "call")
 	for cause := range s.ByCause {

@@ -129,17 +129,17 @@ func readPassport(text string) (*passport, error) {
 		}
 		return nil, fmt.Errorf("%w: %w", errForm, err)
 	}
-	text1 := func(name string) string { s, _ := t.Header[name].(string); return s }
-	if text1("alg") != jwt.SigningMethodES256.Alg() {
+	header := func(name string) string { s, _ := t.Header[name].(string); return s }
+	if header("alg") != jwt.SigningMethodES256.Alg() {
 		return nil, errAlgorithm
 	}
-	if p.kind = text1("ppt"); p.kind != shaken && p.kind != div {
+	if p.kind = header("ppt"); p.kind != shaken && p.kind != div {
 		return nil, errUnknownKind
 	}
-	if _, critical := t.Header["crit"]; critical || text1("typ") != "passport" {
+	if _, critical := t.Header["crit"]; critical || header("typ") != "passport" {
 		return nil, errForm
 	}
-	p.x5u, p.issued = text1("x5u"), time.Unix(p.Issued, 0)
+	p.x5u, p.issued = header("x5u"), time.Unix(p.Issued, 0)
 	switch {
 	case p.Issued <= 0, Number(p.Orig.Number) == "" && p.Orig.URI == "", len(p.Dest.Numbers)+len(p.Dest.URIs) == 0:
 		return nil, fmt.Errorf("%w: a claim is missing", errForm)

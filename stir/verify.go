@@ -96,7 +96,7 @@ func (e *unreachable) Unwrap() error { return e.err }
 // before anything is fetched. It blocks for that fetch, two seconds at most.
 func (v *Verifier) Verify(ctx context.Context, now time.Time, values []string, call Call) Verdict {
 	call = Call{Number(call.Orig), Number(call.To), Number(call.Called)}
-	signed, used, err := v.choose(now, values, call)
+	signed, used, err := choose(now, values, call)
 	if err != nil {
 		return refused(err)
 	}
@@ -110,7 +110,7 @@ func (v *Verifier) Verify(ctx context.Context, now time.Time, values []string, c
 
 // choose finds the PASSporT of the caller, first, and those of the diversions that lead from the number it was for to where
 // the call is now (RFC 8946 §6).
-func (v *Verifier) choose(now time.Time, values []string, call Call) (signed []*passport, used []string, err error) {
+func choose(now time.Time, values []string, call Call) (signed []*passport, used []string, err error) {
 	if len(values) > mostValues {
 		return nil, nil, errMany
 	}
@@ -138,14 +138,15 @@ func (v *Verifier) choose(now time.Time, values []string, call Call) (signed []*
 	if first == nil {
 		return nil, nil, errMissing
 	}
-	signed, err = v.chainTo(now, first, diversions, call)
+	signed, err = chainTo(now, first, diversions, call)
 	for _, p := range signed {
 		used = append(used, texts[p])
 	}
 	return signed, used, err
 }
 
-func (v *Verifier) chainTo(now time.Time, first *passport, diversions []*passport, call Call) ([]*passport, error) {
+// chainTo is the PASSporTs that lead from the caller to where the call is: of one call, fresh, each beginning where the one before ends.
+func chainTo(now time.Time, first *passport, diversions []*passport, call Call) ([]*passport, error) {
 	signed := []*passport{first}
 	for {
 		last := signed[len(signed)-1]

@@ -199,6 +199,9 @@ func TestSTIRWithAForeignSigner(t *testing.T) {
 			carrier.Send(carrier.Text(wire.Request{Method: "ACK", URI: r.URI, From: r.From, To: final.Get("to"), CallID: r.CallID, Branch: final.Branch(), Seq: r.Seq}))
 		})
 	}
+	if m := s.Metrics(); m[`tandem_callers_verified_total{verstat="TN-Validation-Passed"}`] != 2 || m[`tandem_callers_verified_total{verstat="TN-Validation-Failed"}`] != 2 {
+		t.Error("counted:", m)
+	}
 	if n := made.fetches.Load(); n != 1 {
 		t.Errorf("the certificate was fetched %d times", n)
 	}
