@@ -18,7 +18,6 @@ const mostReliable = 8
 
 // reliable is the state of provisional responses that the caller acknowledges (RFC 3262 §3). They go out one after the other.
 type reliable struct {
-	on      bool
 	seq     uint32 // RSeq of the last one
 	current *provision
 	queue   []provision

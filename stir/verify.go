@@ -96,6 +96,8 @@ func (e *unreachable) Unwrap() error { return e.err }
 // before anything is fetched. It blocks for that fetch, two seconds at most.
 func (v *Verifier) Verify(ctx context.Context, now time.Time, values []string, call Call) Verdict {
 	call = Call{Number(call.Orig), Number(call.To), Number(call.Called)}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	signed, used, err := choose(now, values, call)
 	if err != nil {
 		return refused(err)

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -262,6 +263,34 @@ func TestDivertedCalls(t *testing.T) {
 			}
 		})
 	}
+}
+
+// However many certificates a call names, all of them together take two seconds at most.
+func TestManyCertificatesTakeNoLongerThanOne(t *testing.T) {
+	made := newSigning(t, nil)
+	other := func(n string) func(*forged) {
+		return func(f *forged) {
+			f.header["ppt"], f.header["x5u"] = "div", "https://certs"+n+".example/x"
+			f.claims["div"], f.claims["dest"] = map[string]any{"tn": "3314000000" + n}, map[string]any{"tn": []string{"3314000000" + string(n[0]+1)}}
+			f.params = ";info=<https://certs" + n + `.example/x>;alg=ES256;ppt="div"`
+		}
+	}
+	values := []string{made.identity(t, Full, caller, callee), made.forge(t, other("1")), made.forge(t, other("2")), made.forge(t, other("3"))}
+	synctest.Test(t, func(t *testing.T) {
+		v := NewVerifier(Config{Roots: made.ca.roots, Fetch: func(ctx context.Context, address string) ([]byte, time.Duration, error) {
+			select {
+			case <-time.After(900 * time.Millisecond):
+				return made.chain, 0, nil
+			case <-ctx.Done():
+				return nil, 0, ctx.Err()
+			}
+		}})
+		began := time.Now()
+		d := v.Verify(t.Context(), noon, values, Call{caller, "+33140000004", "+33140000004"})
+		if took := time.Since(began); took != patience || d.Refusal == nil || d.Refusal.Code != 436 {
+			t.Errorf("%v, %v", took, d.Refusal)
+		}
+	})
 }
 
 // Whose certificate it is, what it is for, and until when.
