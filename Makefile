@@ -50,12 +50,10 @@ bench: build
 	sh test/bench/run.sh
 	go test -run '^$$' -bench 'BesideRegexps|Route10000|LeastCost100000' -benchtime 1s ./dialplan
 
-# Hours of calls with faults; SOAK=10m shortens it. Then carriers: a registration kept for ten minutes, 200 calls a second for one. Then 500
-# kills with a ledger, and a start with a hundred thousand registrations and a thousand calls.
+# Hours of calls with faults; SOAK=10m shortens it. Then carriers: a registration kept for ten minutes, 200 calls a second for one.
 soak: peers build
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/soak
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'UnderLoad|RegistrationSurvives' -v ./test/trunk
-	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'Ledger|StartWith' -v ./test/recover
 
 clean:
 	rm -rf bin

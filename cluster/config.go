@@ -74,6 +74,9 @@ type Member struct {
 	Witness bool   // it has a vote and a copy, and never serves
 }
 
+// Address is where the others reach the member, host:port.
+func (m Member) Address() string { return m.role() }
+
 func (m Member) role() string  { return net.JoinHostPort(m.Host, strconv.Itoa(m.Port)) }
 func (m Member) state() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.Port+1)) }
 
@@ -90,9 +93,17 @@ var (
 	nodeName   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
+// CheckName says what is wrong with the name of a node.
+func CheckName(name string) error {
+	if !nodeName.MatchString(name) {
+		return fmt.Errorf("node name %q: use up to 64 letters, digits, \"-\" and \"_\"", name)
+	}
+	return nil
+}
+
 func (c Config) withDefaults() (Config, error) {
-	if !nodeName.MatchString(c.Node) {
-		return c, fmt.Errorf("node name %q: use up to 64 letters, digits, \"-\" and \"_\"", c.Node)
+	if err := CheckName(c.Node); err != nil {
+		return c, err
 	}
 	if c.Dir == "" {
 		return c, errors.New("no folder for the state")

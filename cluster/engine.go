@@ -255,7 +255,8 @@ func (e *Engine) connError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	}
 }
 
-// serverLog passes what the embedded server complains of to the log of the switch, and keeps what made it give up.
+// serverLog passes what the embedded server says to the log of the switch, lower than the server means it: what an operator
+// must know of the store is an Event. It keeps what made the server give up.
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan string // the first one; bounded to that
@@ -264,12 +265,10 @@ type serverLog struct {
 func (l serverLog) Noticef(format string, v ...any) {
 	l.log.Debug("store: " + fmt.Sprintf(format, v...))
 }
-func (l serverLog) Warnf(format string, v ...any) { l.log.Warn("store: " + fmt.Sprintf(format, v...)) }
-func (l serverLog) Errorf(format string, v ...any) {
-	l.log.Error("store: " + fmt.Sprintf(format, v...))
-}
-func (l serverLog) Debugf(string, ...any) {}
-func (l serverLog) Tracef(string, ...any) {}
+func (l serverLog) Warnf(format string, v ...any)  { l.log.Debug("store: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Errorf(format string, v ...any) { l.log.Info("store: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Debugf(string, ...any)          {}
+func (l serverLog) Tracef(string, ...any)          {}
 
 func (l serverLog) Fatalf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)

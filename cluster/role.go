@@ -169,7 +169,7 @@ func (r *role) become(state string) {
 
 func (r *role) observe(o raft.LeaderObservation) {
 	r.leader.Store(ptr(string(o.LeaderID)))
-	if m := r.e.member(string(o.LeaderID)); m != nil && !m.Witness {
+	if m := r.e.member(string(o.LeaderID)); m != nil && !m.Witness && m.Name != r.e.cfg.Node {
 		r.mu.Lock()
 		r.last = m.Name
 		r.mu.Unlock()
@@ -284,6 +284,9 @@ func (r *role) active(ctx context.Context, epoch uint64) error {
 	for {
 		select {
 		case <-serve.Done():
+			if ctx.Err() != nil { // the process ends
+				r.sw.Yield()
+			}
 			return nil
 		case f := <-r.failover:
 			err := r.planned(f.to)

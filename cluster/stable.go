@@ -52,7 +52,7 @@ func openStable(dir string, epoch uint64) (*stable, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	s.term = max(s.term, epoch)
+	s.term = max(s.term, epoch, 1) // 1 is the term of the entry that every log begins with
 	return s, nil
 }
 

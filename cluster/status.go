@@ -28,6 +28,9 @@ type Status struct {
 	Problems []string  `json:"problems"` // what is wrong, in sentences
 }
 
+// NotHeard is the role of a member that has not been heard lately.
+const NotHeard = "not heard"
+
 // Status looks at this node and at what it has heard of the others.
 func (e *Engine) Status() Status {
 	s := Status{Node: e.cfg.Node, Role: "single", Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Problems: []string{}}
@@ -75,7 +78,7 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 			p.Heard = now
 		}
 		if !ok || now.Sub(p.Heard) > heardWithin {
-			p.Node, p.Role = m.Name, "not heard"
+			p.Node, p.Role = m.Name, NotHeard
 			s.Problems = append(s.Problems, fmt.Sprintf("node %s is not heard: one more fault and nobody serves", m.Name))
 		}
 		s.Members = append(s.Members, p)
@@ -127,3 +130,48 @@ func (e *Engine) mayHandOver(to string) error {
 	}
 	return nil
 }
+
+// Rehearsal is what a planned change would do.
+type Rehearsal struct {
+	From     string   `json:"from"`
+	To       string   `json:"to,omitempty"`
+	Possible bool     `json:"possible"`
+	Why      []string `json:"why"` // not, or not whole; sentences
+	Target   *Peer    `json:"target,omitempty"`
+}
+
+// Rehearse tells whether the standby could take over now, and how it stands.
+func (e *Engine) Rehearse() Rehearsal {
+	s := e.Status()
+	r := Rehearsal{From: e.cfg.Node, Why: []string{}}
+	switch {
+	case len(e.cfg.Members) == 0:
+		r.Why = append(r.Why, "a single node has nobody to hand over to")
+		return r
+	case s.Epoch == 0:
+		r.Why = append(r.Why, fmt.Sprintf("this node is not the active one (%s is): ask there", orNobody(s.Active)))
+		return r
+	}
+	for _, m := range e.cfg.Members {
+		if m.Witness || m.Name == e.cfg.Node {
+			continue
+		}
+		r.To = m.Name
+		if err := e.mayHandOver(m.Name); err != nil {
+			r.Why = append(r.Why, err.Error())
+		}
+	}
+	for i, p := range s.Members {
+		if p.Node == r.To {
+			r.Target = &s.Members[i]
+		}
+	}
+	r.Possible = len(r.Why) == 0
+	if s.Degraded {
+		r.Why = append(r.Why, fmt.Sprintf("%d records are not held by the standby yet", s.Waits))
+	}
+	return r
+}
+
+// Flush waits until everything that was put is held, at most for limit.
+func (e *Engine) Flush(limit time.Duration) { e.writer.drain(limit) }

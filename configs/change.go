@@ -50,6 +50,9 @@ func Changes(before, after *Config) []Change {
 	out = append(out, fields("registrar", before.Registrar, after.Registrar)...)
 	out = append(out, fields("limits", before.Transport.Limits, after.Transport.Limits)...)
 	out = append(out, fields("log", before.Log, after.Log)...)
+	if !reflect.DeepEqual(before.Cluster, after.Cluster) {
+		out = append(out, Change{Kind: "cluster", What: "changed"})
+	}
 	if before.CDR != after.CDR {
 		out = append(out, Change{"cdr", "", "changed", before.CDR, after.CDR})
 	}

@@ -24,6 +24,7 @@ const DefaultHTTP = "127.0.0.1:9090"
 type Config struct {
 	Dir         string // the folder it came from, absolute; that of the state for the demo
 	Node        Node
+	Cluster     Cluster // without members: a switch alone
 	Transport   transport.Config
 	Media       media.Config
 	Registrar   registrar.Config

@@ -130,7 +130,7 @@ func reason(err error) string {
 
 // topSchema is the blocks of a file. The dialplan reads its own.
 var topSchema = &hcl.BodySchema{Blocks: append(dialplan.Schema(),
-	block.Schema("", "node name", "listen name", "limits", "media", "registrar", "token", "oauth", "acme", "turn", "cdr", "log", "stir", "extension number", "extensions").Blocks...)}
+	block.Schema("", "node name", "listen name", "limits", "media", "registrar", "token", "oauth", "acme", "turn", "cdr", "log", "stir", "cluster", "extension number", "extensions").Blocks...)}
 
 // load goes through the stages. A stage that depends on an earlier one's result is left out when that failed, so that
 // one mistake gives one message.
@@ -151,6 +151,7 @@ func (l *loader) load() (*Config, Diagnostics) {
 	l.single("log", l.log)
 	l.readExtensions()
 	l.single("stir", l.stir)
+	l.single("cluster", l.cluster)
 	l.trunks()
 	l.plan()
 	l.credentials()

@@ -179,14 +179,10 @@ func (l *loader) credential(r *block.Reader, realm string) digest.Credential {
 		r.Fail(e.Range(), "missing username", "A password needs the username that it is of.")
 		return none
 	}
-	s, ok := l.password(e)
-	switch {
-	case !ok:
-		return digest.Credential{Username: username, Realm: realm}
-	case s.password != "":
-		return digest.NewAccount(username, realm, s.password)
+	if s, ok := l.password(e); ok {
+		return s.credential(username, realm)
 	}
-	return s.credential(username, realm)
+	return digest.Credential{Username: username, Realm: realm}
 }
 
 // numbers reads how the carrier writes numbers and callers.

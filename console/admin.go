@@ -64,6 +64,7 @@ type Difference struct {
 
 // Switch is what the console asks of the node. Its methods may be called from any goroutine.
 type Switch interface {
+	Clustered
 	Status() Status
 	Calls() []call.Snapshot
 	Registrations(limit int) []Registration
@@ -138,6 +139,7 @@ func admin(s Switch) http.Handler {
 		reply(w, s.Status())
 	})
 	features(mux, s)
+	clusterAPI(mux, s)
 	passes(mux, s)
 	return mux
 }
@@ -169,6 +171,9 @@ func health(mux *http.ServeMux, s Switch) {
 		_, _ = w.Write([]byte("ready\n"))
 	})
 }
+
+// ErrStandsBy is why a node that does not serve is not ready.
+var ErrStandsBy = errors.New("stands by: another node of the cluster serves")
 
 // ErrDraining is why a draining switch is not ready.
 var ErrDraining = errors.New("draining: new calls are refused")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tandem/call"
+	"tandem/cluster"
 	"tandem/dialplan"
 	"tandem/media"
 	"tandem/sip/transaction"
@@ -84,6 +85,12 @@ func (f *fakeSwitch) NightSwitch(schedule string) (NightSwitch, error) {
 	}
 	return NightSwitch{Schedule: schedule, State: f.night, Open: f.night == "open"}, nil
 }
+func (f *fakeSwitch) Cluster() cluster.Status {
+	return cluster.Status{Node: "a", Role: "single", Held: true, Problems: []string{}}
+}
+func (f *fakeSwitch) Failover(bool) (cluster.Rehearsal, error) {
+	return cluster.Rehearsal{}, errors.New("a single node has nobody to hand over to")
+}
 func (f *fakeSwitch) Drain(on bool) { f.draining = on }
 func (f *fakeSwitch) Ready() error {
 	if f.draining {
@@ -118,8 +125,11 @@ func sources() Sources {
 		Transports: func() []transport.Counts {
 			return []transport.Counts{{Listener: "phones", Proto: transport.UDP, In: 10}}
 		},
-		Media:       func() media.Totals { return media.Totals{Sessions: 4, Drops: map[string]uint64{"source": 9}} },
-		Records:     func() (uint64, uint64) { return 6, 0 },
+		Media:   func() media.Totals { return media.Totals{Sessions: 4, Drops: map[string]uint64{"source": 9}} },
+		Records: func() (uint64, uint64) { return 6, 0 },
+		Cluster: func() cluster.Status {
+			return cluster.Status{Node: "a", Role: "active", Epoch: 7, Held: true, Members: []cluster.Peer{{Node: "b", Role: cluster.NotHeard}}}
+		},
 		TrunkGroups: func() []trunk.GroupState { return []trunk.GroupState{{Group: "uk", ChannelsOut: 3}} },
 		Trunks: func() []trunk.Snapshot {
 			return []trunk.Snapshot{{Trunk: "a", State: "down", Out: trunk.Figures{Counts: trunk.Counts{Attempts: 7}}}}

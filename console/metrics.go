@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"tandem/call"
+	"tandem/cluster"
 	"tandem/media"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
@@ -27,6 +28,7 @@ type Sources struct {
 	Media         func() media.Totals
 	Records       func() (written, failed uint64)
 	Trunks        func() []trunk.Snapshot
+	Cluster       func() cluster.Status
 	TrunkGroups   func() []trunk.GroupState
 	TURN          TURNCounts // nil: none
 }
@@ -65,6 +67,7 @@ type families struct {
 	records                                                           *metric
 	trunkFamilies
 	turnFamilies
+	clusterFamilies
 }
 
 func newFamilies() *families {
@@ -107,7 +110,7 @@ func newFamilies() *families {
 		mediaDrops:    counter("media_dropped", "Media packets that went no further.", "reason"),
 		records:       counter("call_records", "Call records, by where they went.", "to"),
 		trunkFamilies: newTrunkFamilies(),
-		turnFamilies:  newTURNFamilies(),
+		turnFamilies:  newTURNFamilies(), clusterFamilies: newClusterFamilies(),
 	}
 }
 
@@ -145,6 +148,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	put(c.records, float64(written), "file")
 	put(c.records, float64(failed), "log")
 	c.collectTrunks(put)
+	c.clusterFamilies.collect(c.src.Cluster(), put)
 }
 
 type putter func(m *metric, v float64, labels ...string)

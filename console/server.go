@@ -27,6 +27,17 @@ type Server struct {
 
 // New binds both; an error names the one that failed and what would mend it. metrics is served at /metrics.
 func New(cfg Config, s Switch, metrics http.Handler, log *slog.Logger) (*Server, error) {
+	mux := http.NewServeMux()
+	if metrics != nil {
+		mux.Handle("GET /metrics", metrics)
+	}
+	health(mux, s)
+	guardedPasses(mux, s)
+	return bind(cfg, admin(s), mux, log)
+}
+
+// bind binds the admin socket for one handler and the HTTP address for the other.
+func bind(cfg Config, api, open http.Handler, log *slog.Logger) (*Server, error) {
 	srv := &Server{log: log}
 	if cfg.Socket != "" {
 		l, err := listenSocket(cfg.Socket)
@@ -43,11 +54,7 @@ func New(cfg Config, s Switch, metrics http.Handler, log *slog.Logger) (*Server,
 		}
 		srv.http = l
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics)
-	health(mux, s)
-	guardedPasses(mux, s)
-	for _, h := range []http.Handler{admin(s), mux} {
+	for _, h := range []http.Handler{api, open} {
 		srv.servers = append(srv.servers, &http.Server{
 			Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 			WriteTimeout: 60 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: 16 << 10,

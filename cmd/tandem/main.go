@@ -28,6 +28,7 @@ func main() {
 	}
 	root.SetVersionTemplate("tandem {{.Version}}\n")
 	root.AddCommand(serveCommand(), demoCommand(), checkCommand(), routeCommand(), testCommand(), fmtCommand(), diffCommand(), replayCommand(), schemaCommand(), phone.Command(), versionCommand())
+	root.AddCommand(clusterCommand(), failoverCommand())
 	root.AddCommand(adminCommands()...)
 	if err := root.Execute(); err != nil {
 		if !errors.Is(err, errSilent) {

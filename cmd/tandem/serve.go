@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -48,9 +49,40 @@ func serveCommand() *cobra.Command {
 		if err := os.MkdirAll(cfg.Node.StateDir, 0o750); err != nil {
 			return fmt.Errorf("state folder: %w (set `state_dir` in the node block)", err)
 		}
-		return serve(cfg, node.Options{Log: logger(cfg.Log, c.ErrOrStderr()), Load: load}, func(*node.Node) {})
+		opts := node.Options{Log: logger(cfg.Log, c.ErrOrStderr()), Load: load}
+		witness, err := node.IsWitness(cfg)
+		if err != nil {
+			return err
+		}
+		if witness {
+			return serveWitness(cfg, opts)
+		}
+		for {
+			err := serve(cfg, opts, func(*node.Node) {})
+			if !errors.Is(err, node.ErrDeposed) {
+				return err
+			}
+			opts.Log.Warn("another node serves: this one stands by from now on")
+			if again, diags := configs.Load(*dir); again != nil {
+				cfg = again
+			} else {
+				opts.Log.Error("the configuration has become wrong: the old one stays in force", "err", diags)
+			}
+		}
 	}
 	return c
+}
+
+// serveWitness runs a witness until a signal ends it.
+func serveWitness(cfg *configs.Config, opts node.Options) error {
+	opts.Version = version
+	w, err := node.NewWitness(cfg, opts)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return w.Run(ctx)
 }
 
 func logger(l configs.Log, w io.Writer) *slog.Logger {

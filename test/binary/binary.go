@@ -213,7 +213,7 @@ func (s *Switch) run() {
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
-	s.Eventually(time.Minute, "ready", func() bool { // a busy machine takes its time
+	s.Eventually(15*time.Second, "ready", func() bool {
 		resp, err := http.Get("http://" + s.Host + ":9090/readyz")
 		if err != nil {
 			return false

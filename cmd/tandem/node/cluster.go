@@ -2,7 +2,7 @@ package node
 
 import (
 	"context"
-	"path/filepath"
+	"fmt"
 	"time"
 
 	"tandem/cluster"
@@ -15,7 +15,7 @@ const (
 	bucketCalls         = "call"  // key: id of the call; both legs, with the keys of their media
 	bucketMedia         = "media" // key: id of the call and leg; counters and addresses that change while it lasts
 	bucketRecords       = "cdr"   // key: id of the call; call records until they stand in the file
-	bucketState         = "state" // key: what; the key of nonces, forwards, do-not-disturb, night switches, usage, lamps
+	bucketState         = "state" // key: what; forwards, do-not-disturb, night switches, usage, lamps
 )
 
 var buckets = []cluster.Bucket{
@@ -26,12 +26,57 @@ var buckets = []cluster.Bucket{
 	{Name: bucketState, Sealed: true},
 }
 
-// startState opens the engine that holds what outlives this process.
+// startState opens the engine that holds what outlives this process, and that the other members of a pair follow.
 func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
-	return cluster.Open(context.Background(), cluster.Config{
-		Node: "single", Dir: filepath.Join(cfg.Node.StateDir, "cluster"), Buckets: buckets,
+	c := cluster.Config{Node: "single", Dir: cfg.Node.ClusterDir(), Buckets: buckets,
 		// The power of one machine is not a second node: what came in the last second may be lost with it, and a write
-		// costs a third of what a flush each time would.
-		SyncEvery: time.Second,
-	}, n.log.With("room", "cluster"))
+		// costs a third of what a flush each time would. With a pair two machines would have to lose it at once.
+		SyncEvery: time.Second}
+	if len(cfg.Cluster.Members) > 0 {
+		id, err := cluster.LoadIdentity(c.Dir)
+		if err != nil {
+			return nil, err
+		}
+		c.Node, c.Identity = id.Node, id
+		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
+		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
+	}
+	return cluster.Open(context.Background(), c, n.log.With("room", "cluster"))
+}
+
+// paired tells whether the node is one of a pair.
+func paired(cfg *configs.Config) bool { return len(cfg.Cluster.Members) > 0 }
+
+// IsWitness tells whether this machine is the witness of its cluster. An error is a sentence for the operator.
+func IsWitness(cfg *configs.Config) (bool, error) {
+	if !paired(cfg) {
+		return false, nil
+	}
+	id, err := cluster.LoadIdentity(cfg.Node.ClusterDir())
+	if err != nil {
+		return false, err
+	}
+	for _, m := range cfg.Cluster.Members {
+		if m.Name == id.Node {
+			return m.Witness, nil
+		}
+	}
+	return false, fmt.Errorf("this machine joined its cluster as node %q, which the cluster block does not have", id.Node)
+}
+
+// Cluster is the state of the engine and of the pair.
+func (v view) Cluster() cluster.Status { return v.n.state.Status() }
+
+// failoverWithin bounds a planned change: the standby takes over in some ten milliseconds, or not at all.
+const failoverWithin = 5 * time.Second
+
+// Failover lets the standby serve; rehearse only tells what would come of it.
+func (v view) Failover(rehearse bool) (cluster.Rehearsal, error) {
+	r := v.n.state.Rehearse()
+	if rehearse {
+		return r, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), failoverWithin)
+	defer cancel()
+	return r, v.n.state.Failover(ctx)
 }

@@ -68,6 +68,8 @@ type Node struct {
 	boxes     *voicemail.Store
 	lamps     *voicemail.Lamps
 	state     *cluster.Engine
+	built     atomic.Bool // every room is there
+	hot       atomic.Bool // a node that stands by has read everything
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
@@ -110,11 +112,8 @@ func (n *Node) abandon() {
 // build makes the rooms in the order in which they need each other, and lets them go on with what another process left.
 func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	opts := n.opts
-	key, err := nonceKey(context.Background(), n.state)
-	if err != nil {
-		return err
-	}
-	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm, Key: key})
+	var err error
+	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm, Key: n.state.Secret("nonces")})
 	n.oauth = token.NewOAuth(opts.Log.With("room", "token"))
 	n.acceptTokens(cfg)
 	n.held = newBindingJournal(n.state, opts.Log.With("room", "registrar"))
@@ -153,11 +152,14 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	if n.layer, err = transport.New(n.transport(cfg), n.table, opts.Log.With("room", "transport")); err != nil {
 		return err
 	}
-	if err := n.revive(); err != nil {
+	if paired(cfg) {
+		n.media.Gate(n.state.Lease().Held)
+	} else if err := n.revive(); err != nil {
 		return err
 	}
 	n.console, err = console.New(console.Config{Socket: cfg.Node.AdminSocket, HTTP: cfg.Node.HTTP},
 		view{n}, n.metrics(), opts.Log.With("room", "console"))
+	n.built.Store(err == nil)
 	return err
 }
 
@@ -171,19 +173,23 @@ func (n *Node) HTTPAddr() net.Addr { return n.console.HTTPAddr() }
 // new calls and waits until the last one has ended; Stop, after Drain, ends them.
 type Ends struct{ Leave, Drain, Stop context.Context }
 
-// Run serves until Leave or Drain is done. It returns when
+// serving starts the rooms that speak of their own accord: only the node that serves has them.
+func (n *Node) serving() []*running {
+	return []*running{
+		n.background("voicemail", n.lamps.Run), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run),
+	}
+}
+
+// Run serves until Leave or Drain is done, or, with ErrDeposed, until another node of the cluster does. It returns when
 // everything has stopped: calls first, then their records, lamps, registrations at carriers, media, transactions,
 // transports, the console, and last the engine that all of them write to.
 func (n *Node) Run(ends Ends) error {
 	calls := n.background("call", n.board.Run)
 	records := n.background("cdr", n.ledger.Run)
 	packets := n.background("media", n.media.Run)
-	bindings := n.background("registrar", n.registrar.Run)
 	tokens := n.background("token", n.oauth.Run)
 	transactions := n.background("transaction", n.table.Run)
 	sockets := n.background("transport", n.layer.Run)
-	carriers := n.background("trunk", n.trunks.Run)
-	lamps := n.background("voicemail", n.lamps.Run)
 	views := n.background("console", n.console.Run)
 	relay := n.background("turn", n.runTURN)
 	certificates := n.background("certificate", n.keepCertificates)
@@ -191,30 +197,57 @@ func (n *Node) Run(ends Ends) error {
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
 		"plan", n.config.Load().Plan.Version())
 
-	n.waitForEnd(ends)
+	m := newMember(n, n.serving)
+	var role *running
+	if paired(n.config.Load()) {
+		role = n.background("cluster", m.run)
+	} else {
+		m.rooms = n.serving()
+	}
+	how := n.waitForEnd(ends, m.deposed)
 	var errs []error
-	for _, room := range []*running{alive, calls, records, lamps, carriers, tokens, bindings, packets, transactions, sockets, relay, certificates, views} {
+	if role != nil {
+		errs = append(errs, role.end()) // from here on somebody else serves
+	}
+	if n.board.Drain(true); how != ended {
+		n.log.Info("leaving", "calls", n.board.Live())
+		n.board.Leave()
+	}
+	rooms := append([]*running{alive, calls, records}, m.rooms...)
+	for _, room := range append(rooms, tokens, packets, transactions, sockets, relay, certificates, views) {
 		errs = append(errs, room.end())
 	}
 	n.state.Close()
+	if how == deposed {
+		return errors.Join(append(errs, ErrDeposed)...)
+	}
 	n.log.Info("switch has stopped")
 	return errors.Join(errs...)
 }
 
+// ending is how a switch ends.
+type ending uint8
+
+const (
+	ended   ending = iota // nothing is left
+	left                  // calls go on elsewhere, or in the next process
+	deposed               // another node serves
+)
+
 // waitForEnd returns when calls have ended as far as they shall.
-func (n *Node) waitForEnd(ends Ends) {
+func (n *Node) waitForEnd(ends Ends, taken <-chan struct{}) ending {
 	select {
+	case <-taken:
+		return deposed
 	case <-ends.Leave.Done():
 	case <-ends.Drain.Done():
 		n.board.Drain(true)
 		n.log.Info("draining", "calls", n.board.Live())
 		if n.waitForCalls(ends) {
-			return
+			return ended
 		}
 	}
-	n.board.Drain(true)
-	n.log.Info("leaving", "calls", n.board.Live())
-	n.board.Leave()
+	return left
 }
 
 // waitForCalls waits until no call is left, or somebody is tired of waiting; it is false when the calls shall be left.
@@ -275,6 +308,9 @@ func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c.Pages = n.pages
 	if n.acme != nil {
 		c.Issue = n.acme.ForHandshake
+	}
+	if paired(cfg) {
+		c.Serves, c.Away = n.state.Lease().Held, true
 	}
 	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) }
 	return c

@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -128,6 +129,8 @@ func restartNeeded(old, cfg *configs.Config) error {
 		return errors.New("the address, ports or quotas of the block `turn` changed: this needs a restart")
 	case authorityChanged(old, cfg):
 		return errors.New("the block `acme` changed: this needs a restart")
+	case !reflect.DeepEqual(old.Cluster, cfg.Cluster):
+		return errors.New("the cluster changed: this needs a restart, of the standby first")
 	case old.CDR != cfg.CDR:
 		return errors.New("the path of the call records changed: this needs a restart")
 	}

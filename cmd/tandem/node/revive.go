@@ -2,40 +2,18 @@ package node
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"tandem/call"
-	"tandem/cluster"
 	"tandem/registrar"
 	"tandem/sip/transport"
 )
 
 // reviveWithin bounds what is read of the state when the switch starts.
 const reviveWithin = 30 * time.Second
-
-// nonceKey is the key that nonces are signed with. It outlives the process, so that a phone's next request needs no new challenge.
-func nonceKey(ctx context.Context, engine *cluster.Engine) ([]byte, error) {
-	const name = "nonce-key"
-	for r, err := range engine.Load(ctx, bucketState) {
-		if err != nil {
-			return nil, err
-		}
-		if r.Key == name && len(r.Value) == 32 {
-			return r.Value, nil
-		}
-	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails: it ends the process instead
-	engine.Put(cluster.Write{Bucket: bucketState, Key: name, Value: key})
-	return key, nil
-}
 
 // attach finds the flow that a binding or a call of another process had.
 func (n *Node) attach(f registrar.FlowRecord) transport.Flow {
@@ -65,35 +43,20 @@ func (n *Node) revive() error {
 	return nil
 }
 
-// reviveBindings reads bindings from the store while those that were read before are applied.
-func (n *Node) reviveBindings(ctx context.Context, now time.Time) (int, error) {
-	var count atomic.Int64
-	var readers sync.WaitGroup
-	records := make(chan cluster.Record, 1024)
-	for range runtime.GOMAXPROCS(0) {
-		readers.Go(func() {
-			for r := range records {
-				var record registrar.Record
-				if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
-					n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
-					continue
-				}
-				n.bindings.Apply(now, record, n.attach)
-				count.Add(1)
-			}
-		})
-	}
-	var failed error
+func (n *Node) reviveBindings(ctx context.Context, now time.Time) (count int, err error) {
 	for r, err := range n.state.Load(ctx, bucketRegistrations) {
 		if err != nil {
-			failed = err
-			break
+			return count, err
 		}
-		records <- r
+		var record registrar.Record
+		if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+			n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
+			continue
+		}
+		n.bindings.Apply(now, record, n.attach)
+		count++
 	}
-	close(records)
-	readers.Wait()
-	return int(count.Load()), failed
+	return count, nil
 }
 
 func (n *Node) reviveCalls(ctx context.Context) (call.Revived, error) {

@@ -95,6 +95,9 @@ func (v view) Ready() error {
 	if v.n.board.Draining() {
 		return console.ErrDraining
 	}
+	if !v.n.state.Lease().Held() {
+		return console.ErrStandsBy
+	}
 	return nil
 }
 
@@ -132,6 +135,7 @@ func (n *Node) metrics() http.Handler {
 		Media:         func() media.Totals { return n.media.Stats() },
 		Records:       n.ledger.Counts,
 		Trunks:        view{n}.Trunks,
+		Cluster:       n.state.Status,
 		TrunkGroups:   n.trunks.Groups,
 		TURN:          n.relayCounts,
 	})

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tandem/cluster"
+	"tandem/configs"
+	"tandem/console"
+)
+
+// clusterCommand makes pairs and looks at them.
+func clusterCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "cluster", Short: "Make a pair of switches with a witness, and look at it",
+		Long: "Two switches and a witness: one serves, the other stands by with everything at hand, and the witness is the third voice\n" +
+			"when one of them is silent. The same `cluster` block stands in the configuration of all three.\n\n" +
+			"  a$ tandem cluster init --config DIR --name a        certificates and keys of a new cluster\n" +
+			"  a$ tandem serve --config DIR\n" +
+			"  a$ tandem cluster invite b --config DIR             prints a token that is good for an hour\n" +
+			"  b$ tandem cluster join TOKEN --config DIR           and then `tandem serve`; the same for the witness\n" +
+			"  a$ tandem cluster status --config DIR",
+	}
+	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), ask("status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
+	return c
+}
+
+// folderFlag is where the identity of this machine lies.
+func folderFlag(c *cobra.Command) func() (*configs.Config, error) {
+	dir := c.Flags().String("config", "/etc/tandem", "folder with *.hcl files")
+	return func() (*configs.Config, error) {
+		cfg, diags := configs.Load(*dir)
+		if cfg == nil {
+			fmt.Fprint(c.ErrOrStderr(), diags.String())
+			return nil, errSilent
+		}
+		if len(cfg.Cluster.Members) == 0 {
+			return nil, fmt.Errorf("the configuration in %s has no cluster block: write one with two nodes and a witness first", *dir)
+		}
+		return cfg, nil
+	}
+}
+
+func memberNamed(cfg *configs.Config, name string) (*cluster.Member, error) {
+	var names []string
+	for i := range cfg.Cluster.Members {
+		if cfg.Cluster.Members[i].Name == name {
+			return &cfg.Cluster.Members[i], nil
+		}
+		names = append(names, cfg.Cluster.Members[i].Name)
+	}
+	return nil, fmt.Errorf("the cluster block has no member %q: they are %s", name, strings.Join(names, ", "))
+}
+
+func initCommand() *cobra.Command {
+	c := &cobra.Command{Use: "init --name NODE", Short: "Begin a cluster on this machine: its authority, its key, and a certificate", Args: cobra.NoArgs}
+	config := folderFlag(c)
+	name := c.Flags().String("name", "", "which node of the cluster block this machine is")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		cfg, err := config()
+		if err != nil {
+			return err
+		}
+		if _, err := memberNamed(cfg, *name); err != nil {
+			return err
+		}
+		id, err := cluster.Init(cfg.Node.ClusterDir(), *name)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "this machine is node %s of a new cluster; its authority has the fingerprint\n%s\nstart it with `tandem serve`, and invite the others with `tandem cluster invite NODE`\n", id.Node, id.Fingerprint)
+		return nil
+	}
+	return c
+}
+
+func inviteCommand() *cobra.Command {
+	c := &cobra.Command{Use: "invite NODE", Short: "Print a token by which one machine may join, while the switch here runs", Args: cobra.ExactArgs(1)}
+	config := folderFlag(c)
+	valid := c.Flags().Duration("valid", time.Hour, "how long the token is good")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		cfg, err := config()
+		if err != nil {
+			return err
+		}
+		if _, err := memberNamed(cfg, args[0]); err != nil {
+			return err
+		}
+		if *valid <= 0 || *valid > 7*24*time.Hour {
+			return errors.New("a token is good for a week at most, and for longer than no time")
+		}
+		id, err := cluster.LoadIdentity(cfg.Node.ClusterDir())
+		if err != nil {
+			return err
+		}
+		here, err := memberNamed(cfg, id.Node)
+		if err != nil {
+			return err
+		}
+		token, err := id.Invite(args[0], here.Address(), *valid)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(c.OutOrStdout(), token)
+		return nil
+	}
+	return c
+}
+
+func joinCommand() *cobra.Command {
+	c := &cobra.Command{Use: "join TOKEN", Short: "Make this machine the node that a token names", Args: cobra.ExactArgs(1)}
+	config := folderFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		cfg, err := config()
+		if err != nil {
+			return err
+		}
+		id, err := cluster.Join(c.Context(), cfg.Node.ClusterDir(), args[0])
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "this machine is node %s of the cluster whose authority has the fingerprint\n%s\nstart it with `tandem serve`\n", id.Node, id.Fingerprint)
+		return nil
+	}
+	return c
+}
+
+func printCluster(w io.Writer, s cluster.Status) {
+	fmt.Fprintf(w, "node\t%s\nrole\t%s\n", s.Node, s.Role)
+	if s.Active != "" && s.Role != "single" {
+		fmt.Fprintf(w, "serves\t%s\n", s.Active)
+	}
+	if s.Epoch != 0 {
+		fmt.Fprintf(w, "epoch\t%d\n", s.Epoch)
+	}
+	fmt.Fprintf(w, "records\t%d written, %d wait, %d late, %d lost\n", s.Put, s.Waits, s.Late, s.Lost)
+	for _, a := range s.Address {
+		where := "not here"
+		if s.Here {
+			where = "here"
+		}
+		fmt.Fprintf(w, "address\t%s (%s)\n", a, where)
+	}
+	for _, m := range s.Members {
+		fmt.Fprintf(w, "member\t%s: %s", m.Node, m.Role)
+		if m.Epoch != 0 {
+			fmt.Fprintf(w, ", epoch %d", m.Epoch)
+		}
+		if len(m.Leads) > 0 {
+			fmt.Fprintf(w, ", leads the streams %s", strings.Join(m.Leads, " "))
+		}
+		if len(m.Report) > 0 && string(m.Report) != "null" {
+			fmt.Fprintf(w, ", %s", m.Report)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, p := range s.Problems {
+		fmt.Fprintf(w, "problem\t%s\n", p)
+	}
+}
+
+func failoverCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "failover", Short: "Let the standby serve; asked of the node that serves", Args: cobra.NoArgs,
+		Long: "Let the standby serve. Answered calls and registrations go with it; packets are lost for some ten milliseconds. Nothing\n" +
+			"comes back by itself: ask the other node to fail over when you want this one to serve again.",
+	}
+	at, asJSON := socketFlags(c)
+	rehearse := c.Flags().Bool("rehearse", false, "only tell what would come of it")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		client, err := at.dial()
+		if err != nil {
+			return err
+		}
+		r, err := client.Failover(*rehearse)
+		if err != nil {
+			return err
+		}
+		return output(c.OutOrStdout(), *asJSON, r, func(w io.Writer, r cluster.Rehearsal) { printRehearsal(w, r, *rehearse) })
+	}
+	return c
+}
+
+func printRehearsal(w io.Writer, r cluster.Rehearsal, only bool) {
+	switch {
+	case !only:
+		fmt.Fprintf(w, "node %s serves now\n", r.To)
+	case r.Possible:
+		fmt.Fprintf(w, "node %s can take over from %s\n", r.To, r.From)
+	default:
+		fmt.Fprintln(w, "nobody can take over")
+	}
+	for _, why := range r.Why {
+		fmt.Fprintln(w, why)
+	}
+	if r.Target != nil && only {
+		fmt.Fprintf(w, "%s: %s %s\n", r.Target.Node, r.Target.Role, r.Target.Report)
+	}
+}

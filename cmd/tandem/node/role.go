@@ -1,0 +1,133 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"tandem/cluster"
+)
+
+// ErrDeposed is what Run returns when this node has served and another one does now. The rooms hold calls that are not theirs
+// any more, so the node is built anew, and stands by.
+var ErrDeposed = errors.New("another node of the cluster serves now")
+
+// followEvery is how often a node that cannot follow yet tries again.
+const followEvery = 300 * time.Millisecond
+
+// stateAlarm is how long a node that shall serve waits for the state before it says so. It goes on waiting: who serves without
+// the registrations and calls loses them.
+const stateAlarm = 10 * time.Second
+
+// member is the part of a node that belongs to a pair: it follows while it stands by, and goes on with everything when it is
+// promoted. The engine calls the methods of cluster.Switch, one after the other.
+type member struct {
+	n       *Node
+	begin   func() []*running // rooms that only the serving node has
+	hot     chan *standby     // holds the following once it has read everything
+	deposed chan struct{}     // closed by Demote
+	rooms   []*running        // that begin has started; of the role's goroutine, and of Run when that has ended
+}
+
+func newMember(n *Node, begin func() []*running) *member {
+	return &member{n: n, begin: begin, hot: make(chan *standby, 1), deposed: make(chan struct{})}
+}
+
+// run plays the role until ctx ends.
+func (m *member) run(ctx context.Context) error {
+	follow, stop := context.WithCancel(ctx)
+	following := m.n.background("standby", func(context.Context) error { return m.follow(follow) })
+	err := m.n.state.Play(ctx, m)
+	stop()
+	err = errors.Join(err, following.end())
+	select {
+	case s := <-m.hot:
+		s.close()
+	default:
+	}
+	return err
+}
+
+// follow begins to follow as soon as the store can be read.
+func (m *member) follow(ctx context.Context) error {
+	retry := time.NewTicker(followEvery)
+	defer retry.Stop()
+	for {
+		s, err := m.n.follow(ctx)
+		if err == nil {
+			m.n.hot.Store(true)
+			m.n.log.Info("node follows", "room", "cluster")
+			m.hot <- s
+			return nil
+		}
+		m.n.log.Debug("node cannot follow yet", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-retry.C:
+		}
+	}
+}
+
+// Promote implements cluster.Switch.
+func (m *member) Promote(ctx context.Context, epoch uint64) error {
+	s, err := m.followed(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	r, err := s.takeOver(ctx)
+	if err != nil {
+		m.hot <- s
+		return fmt.Errorf("take over: %w", err)
+	}
+	m.n.log.Info("state taken over", "epoch", epoch, "registrations", m.n.registrations(), "calls", r.Calls, "ended", r.Ended, "took", time.Since(began))
+	return nil
+}
+
+// followed waits until this node has read what the store has.
+func (m *member) followed(ctx context.Context) (*standby, error) {
+	alarm := time.NewTimer(stateAlarm)
+	defer alarm.Stop()
+	for {
+		select {
+		case s := <-m.hot:
+			return s, nil
+		case <-alarm.C:
+			m.n.log.Error("this node shall serve and cannot read the state yet: it waits", "room", "cluster")
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Serve implements cluster.Switch.
+func (m *member) Serve(uint64) { m.rooms = m.begin() }
+
+// yieldWithin bounds the wait for what is on its way to the store.
+const yieldWithin = 200 * time.Millisecond
+
+// Yield implements cluster.Switch.
+func (m *member) Yield() { m.n.state.Flush(yieldWithin) }
+
+// Demote implements cluster.Switch.
+func (m *member) Demote() {
+	select {
+	case <-m.deposed:
+	default:
+		close(m.deposed)
+	}
+}
+
+// report is what the other members are told of this node; nothing before it is built.
+func (n *Node) report() any {
+	if !n.built.Load() {
+		return nil
+	}
+	return map[string]any{
+		"version": n.opts.Version, "hot": n.hot.Load(), "registrations": n.registrations(), "calls": n.board.Live(),
+	}
+}
+
+var _ cluster.Switch = (*member)(nil)

@@ -1,0 +1,318 @@
+package cluster
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"tandem/cluster"
+	"tandem/console"
+	"tandem/test/binary"
+)
+
+// The addresses of the rig.
+const (
+	virtual   = "10.77.0.100"
+	phoneHost = "10.77.0.9"
+)
+
+var hosts = map[string]string{"a": "10.77.0.1", "b": "10.77.0.2", "w": "10.77.0.3", "phones": phoneHost}
+
+// Pair is two switches and a witness.
+type Pair struct {
+	*wires
+	t     testing.TB // of the part that runs
+	dir   string
+	nodes map[string]*process
+}
+
+// process is one of them.
+type process struct {
+	name, dir string
+	cmd       *exec.Cmd
+	done      chan struct{}
+	out       *output
+}
+
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+const configuration = `
+node "NAME" {
+  domains        = ["VIRTUAL"]
+  public_address = "VIRTUAL"
+  state_dir      = "state"
+  http           = ""
+}
+cluster {
+  election  = "ELECTION"
+  preferred = "a"
+  node "a" { address = "10.77.0.1:7300" }
+  node "b" { address = "10.77.0.2:7300" }
+  witness "w" { address = "10.77.0.3:7300" }
+  address "VIRTUAL/24" { interface = "eth0" }
+}
+listen "udp" {
+  transport = "udp"
+  address   = "VIRTUAL:5060"
+}
+limits {
+  strangers_rate  = 100000
+  strangers_burst = 100000
+  strangers_total = 1000000
+}
+media {
+  ports         = "20000-23999"
+  private_peers = true
+}
+class "office" {}
+extensions { file = "phones.csv" }
+route "internal" {
+  from = [class.office]
+  to   = "xxxx"
+  dial {
+    extension = call.to
+    timeout   = "20s"
+  }
+}
+`
+
+// extensions is how many the rig has, from 1000 on.
+const extensions = 1000
+
+// NewPair makes the cluster as a person would: init on a, an invitation and a join for each of the others.
+func NewPair(t testing.TB, election time.Duration) *Pair {
+	t.Helper()
+	p := &Pair{wires: newWires(t, hosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}
+	for _, name := range []string{"a", "b", "w"} {
+		dir := filepath.Join(p.dir, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.NewReplacer("NAME", name, "VIRTUAL", virtual, "ELECTION", election.String()).Replace(configuration)
+		p.write(name, "switch.hcl", text)
+		p.write(name, "phones.csv", phoneTable())
+		p.write(name, "password", binary.Password)
+		p.nodes[name] = &process{name: name, dir: dir}
+	}
+	t.Cleanup(p.stop)
+	p.command("a", "cluster", "init", "--name", "a")
+	p.start("a")
+	for _, name := range []string{"b", "w"} {
+		var token string
+		p.eventually(10*time.Second, "a token", func() bool {
+			out, err := p.try("a", "cluster", "invite", name)
+			token = strings.TrimSpace(out)
+			return err == nil
+		})
+		p.eventually(10*time.Second, name+" has joined", func() bool {
+			_, err := p.try(name, "cluster", "join", token)
+			return err == nil
+		})
+		p.start(name)
+	}
+	p.eventually(60*time.Second, "pair whole", p.whole)
+	return p
+}
+
+func phoneTable() string {
+	var b strings.Builder
+	b.WriteString("extension,name,password,class\n")
+	for n := range extensions {
+		fmt.Fprintf(&b, "%d,Phone %d,file:password,office\n", 1000+n, n)
+	}
+	return b.String()
+}
+
+func (p *Pair) write(node, name, text string) {
+	p.t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, node, name), []byte(text), 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// try runs a command of the binary on a node.
+func (p *Pair) try(node string, args ...string) (string, error) {
+	all := append([]string{"netns", "exec", p.wires.nodes[node].name, binary.Path(p.t)}, args...)
+	cmd := exec.Command("ip", append(all, "--config", filepath.Join(p.dir, node))...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return stderr.String(), err
+	}
+	return string(out), nil
+}
+
+func (p *Pair) command(node string, args ...string) string {
+	p.t.Helper()
+	out, err := p.try(node, args...)
+	if err != nil {
+		p.t.Fatalf("%s: %s: %v\n%s", node, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+func (p *Pair) start(name string) {
+	p.t.Helper()
+	n := p.nodes[name]
+	n.out, n.done = &output{}, make(chan struct{})
+	n.cmd = exec.Command("ip", "netns", "exec", p.wires.nodes[name].name, binary.Path(p.t), "serve", "--config", n.dir)
+	n.cmd.Stdout, n.cmd.Stderr = n.out, n.out
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := n.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	done := n.done
+	go func() {
+		_ = n.cmd.Wait()
+		close(done)
+	}()
+}
+
+// signal sends a signal to a node; kill ends it at once and waits.
+func (p *Pair) signal(name string, s syscall.Signal) { _ = p.nodes[name].cmd.Process.Signal(s) }
+
+func (p *Pair) kill(name string) {
+	p.signal(name, syscall.SIGKILL)
+	<-p.nodes[name].done
+}
+
+func (p *Pair) stop() {
+	for _, n := range p.nodes {
+		if n.cmd != nil {
+			_ = n.cmd.Process.Signal(syscall.SIGCONT)
+			_ = n.cmd.Process.Kill()
+			<-n.done
+			if strings.Contains(n.out.String(), "panic") {
+				p.t.Errorf("node %s panicked:\n%s", n.name, n.out)
+			}
+		}
+	}
+}
+
+// status asks a node, over its socket: a file, which no namespace hides; ok is false when it does not answer.
+func (p *Pair) status(name string) (s cluster.Status, ok bool) {
+	s, err := console.Dial(filepath.Join(p.dir, name, "state", "admin.sock")).Cluster()
+	return s, err == nil
+}
+
+func (p *Pair) role(name string) string {
+	s, ok := p.status(name)
+	if !ok {
+		return "no answer"
+	}
+	return s.Role
+}
+
+// whole is true when one node serves with nothing waiting, the other follows and leads the streams, and the witness votes;
+// each says so itself.
+func (p *Pair) whole() bool {
+	serves := p.serving()
+	active, ok := p.status(serves)
+	if !ok || active.Role != "active" || !active.Held || active.Degraded || active.Waits > 0 || len(active.Problems) > 0 {
+		return false
+	}
+	standby, ok := p.status(other(serves))
+	if !ok || standby.Role != "standby" || len(standby.Leads) != 5 || standby.Active != serves {
+		return false
+	}
+	witness, ok := p.status("w")
+	if !ok || witness.Role != "witness" || witness.Active != serves {
+		return false
+	}
+	for _, m := range standby.Members {
+		var report struct{ Hot bool }
+		if m.Node == standby.Node && (json.Unmarshal(m.Report, &report) != nil || !report.Hot) {
+			return false
+		}
+	}
+	return true
+}
+
+// serving is the node that has the address; "a" if none has.
+func (p *Pair) serving() string {
+	for _, name := range []string{"a", "b"} {
+		if p.has(name, virtual) {
+			return name
+		}
+	}
+	return "a"
+}
+
+func other(name string) string {
+	if name == "a" {
+		return "b"
+	}
+	return "a"
+}
+
+// run is a part of the test with a name of its own.
+func (p *Pair) run(name string, f func(t *testing.T)) bool {
+	whole := p.t
+	defer func() { p.t, p.wires.t = whole, whole }()
+	return whole.(*testing.T).Run(name, func(t *testing.T) {
+		p.t, p.wires.t = t, t
+		f(t)
+	})
+}
+
+// always looks again and again for a while, and fails when something does not hold.
+func (p *Pair) always(length time.Duration, what string, ok func() bool) {
+	p.t.Helper()
+	end := time.NewTimer(length)
+	defer end.Stop()
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		if !ok() {
+			p.t.Fatalf("not %s all the time", what)
+		}
+		select {
+		case <-pause.C:
+		case <-end.C:
+			return
+		}
+	}
+}
+
+func (p *Pair) eventually(limit time.Duration, what string, ok func() bool) {
+	p.t.Helper()
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	pause := time.NewTicker(50 * time.Millisecond)
+	defer pause.Stop()
+	for !ok() {
+		select {
+		case <-pause.C:
+		case <-end.C:
+			for name, n := range p.nodes {
+				out, _ := p.try(name, "cluster", "status")
+				p.t.Logf("%s:\n%s\n%s", name, out, n.out)
+			}
+			p.t.Fatalf("not %s within %v", what, limit)
+		}
+	}
+}
