@@ -163,18 +163,25 @@ func (w *writer) send(f *flight) {
 	w.flying[n], w.latest[f.subject] = f, f
 	w.order = append(w.order, n)
 	m := &nats.Msg{Subject: f.subject, Reply: w.inbox + strconv.FormatUint(n, 36), Data: f.data}
-	if ttl := f.w.ttl(); ttl != "" {
+	if ttl := f.w.ttl(len(w.e.cfg.Members) == 0); ttl != "" {
 		m.Header = nats.Header{"Nats-TTL": []string{ttl}}
 	}
 	_ = w.e.conn.PublishMsg(m) // one that did not leave is not answered, and so tried again
 }
 
-// deletedFor is how long the mark of a deleted key stays: longer than a node may be away and come back with its own store.
-const deletedFor = time.Hour
+// How long the mark of a deleted key stays. Who follows must see it: with others, longer than one of them may be cut off and still
+// go on with what it has. Alone, whoever follows is in this process. Each mark costs some 2 KB of memory, and each call leaves one.
+const (
+	deletedFor      = 5 * time.Minute
+	deletedForAlone = time.Second
+)
 
-func (w *Write) ttl() string {
+func (w *Write) ttl(alone bool) string {
 	ttl := w.TTL
-	if w.Delete {
+	switch {
+	case w.Delete && alone:
+		ttl = deletedForAlone
+	case w.Delete:
 		ttl = deletedFor
 	}
 	if ttl <= 0 {
