@@ -61,7 +61,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 		t.Errorf("in %d seconds %d reloads were applied and %d refused", seconds, applied, refused)
 	}
 	backAtTheStart(t, s, before, process, goroutines, calls)
-	after := liveHeap(t, s)
+	after := settledHeap(t, s, heap+10e6)
 	t.Logf("live heap %.1f MB before, %.1f MB afterwards", heap/1e6, after/1e6)
 	if after > heap+10e6 {
 		t.Errorf("live heap grew from %.1f to %.1f MB", heap/1e6, after/1e6)
