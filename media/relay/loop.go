@@ -105,7 +105,7 @@ func (l *Loop) arrive(s *socket, n int, from netip.AddrPort) {
 	}
 	l.now = time.Now()
 	if s.web != nil {
-		s.web.receive(s, n, from)
+		s.web.receive(s, l.buf[:], n, from)
 		return
 	}
 	s.port.receive(s.kind, n, from)

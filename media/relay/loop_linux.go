@@ -42,6 +42,7 @@ type poller struct {
 	events  [eventBatch]unix.EpollEvent
 	at      int // the event at hand, for going on after a panic
 	from    unix.RawSockaddrInet6
+	batch   *batch // of the port of all browsers; nil: not on this loop
 	fromLen uint32
 }
 
@@ -255,20 +256,6 @@ func (l *Loop) read(s *socket) {
 		return
 	}
 	if n, from, ok := s.receive(l); ok {
-		l.arrive(s, n, from)
-	}
-}
-
-// browserBatch is how many datagrams of the port of all browsers are taken in one turn: it stands for as many legs as other ports are.
-const browserBatch = 64
-
-// readAll takes what there is on the port of all browsers. A panic in one packet ends the turn; what is left comes in the next.
-func (l *Loop) readAll(s *socket) {
-	for range browserBatch {
-		n, from, ok := s.receive(l)
-		if !ok {
-			return
-		}
 		l.arrive(s, n, from)
 	}
 }

@@ -127,6 +127,9 @@ func (s *socket) deliver(b []byte, from netip.AddrPort) {
 	}
 }
 
+// gather is for loops that read in batches.
+func (l *Loop) gather(*socket, []byte, *endpoint) bool { return false }
+
 // wake is for loops that have a thread of their own.
 func (l *Loop) wake() {}
 

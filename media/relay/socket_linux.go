@@ -163,12 +163,7 @@ func (s *socket) receive(l *Loop) (n int, from netip.AddrPort, ok bool) {
 	if errno != 0 {
 		return 0, from, false // nothing there, or an ICMP error that reading it has cleared
 	}
-	port := (*[2]byte)(unsafe.Pointer(&l.from.Port))
-	number := uint16(port[0])<<8 | uint16(port[1])
-	if l.from.Family == unix.AF_INET {
-		return int(r), netip.AddrPortFrom(netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&l.from)).Addr), number), true
-	}
-	return int(r), netip.AddrPortFrom(netip.AddrFrom16(l.from.Addr), number), true
+	return int(r), addrPort(&l.from), true
 }
 
 // send sends b to the endpoint, or to the connected peer. A pending ICMP error of an earlier packet takes the place of one send: the

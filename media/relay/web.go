@@ -129,8 +129,8 @@ func (w *web) shut() {
 	clear(w.fronts)
 }
 
-// receive takes a datagram on a port for browsers.
-func (w *web) receive(s *socket, n int, from netip.AddrPort) {
+// receive takes a datagram of n bytes, which lies in buf, on a port for browsers.
+func (w *web) receive(s *socket, buf []byte, n int, from netip.AddrPort) {
 	l := w.loop
 	l.total.PacketsIn++
 	l.total.BytesIn += uint64(n)
@@ -138,7 +138,7 @@ func (w *web) receive(s *socket, n int, from netip.AddrPort) {
 		l.total.Drops[DropOversize]++
 		return
 	}
-	b := l.buf[:n]
+	b := buf[:n]
 	kind := rtp.Demux(b)
 	if kind == rtp.KindSTUN {
 		w.check(b, s, from)
