@@ -10,7 +10,7 @@ import (
 	"tandem/dialplan/block"
 )
 
-var mediaSchema = block.Schema("ports webrtc_port silence held_silence quarantine codecs private_peers loopback_peers loops")
+var mediaSchema = block.Schema("ports webrtc_port webrtc_tcp silence held_silence quarantine codecs private_peers loopback_peers loops")
 
 // The ports of media where the configuration does not say.
 const firstPort, lastPort = 20000, 39999
@@ -81,6 +81,7 @@ func (l *loader) readMedia(b *hcl.Block) hcl.Range {
 func (l *loader) webPort(r *block.Reader) {
 	m := &l.config.Media
 	m.WebPort = uint16(r.Int("webrtc_port", 0, 1024, 65535))
+	m.NoWebTCP = !r.Bool("webrtc_tcp", true)
 	if m.WebPort >= m.FirstPort && m.WebPort <= m.LastPort {
 		r.Fail(r.Range("webrtc_port"), "port in use", "The ports of media, %d-%d, hold this one: browsers have a port of their own.", m.FirstPort, m.LastPort)
 	}

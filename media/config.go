@@ -15,6 +15,7 @@ type Config struct {
 	HeldSilence         time.Duration    // the same for a held direction; default 1 h
 	Quarantine          time.Duration    // a released port rests this long; default 30 s
 	WebPort             uint16           // UDP, one for all browsers; 0: the port above the range
+	NoWebTCP            bool             // browsers are not offered TCP on the port of the same number (RFC 6544)
 	Certificate         *tls.Certificate // shown to browsers; nil: made anew. A standby that has the same goes on without new handshakes
 	Codecs              []string         // in our order of preference, "name" or "name/rate"; default PCMA, PCMU, G722, opus, telephone-event
 	PrivatePeers        bool             // media may go to private addresses although the signalling came from a public one

@@ -60,6 +60,8 @@ func (e *Engine) permit(addr netip.AddrPort, source netip.Addr) error {
 		return fmt.Errorf("%w: %s is no host's address", errDestination, ip)
 	case ip.IsLinkLocalUnicast():
 		return fmt.Errorf("%w: %s is link-local", errDestination, ip)
+	case addr.Port() == c.webPort() && (ip.IsLoopback() || e.own.has(ip)):
+		return fmt.Errorf("%w: %s is our port for browsers", errDestination, addr)
 	case e.relay.Pool().InUse(addr):
 		return fmt.Errorf("%w: %s is a port of ours", errDestination, addr)
 	case c.LoopbackPeers && (ip.IsLoopback() || e.own.has(ip)):

@@ -48,7 +48,7 @@ func NewEngine(c Config, log *slog.Logger) (*Engine, error) {
 	}
 	var err error
 	e.relay, err = relay.New(relay.Config{First: c.FirstPort, Last: c.LastPort, Quarantine: c.Quarantine, Loops: c.Loops,
-		Web: relay.WebConfig{Port: c.webPort(), Certificate: c.Certificate}}, log)
+		Web: relay.WebConfig{Port: c.webPort(), TCP: !c.NoWebTCP, Certificate: c.Certificate}}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (e *Engine) Update(c Config) error {
 		return err
 	}
 	was := e.config()
-	if c.FirstPort != was.FirstPort || c.LastPort != was.LastPort || c.webPort() != was.webPort() || c.Loops != was.Loops {
+	if c.FirstPort != was.FirstPort || c.LastPort != was.LastPort || c.webPort() != was.webPort() || c.NoWebTCP != was.NoWebTCP || c.Loops != was.Loops {
 		return ErrNeedsRestart
 	}
 	if err := e.set(c); err != nil {

@@ -25,9 +25,10 @@ func IsWeb(body []byte) bool { return sdp.IsWeb(body) }
 
 // A web is the browser's part of a session, as a plain value: what both sides are known by.
 type web struct {
-	fingerprint string // of our certificate
-	told        string // the one that was agreed on: another process may have shown another
-	candidates  []netip.AddrPort
+	fingerprint string           // of our certificate
+	told        string           // the one that was agreed on: another process may have shown another
+	candidates  []netip.AddrPort // UDP
+	tcp         []netip.AddrPort // the same for TCP
 	ssrc        uint32
 	cname       string
 
@@ -52,10 +53,14 @@ func (s *Session) openWeb(local netip.Addr) error {
 	}
 	s.port, s.web = port, w
 	s.shown = netip.AddrPortFrom(show, port.Local().Port())
-	w.candidates = []netip.AddrPort{s.shown}
-	for _, addr := range bound {
-		if addr != local && len(w.candidates) < maxCandidates {
-			w.candidates = append(w.candidates, netip.AddrPortFrom(addr, s.shown.Port()))
+	for _, front := range bound {
+		at := netip.AddrPortFrom(front.Addr, s.shown.Port())
+		if front.Addr == local {
+			at = s.shown
+		}
+		w.candidates = append(w.candidates, at)
+		if front.TCP {
+			w.tcp = append(w.tcp, at)
 		}
 	}
 	w.ssrc, w.cname = port.SSRC(), port.CNAME()
@@ -90,7 +95,7 @@ func (e *Engine) webAddresses(local netip.Addr) []netip.Addr {
 func (w *web) describe() *sdp.Web {
 	return &sdp.Web{
 		Ufrag: w.own.Ufrag, Pwd: w.own.Pwd, Fingerprints: []string{w.fingerprint}, Setup: w.role, Lite: true,
-		Candidates: w.candidates, SSRC: w.ssrc, CNAME: w.cname,
+		Candidates: w.candidates, TCP: w.tcp, SSRC: w.ssrc, CNAME: w.cname,
 	}
 }
 
@@ -154,6 +159,7 @@ func webOf(d *sdp.Description) (*sdp.Web, error) {
 // A WebState is the browser's part of a State: what both sides are known by in descriptions.
 type WebState struct {
 	Candidates   []netip.AddrPort `json:"candidates"`
+	TCP          []netip.AddrPort `json:"tcp,omitempty"`
 	Own          ice.Credentials  `json:"own"`
 	Peer         ice.Credentials  `json:"peer,omitzero"`
 	Role         string           `json:"role,omitempty"`
@@ -165,7 +171,7 @@ type WebState struct {
 
 func (w *web) state() *WebState {
 	return &WebState{
-		Candidates: w.candidates, Own: w.own, Peer: w.peer, Role: w.role, Fingerprints: w.fingerprints, TLSID: w.tlsID, Association: w.association,
+		Candidates: w.candidates, TCP: w.tcp, Own: w.own, Peer: w.peer, Role: w.role, Fingerprints: w.fingerprints, TLSID: w.tlsID, Association: w.association,
 		Told: w.told,
 	}
 }
@@ -174,7 +180,7 @@ func (w *web) state() *WebState {
 // offer or answer says so, and the browser begins a new DTLS association (RFC 8842 §5.5).
 func (e *Engine) resumeWeb(s *WebState, port relay.State) *web {
 	return &web{
-		fingerprint: e.print, candidates: s.Candidates, ssrc: port.Out.SSRC, cname: port.CName,
+		fingerprint: e.print, candidates: s.Candidates, tcp: s.TCP, ssrc: port.Out.SSRC, cname: port.CName,
 		own: s.Own, peer: s.Peer, role: s.Role, fingerprints: s.Fingerprints, tlsID: s.TLSID, association: s.Association,
 		told: s.Told,
 	}

@@ -24,7 +24,9 @@ func build(t testing.TB, set ...stun.Setter) []byte {
 	return m.Raw
 }
 
-func attribute(kind stun.AttrType, value ...byte) stun.Setter { return stun.RawAttribute{Type: kind, Value: value} }
+func attribute(kind stun.AttrType, value ...byte) stun.Setter {
+	return stun.RawAttribute{Type: kind, Value: value}
+}
 
 // check is what a browser sends.
 func check(t testing.TB, more ...stun.Setter) []byte {

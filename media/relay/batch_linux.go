@@ -84,7 +84,7 @@ func addrPort(raw *unix.RawSockaddrInet6) netip.AddrPort {
 // gather keeps a packet that lies in the batch for the end of the turn; false: there is no turn, or it is not for a port of browsers.
 func (l *Loop) gather(s *socket, packet []byte, to *endpoint) bool {
 	b := l.batch
-	if b == nil || !b.open || s.web == nil || s.fd < 0 {
+	if b == nil || !b.open || s.web == nil || s.stream != nil || s.fd < 0 {
 		return false
 	}
 	if b.via != s || b.queued == browserBatch {

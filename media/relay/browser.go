@@ -121,6 +121,9 @@ func (b *browser) checked(p *Port, c ice.Check, at place, to endpoint, by ice.Cr
 	if i < 0 {
 		i = b.add(path{at: at, to: to})
 	}
+	if t := at.via.stream; t != nil {
+		t.owner = p
+	}
 	b.paths[i].seen, b.paths[i].priority = now, c.Priority
 	switch {
 	case c.Nominates:
@@ -153,8 +156,13 @@ func (b *browser) add(x path) int {
 			oldest = i
 		}
 	}
-	delete(b.web.places, b.paths[oldest].at)
+	was := b.paths[oldest].at
+	delete(b.web.places, was)
 	b.paths[oldest] = x
+	if was.via.stream != nil {
+		was.via.stream.owner = nil
+		b.web.hangUp(was.via)
+	}
 	return oldest
 }
 

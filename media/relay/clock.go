@@ -119,6 +119,9 @@ func (l *Loop) tick() {
 		return
 	}
 	c.chore = l.now.Add(chores)
+	if l.sweep != nil {
+		l.sweep()
+	}
 	for i := 0; i < len(l.ports); i++ {
 		l.lookAfter(l.ports[i])
 	}

@@ -20,10 +20,12 @@ const (
 type kind uint8
 
 const (
-	openRTP      kind = iota // the RTP port for everybody
-	connectedRTP             // the RTP port for the latched peer
-	openRTCP                 // the RTCP port
-	browserUDP               // the port of all browsers
+	openRTP       kind = iota // the RTP port for everybody
+	connectedRTP              // the RTP port for the latched peer
+	openRTCP                  // the RTCP port
+	browserUDP                // the port of all browsers
+	browserListen             // their TCP port
+	browserTCP                // a connection to it
 )
 
 // A Loop owns the Ports that were given to it: reads their sockets, keeps their clock, runs the commands on them.
@@ -39,6 +41,9 @@ type Loop struct {
 	clock clock
 	total counters
 	gate  func() bool // whether this node serves; nil: always. What comes in while it does not is read and dropped, nothing leaves
+
+	sweep func() // of the browsers' connections, with the chores; nil: they are not on this loop
+	extra int    // how many there are
 
 	load atomic.Int64 // ports on this loop, for the choice of a loop
 

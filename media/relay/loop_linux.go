@@ -145,7 +145,7 @@ func (l *Loop) stop() {
 
 // rearm sets the timer to the clock's next deadline if that has changed.
 func (l *Loop) rearm() {
-	at := l.clock.next(len(l.ports))
+	at := l.clock.next(len(l.ports) + l.extra)
 	if at.Equal(l.armed) {
 		return
 	}
@@ -251,8 +251,15 @@ func (l *Loop) read(s *socket) {
 		}
 		p.settling = 0
 	}
-	if s.web != nil {
+	switch s.kind {
+	case browserUDP:
 		l.readAll(s)
+		return
+	case browserTCP:
+		l.readStream(s)
+		return
+	case browserListen:
+		l.accept(s)
 		return
 	}
 	if n, from, ok := s.receive(l); ok {

@@ -27,6 +27,7 @@ type socket struct {
 	port    *Port
 	web     *web           // of the port of all browsers; then port is nil
 	local   netip.AddrPort // of that port
+	stream  *stream        // none here
 	reading bool
 	watched bool
 	paused  bool
@@ -126,6 +127,13 @@ func (s *socket) deliver(b []byte, from netip.AddrPort) {
 		l.arrive(s, copy(l.buf[:], b), from)
 	}
 }
+
+// A stream is a TCP connection of a browser, which loops without epoll do not offer.
+type stream struct{ owner *Port }
+
+func listenTCP(netip.AddrPort, bool) (*socket, error) { return nil, errors.ErrUnsupported }
+func (w *web) hangUp(*socket)                         {}
+func (w *web) sweep()                                 {}
 
 // gather is for loops that read in batches.
 func (l *Loop) gather(*socket, []byte, *endpoint) bool { return false }

@@ -27,6 +27,7 @@ type socket struct {
 	port      *Port
 	web       *web           // of the port of all browsers; then port is nil
 	local     netip.AddrPort // of that port
+	stream    *stream        // of a TCP connection of a browser
 	slot      int32          // in the loop's table; 0: in none
 }
 
@@ -169,6 +170,9 @@ func (s *socket) receive(l *Loop) (n int, from netip.AddrPort, ok bool) {
 // send sends b to the endpoint, or to the connected peer. A pending ICMP error of an earlier packet takes the place of one send: the
 // packet is tried once more, or any forger of ICMP could thin out a call.
 func (s *socket) send(b []byte, to *endpoint) bool {
+	if s.stream != nil {
+		return s.stream.write(s.fd, b)
+	}
 	addr, size := uintptr(unsafe.Pointer(&to.raw[0])), to.len
 	if s.connected {
 		addr, size = 0, 0

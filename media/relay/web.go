@@ -19,6 +19,7 @@ var ErrNoWeb = errors.New("relay: no port for browser legs")
 // WebConfig says where browsers send media.
 type WebConfig struct {
 	Port        uint16           // UDP, one for all browser legs; 0: none
+	TCP         bool             // the same number for TCP (RFC 6544), where it can be had
 	Certificate *tls.Certificate // shown to browsers; nil: made anew
 }
 
@@ -29,9 +30,12 @@ type web struct {
 	relay *Relay
 	loop  *Loop
 	port  uint16
+	tcp   bool
 	cert  tls.Certificate
 
 	fronts    map[netip.Addr]*socket // by local address; bounded by maxAddresses
+	listeners map[netip.Addr]*socket // the same for TCP, where it could be had
+	streams   map[*socket]struct{}   // connections; maxStrangers, and maxPaths for a leg
 	ufrags    map[string]*Port       // two for a leg at most
 	places    map[place]*Port        // maxPaths for a leg at most
 	responder ice.Responder
@@ -55,10 +59,18 @@ func (r *Relay) newWeb(c WebConfig) error {
 		c.Certificate = &cert
 	}
 	r.web = &web{
-		relay: r, loop: r.loops[0], port: c.Port, cert: *c.Certificate,
+		relay: r, loop: r.loops[0], port: c.Port, tcp: c.TCP, cert: *c.Certificate,
+		listeners: make(map[netip.Addr]*socket), streams: make(map[*socket]struct{}),
 		fronts: make(map[netip.Addr]*socket), ufrags: make(map[string]*Port), places: make(map[place]*Port),
 	}
+	r.web.loop.sweep = r.web.sweep
 	return nil
+}
+
+// A Front is where browsers reach us on one address.
+type Front struct {
+	Addr netip.Addr
+	TCP  bool // by TCP too
 }
 
 // Fingerprint is that of the certificate that we show to browsers.
@@ -68,7 +80,7 @@ func (r *Relay) Fingerprint() secure.Fingerprint {
 
 // OpenWeb opens a leg for a browser on the port for browsers of each local address; the first is the one that its packets come from until a
 // check says otherwise, and must be there; bound are those that are. own are the credentials in the first description. ErrNoWeb, and what the kernel says.
-func (r *Relay) OpenWeb(locals []netip.Addr, own ice.Credentials, events func(Event)) (p *Port, bound []netip.Addr, err error) {
+func (r *Relay) OpenWeb(locals []netip.Addr, own ice.Credentials, events func(Event)) (p *Port, bound []Front, err error) {
 	w := r.web
 	if w.port == 0 || len(locals) == 0 {
 		return nil, nil, ErrNoWeb
@@ -79,7 +91,7 @@ func (r *Relay) OpenWeb(locals []netip.Addr, own ice.Credentials, events func(Ev
 	w.loop.do(func() {
 		for _, local := range locals {
 			if failed := w.listen(local, false); failed == nil {
-				bound = append(bound, local)
+				bound = append(bound, Front{local, w.listeners[local] != nil})
 			} else if len(bound) == 0 {
 				err = failed
 				return
@@ -117,7 +129,27 @@ func (w *web) listen(local netip.Addr, away bool) error {
 		return err
 	}
 	w.fronts[local] = s
+	w.listenTCP(addr, away)
 	return nil
+}
+
+// listenTCP opens the TCP port beside it. Without it browsers go without: another program may have it.
+func (w *web) listenTCP(addr netip.AddrPort, away bool) {
+	if !w.tcp {
+		return
+	}
+	s, err := listenTCP(addr, away)
+	if err == nil {
+		s.web = w
+		if err = w.loop.watch(s); err != nil {
+			s.close()
+		}
+	}
+	if err != nil {
+		w.relay.log.Warn("browsers cannot reach us by TCP", "address", addr, "err", err)
+		return
+	}
+	w.listeners[addr.Addr()] = s
 }
 
 // shut closes the ports; the legs are closed before. Called when the loops have ended.
@@ -126,7 +158,15 @@ func (w *web) shut() {
 		w.loop.unwatch(s)
 		s.close()
 	}
+	for _, s := range w.listeners {
+		w.loop.unwatch(s)
+		s.close()
+	}
+	for s := range w.streams {
+		w.hangUp(s)
+	}
 	clear(w.fronts)
+	clear(w.listeners)
 }
 
 // receive takes a datagram of n bytes, which lies in buf, on a port for browsers.
@@ -216,7 +256,13 @@ func (w *web) forget(p *Port) {
 			delete(w.places, b.paths[i].at)
 		}
 	}
-	b.paths = nil
+	paths := b.paths
+	b.paths, b.at = nil, -1
+	for i := range paths {
+		if s := paths[i].at.via; s.stream != nil && s.stream.owner == p {
+			w.hangUp(s)
+		}
+	}
 	b.abandon()
 }
 
