@@ -8,6 +8,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"tandem/cmd/tandem/phone"
 	"tandem/test/binary"
 )
 
@@ -37,28 +38,33 @@ func TestLook(t *testing.T) {
 			b.await("registration", `document.querySelector('.state')?.textContent === 'Ready'`)
 			eval[bool](b, `tests.type('#number', '1002')`)
 			picture("2-ready")
-			// A call without a switch: what the page shows of one.
-			eval[bool](b, `(() => {
-				const p = page.phone;
-				p.ua.call = () => ({ on() {}, mute() {}, unmute() {}, hold() { return true; }, isEnded() { return false; }, terminate() {}, sendDTMF() {} });
-				const c = p.call('9196');
-				window.shown = c;
-				return true;
-			})()`)
-			picture("3-calling")
-			eval[bool](b, `(() => {
-				Object.assign(shown, { state: 'up', since: new Date(Date.now() - 83000), name: 'Echo test',
-					quality: async () => ({ mos: 4.3, loss: 0.004, remoteLoss: 0, jitter: 4, rtt: 18, codec: 'PCMU' }) });
-				shown.emit('change', shown);
-				return true;
-			})()`)
+			b.dial("9196")
+			b.up()
 			b.await("quality", `document.querySelector('.quality')?.hidden === false`)
-			picture("4-up")
+			picture("3-up")
 			b.click("Keypad")
-			picture("5-keypad")
+			picture("4-keypad")
 			b.click("Transfer")
-			picture("6-transfer")
+			picture("5-transfer")
 			b.click("Transfer")
+			b.click("Add call")
+			picture("6-add")
+			eval[bool](b, `(page.phone.call('9197'), true)`)
+			b.await("two calls", `page.phone.calls.filter((c) => c.state === 'up').length === 2`)
+			picture("7-two")
+			eval[bool](b, `(page.phone.calls.forEach((c) => c.hangUp()), true)`)
+			b.over()
+			d := desk(t, s, "1002")
+			c, err := d.Dial(within(t), "1001", phone.CallOptions{})
+			must(t, "dial", err)
+			b.await("ringing", `page.phone.calls.length === 1`)
+			picture("8-rings")
+			b.click("Decline")
+			_, _ = c.Wait(within(t))
+			b.over()
+			b.click("Settings")
+			b.await("the dialog", `document.querySelector('dialog').open`)
+			picture("9-settings")
 		}
 	}
 }

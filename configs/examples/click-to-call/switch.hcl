@@ -1,6 +1,6 @@
 # Click to call: visitors of a web page reach two desks from their browser, and nothing else. The page's web server asks
 # for a guest account with a password that expires, for each visitor (POST /v1/token with the key of the block token, or
-# `tandem token 9001`), and writes it into the page:
+# `tandem token 9001`), and writes it into the page.
 #
 #   <script src="https://call.example.com:7443/tandem.js"></script>
 #   <button id="call">Call sales</button>

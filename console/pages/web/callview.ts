@@ -138,7 +138,7 @@ export class CallView {
       },
       h("label", { for: "transfer-to" }, "Transfer to"),
       input,
-      h("div", { class: "row" }, h("button", { type: "submit", class: "primary", id: "transfer-now" }, "Transfer"), h("button", { type: "button", id: "transfer-ask", onclick: () => this.consult(input) }, "Ask first")),
+      h("div", { class: "row" }, h("button", { type: "submit", class: "primary", id: "transfer-now" }, "Transfer now"), h("button", { type: "button", id: "transfer-ask", onclick: () => this.consult(input) }, "Ask first")),
       ...others.map((other) =>
         h("button", { type: "button", class: "join", onclick: () => (this.call.joinWith(other), this.toggle("transfer")) }, `Connect ${this.call.name || this.call.number} with ${other.name || other.number}`),
       ),

@@ -240,8 +240,9 @@ class Page {
       if (this.views.has(call)) this.views.get(call)!.update();
       else this.watch(call);
     }
+    if (calls.length === 0) this.adding = false;
     this.calls.hidden = calls.length === 0;
-    this.dialer.hidden = calls.some((c) => c.state !== "incoming") && !this.adding;
+    this.dialer.hidden = calls.length > 0 && !this.adding;
     this.root.classList.toggle("adding", this.adding && calls.length > 0);
     this.showTones(calls);
     const ringing = calls.find((c) => c.state === "incoming");
