@@ -72,15 +72,15 @@ func (o *OAuth) On() bool { return o.set.Load().cfg != nil }
 
 // What a token's bearer is told. It says what to do, and nothing of what was expected.
 var (
-	errOff       = errors.New("Bearer tokens are not taken here")
-	errMalformed = errors.New("Malformed bearer token")
-	errNoKeys    = errors.New("Keys of the issuer are not known yet")
-	errKey       = errors.New("Bearer token with an unknown key")
-	errSignature = errors.New("Bearer token with a wrong signature")
-	errClaims    = errors.New("Bearer token of another issuer or for another audience")
-	errEarly     = errors.New("Bearer token is not valid yet")
-	errNoUser    = errors.New("Bearer token names no extension")
-	errNoExpiry  = errors.New("Bearer token without an expiry")
+	errOff       = errors.New("bearer tokens are not taken here")
+	errMalformed = errors.New("malformed bearer token")
+	errNoKeys    = errors.New("keys of the issuer are not known yet")
+	errKey       = errors.New("bearer token with an unknown key")
+	errSignature = errors.New("bearer token with a wrong signature")
+	errClaims    = errors.New("bearer token of another issuer or for another audience")
+	errEarly     = errors.New("bearer token is not valid yet")
+	errNoUser    = errors.New("bearer token names no extension")
+	errNoExpiry  = errors.New("bearer token without an expiry")
 )
 
 // claims are those that every token needs.

@@ -10,7 +10,7 @@ import (
 
 // Bearer verifies tokens that somebody else issued (RFC 8898). It may be used from any goroutine, and does not block.
 type Bearer interface {
-	// Verify tells whose token it is and when it expires. An error's text goes on the wire as a reason phrase.
+	// Verify tells whose token it is and when it expires. An error's text goes on the wire as a reason phrase, with a capital.
 	Verify(now time.Time, token string) (user string, until time.Time, err error)
 	// Challenge is what follows the realm in a challenge: `authz_server="https://..."`.
 	Challenge() string
@@ -72,10 +72,19 @@ func (a *Authority) judgeBearer(now time.Time, b Bearer, token string, m *sip.Me
 	user, until, err := b.Verify(now, token)
 	if err != nil {
 		a.limiter.Failed(now, source, "bearer")
-		return Result{Verdict: Wrong, Reason: err.Error()}
+		return Result{Verdict: Wrong, Reason: sentence(err)}
 	}
 	a.sources.note(source, now.Sub(a.start))
 	return Result{Verdict: OK}.proven(now, user, until)
+}
+
+// sentence is an error as a reason phrase.
+func sentence(err error) string {
+	text := err.Error()
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // confidential tells whether nobody on the way read the token: by TLS, or because it never left the machine.

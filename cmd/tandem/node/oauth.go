@@ -14,7 +14,7 @@ type bearers struct {
 	n *Node
 }
 
-var errNoExtension = errors.New("Bearer token names no extension of ours")
+var errNoExtension = errors.New("bearer token names no extension of ours")
 
 // Verify tells which extension a token speaks for.
 func (b bearers) Verify(now time.Time, text string) (string, time.Time, error) {

@@ -52,14 +52,14 @@ func opusPackets(r io.Reader) ([][]byte, error) {
 			return packets, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("Ogg page: %w", err)
+			return nil, fmt.Errorf("a page of it: %w", err)
 		}
 		for _, packet := range segments {
 			if bytes.HasPrefix(packet, []byte("OpusTags")) {
 				break
 			}
 			if !is20ms(packet) {
-				return nil, errors.New("Opus packets of another length than 20 ms: encode with --framesize 20")
+				return nil, errors.New("its packets are not of 20 ms: encode with --framesize 20")
 			}
 			if packets = append(packets, bytes.Clone(packet)); len(packets) > maxOpusPackets {
 				return nil, errors.New("longer than half an hour")
@@ -109,7 +109,7 @@ type opusDecoder struct {
 func newOpusDecoder() (*opusDecoder, error) {
 	decoder, err := opus.NewDecoderWithOutput(sampleRate, 1)
 	if err != nil {
-		return nil, fmt.Errorf("Opus decoder: %w", err)
+		return nil, fmt.Errorf("decoder of Opus: %w", err)
 	}
 	return &opusDecoder{decoder: decoder}, nil
 }
