@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"github.com/pion/dtls/v3"
 	"net"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -421,5 +422,35 @@ func TestBrowserLeavesNothing(t *testing.T) {
 	}
 	if ufrags, places := e.relay.Browsers(); ufrags != 0 || places != 0 {
 		t.Errorf("%d fragments and %d places remain", ufrags, places)
+	}
+}
+
+// Over IPv6 as over IPv4.
+func TestBrowserOverIPv6(t *testing.T) {
+	e := run(t, local)
+	c, err := net.ListenPacket("udp6", "[::1]:0") // pion gathers no such address by itself
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := webrtc.NewICEUDPMux(nil, c)
+	defer mux.Close()
+	a := browse(t, e, browserOptions{
+		Options: Options{Call: "x", Leg: "a", Local: netip.IPv6Loopback()},
+		set: func(s *webrtc.SettingEngine) {
+			s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP6})
+			s.SetICEUDPMux(mux)
+		},
+	})
+	b := call(t, e, Options{Call: "x", Leg: "b"}, "PCMA")
+	a.offers(nil)
+	b.isOffered(a.s, SendRecv)
+	a.isAnswered(b.s)
+	if err := Join(a.s, b.s); err != nil {
+		t.Fatal(err)
+	}
+	a.connected()
+	exchange(a, b)
+	if got := a.s.Stats().Remote.Addr(); !got.Is6() {
+		t.Errorf("media goes to %s", got)
 	}
 }

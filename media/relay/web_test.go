@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem/media/ice"
+	"tandem/media/rtp"
 	"tandem/media/secure"
 )
 
@@ -151,4 +152,52 @@ func do(t *testing.T, p *Port, f func()) {
 	if err := p.do(f); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A packet from one browser to another allocates nothing.
+func TestBrowserPathAllocations(t *testing.T) {
+	r := webRelay(t)
+	p, _ := webLeg(t, r)
+	q, _ := webLeg(t, r)
+	set := Settings{Receive: []Format{pcma}, Send: []Format{pcma}, MaySend: true, MayReceive: true}
+	for _, leg := range []*Port{p, q} {
+		if err := leg.Configure(set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := Join(p, q); err != nil {
+		t.Fatal(err)
+	}
+	peer := key(t)
+	theirs, err := secure.NewContext(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, p, func() {
+		if p.web.use(p, 1, Keys{key(t), peer}) != nil || q.web.use(q, 1, Keys{key(t), key(t)}) != nil {
+			t.Error("no keys")
+		}
+		checkedFrom(p, 40000, true)
+		checkedFrom(q, 40001, true)
+		via, from := r.web.fronts[p.local.Addr()], netip.MustParseAddrPort("127.0.0.1:40000")
+		seq := uint16(0)
+		send := func() {
+			b := rtp.AppendHeader(p.loop.buf[:0], rtp.Header{PayloadType: 8, Seq: seq, Timestamp: uint32(seq) * 160, SSRC: 5})
+			b = b[:172]
+			seq++
+			sealed, err := theirs.ProtectRTP(b)
+			if err != nil {
+				t.Error(err)
+			}
+			p.media = limit(mediaRate, mediaBurst)
+			r.web.receive(via, p.loop.buf[:], len(sealed), from)
+		}
+		send()
+		if got := testing.AllocsPerRun(500, send); got != 0 {
+			t.Errorf("%v allocations a packet", got)
+		}
+		if q.out.Packets < 500 {
+			t.Errorf("%d packets went on; %v", q.out.Packets, p.drops)
+		}
+	})
 }
