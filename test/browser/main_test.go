@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"flag"
 	"os"
 	"testing"
 )
@@ -12,6 +13,8 @@ const relaySecret = "TANDEM_TEST_RELAY"
 const plainPassword = "TANDEM_TEST_PASSWORD"
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "4") // they wait for sound and timers more than for the machine
 	_ = os.Setenv(plainPassword, "tandem1020")
 	_ = os.Setenv(relaySecret, "0123456789abcdef0123456789abcdef")
 	code := m.Run()

@@ -43,10 +43,15 @@ class Line extends Emitter<Events> {
     if (phone.state === "registered") return phone;
     return new Promise((resolve, reject) => {
       const done = phone.on("state", (state) => {
-        if (state === "connecting") return;
+        if (state === "connecting" && !phone.problem) return;
         done();
-        if (state === "registered") resolve(phone);
-        else reject(phone.problem ?? new Problem("offline", "The phone is off.", ""));
+        if (state === "registered") return resolve(phone);
+        const problem = phone.problem ?? new Problem("offline", "The phone is off.", "");
+        if (state !== "connecting") {
+          phone.stop(); // the next call begins anew, perhaps with another password
+          this.made = undefined;
+        }
+        reject(problem);
       });
     });
   }
