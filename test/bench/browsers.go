@@ -90,7 +90,7 @@ func (r *relay) open(calls int, c *tls.Certificate) (*browsers, error) {
 		return out
 	}
 	e.unseal = func(i int, p []byte) []byte {
-		if p[0] < 4 || p[1] >= 192 && p[1] <= 223 { // an answer to a check, a report
+		if p[0]>>6 != 2 || p[1] >= 192 && p[1] <= 223 { // an answer to a check, a flight that came again, a report
 			return nil
 		}
 		out, err := b.legs[i].open.DecryptRTP(nil, p, nil)
