@@ -53,6 +53,7 @@ bench: build
 # Hours of calls with faults; SOAK=10m shortens it. Then carriers: a registration kept for ten minutes, 200 calls a second for one.
 soak: peers build
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/soak
+	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/cluster
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'UnderLoad|RegistrationSurvives' -v ./test/trunk
 
 clean:

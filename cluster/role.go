@@ -120,8 +120,9 @@ func (r *role) run(ctx context.Context, sw Switch) error {
 		renewing.Wait()
 	}()
 	r.become(r.resting())
-	lonely := time.NewTimer(lonelyAfter)
+	lonely := time.NewTicker(lonelyAfter / 4)
 	defer lonely.Stop()
+	led := time.Now() // when somebody was last seen to lead
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,20 +130,26 @@ func (r *role) run(ctx context.Context, sw Switch) error {
 		case leads := <-r.raft.LeaderCh():
 			if leads {
 				r.lead(ctx)
+				led = time.Now()
 			}
 		case o := <-watch:
 			r.observe(o.Data.(raft.LeaderObservation))
-			lonely.Reset(lonelyAfter)
 		case <-lonely.C:
-			r.alone()
+			if _, id := r.raft.LeaderWithID(); id != "" || r.raft.State() == raft.Leader {
+				led = time.Now()
+			} else if time.Since(led) > lonelyAfter+3*r.timers {
+				r.alone()
+			}
 		case f := <-r.failover:
 			f.answer <- fmt.Errorf("this node is not the active one (%s is): ask there", orNobody(*r.leader.Load()))
 		}
 	}
 }
 
-// lonelyAfter is how long nobody may be active before somebody is told.
+// lonelyAfter is how long nobody may lead, beyond what an election takes, before somebody is told.
 const lonelyAfter = 2 * time.Second
+
+const noMajority = "no majority"
 
 func orNobody(name string) string {
 	if name == "" {
@@ -174,17 +181,17 @@ func (r *role) observe(o raft.LeaderObservation) {
 		r.last = m.Name
 		r.mu.Unlock()
 	}
-	if o.LeaderID != "" && *r.state.Load() == "no majority" {
+	if o.LeaderID != "" && *r.state.Load() == noMajority {
 		r.become(r.resting())
 	}
 }
 
 // alone is called when nobody has led for a while.
 func (r *role) alone() {
-	if _, id := r.raft.LeaderWithID(); id != "" || r.raft.State() == raft.Leader {
+	if *r.state.Load() == noMajority {
 		return
 	}
-	r.become("no majority")
+	r.become(noMajority)
 	r.e.tell(Event{Name: "no majority", Alarm: true, Detail: fmt.Sprintf(
 		"this node does not reach one other of %s; it does not promote itself, since it cannot tell a dead peer from a cut cable", strings.Join(r.e.others(), ", "))})
 }

@@ -10,6 +10,8 @@ command -v kamailio >/dev/null || missing="$missing kamailio"
 command -v secsipidx >/dev/null || missing="$missing secsipidx"
 command -v tcpdump >/dev/null || missing="$missing tcpdump"
 command -v turnserver >/dev/null || missing="$missing coturn"
+command -v ip >/dev/null || missing="$missing iproute2"
+command -v nft >/dev/null || missing="$missing nftables"
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then

@@ -95,26 +95,29 @@ func (w *wires) has(name, address string) bool {
 	return err == nil && strings.Contains(string(out), " "+address+"/")
 }
 
-// inside runs f on a thread in a node's namespace: sockets that it opens belong there for good.
+// inside runs f on a thread in a node's namespace: sockets that it opens belong there for good. The thread comes back, since
+// one that has started processes must not end: their parent-death signal would kill them.
 func (w *wires) inside(name string, f func()) {
 	w.t.Helper()
-	var failed error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and with it its namespace
-		ns, err := os.Open("/var/run/netns/" + w.nodes[name].name)
-		if err != nil {
-			failed = err
-			return
-		}
-		defer func() { _ = ns.Close() }()
-		if failed = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); failed == nil {
-			f()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = home.Close() }()
+	there, err := os.Open("/var/run/netns/" + w.nodes[name].name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = there.Close() }()
+	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+			panic(err) // this thread must not serve other goroutines
 		}
 	}()
-	<-done
-	if failed != nil {
-		w.t.Fatal(failed)
-	}
+	f()
 }

@@ -175,6 +175,16 @@ func (p *Pair) command(node string, args ...string) string {
 	return out
 }
 
+// failover asks until the other node serves: on a machine that is short of time a change may be refused, and then nothing has
+// changed.
+func (p *Pair) failover(from string) {
+	p.t.Helper()
+	p.eventually(20*time.Second, "failover from "+from, func() bool {
+		_, err := p.try(from, "failover")
+		return err == nil || p.has(other(from), virtual)
+	})
+}
+
 func (p *Pair) start(name string) {
 	p.t.Helper()
 	n := p.nodes[name]
