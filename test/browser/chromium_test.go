@@ -34,6 +34,9 @@ var chromium struct {
 // start runs Debian's Chromium with a WAV for a microphone. Loopback addresses serve as network.
 func start(t *testing.T) context.Context {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a short run uses no other program")
+	}
 	binary.Need(t, "chromium", "chromium")
 	path, err := exec.LookPath("chromium")
 	if err != nil {
