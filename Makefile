@@ -49,6 +49,7 @@ fuzz:
 bench: build
 	sh test/bench/run.sh
 	go test -run '^$$' -bench 'BesideRegexps|Route10000|LeastCost100000' -benchtime 1s ./dialplan
+	go test -run '^$$' -bench Register -benchtime 10000x ./cmd/tandem/node
 
 # Hours of calls with faults; SOAK=10m shortens it. Then carriers: a registration kept for ten minutes, 200 calls a second for one.
 soak: peers build

@@ -238,6 +238,7 @@ func inviteOf(d *dialog.Dialog) *sip.Message {
 
 // Depose ends all calls without a word to their peers and without a record: another node serves them now.
 func (s *Switchboard) Depose() {
+	s.leaving.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.calls {
@@ -255,6 +256,7 @@ func (s *Switchboard) Leave() {
 		return
 	}
 	s.Drain(true)
+	s.leaving.Store(true)
 	s.mu.Lock()
 	for _, c := range s.calls {
 		c.postOnce(leaveEvent{})

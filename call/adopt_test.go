@@ -370,3 +370,26 @@ func TestStateThatCannotBeAdopted(t *testing.T) {
 		}
 	})
 }
+
+// A switch that leaves says nothing about calls that it has left: what is asked of it then is answered by the next one.
+func TestNothingIsSaidWhileLeaving(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a, b := o.talk(alice, bob)
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			o.board.Leave()
+		}()
+		<-left
+		bye := a.asks(sip.BYE, "")
+		alice.hearsNothing(time.Second)
+		o.revive()
+		a.Send(a.flow, bye) // as every phone does that was not answered
+		a.phone.hears("200 BYE")
+		b.phone.oks(sip.BYE)
+		o.idle()
+		o.record()
+	})
+}

@@ -109,6 +109,9 @@ func (c *Call) run() {
 		case <-c.inbox.ready:
 			batch = c.inbox.take(batch)
 			for _, e := range batch {
+				if c.vanished { // what comes now is for the process that goes on
+					break
+				}
 				if changes(e) {
 					c.changed()
 				}
@@ -117,7 +120,9 @@ func (c *Call) run() {
 			clear(batch)
 		case <-timer.C:
 		}
-		c.tick(time.Now())
+		if !c.vanished {
+			c.tick(time.Now())
+		}
 	}
 }
 
@@ -160,7 +165,7 @@ func (c *Call) close() {
 		}
 		switch e := e.(type) {
 		case requestEvent:
-			c.guarded(func() { c.board.refuse(e.tx, e.m, &sip.StatusError{Code: 481}) })
+			c.guarded(func() { c.board.unknown(e.tx, e.m) })
 		case responseEvent:
 			c.guarded(func() { c.endLate(e.out, e.m) })
 		case giveEvent:

@@ -67,6 +67,7 @@ type Switchboard struct {
 	telling  atomic.Int64 // messages about emergency calls that are under way
 	stats    Stats
 	draining atomic.Bool
+	leaving  atomic.Bool     // calls are left to another process
 	buffers  sync.Pool       // *[]byte for stateless answers
 	ctx      context.Context // ends when the switch stops: look-ups end with it
 	stop     context.CancelFunc
@@ -146,7 +147,9 @@ func (s *Switchboard) Stateless(f transport.Flow, m *sip.Message) bool {
 		if s.legs.find(tag, m.CallID()) != nil {
 			return false
 		}
-		s.answer(f, m, &sip.StatusError{Code: 481})
+		if !s.leaving.Load() { // else its call goes on elsewhere, where it will be asked again
+			s.answer(f, m, &sip.StatusError{Code: 481})
+		}
 		return true
 	}
 	switch m.Method() {
@@ -203,14 +206,22 @@ func (s *Switchboard) Request(tx *transaction.Server, m *sip.Message) {
 func (s *Switchboard) requestInside(tag string, tx *transaction.Server, m *sip.Message) {
 	l := s.legs.find(tag, m.CallID())
 	if l == nil {
-		s.refuse(tx, m, &sip.StatusError{Code: 481})
+		s.unknown(tx, m)
 		return
 	}
 	switch l.in().post(requestEvent{l, tx, m}) {
 	case gone:
-		s.refuse(tx, m, &sip.StatusError{Code: 481})
+		s.unknown(tx, m)
 	case full:
 		s.refuse(tx, m, &sip.StatusError{Code: 500, Header: "Retry-After: 2"})
+	}
+}
+
+// unknown answers a request for a dialog that does not exist. While calls are left to another process nothing is said: the peer asks
+// again, and is answered there.
+func (s *Switchboard) unknown(tx *transaction.Server, m *sip.Message) {
+	if !s.leaving.Load() {
+		s.refuse(tx, m, &sip.StatusError{Code: 481})
 	}
 }
 

@@ -27,7 +27,7 @@ func (j callJournal) Put(id string, state []byte, done func(error)) {
 	w := cluster.Write{Bucket: bucketCalls, Key: id, Value: state, Version: callForm}
 	if done != nil {
 		w.Done = func(err error) {
-			if errors.Is(err, cluster.ErrFenced) {
+			if errors.Is(err, cluster.ErrFenced) || errors.Is(err, cluster.ErrClosed) {
 				err = call.ErrDeposed
 			}
 			done(err)
@@ -124,7 +124,7 @@ func (j *bindingJournal) write(aor string, w cluster.Write) {
 	f.writes++
 	sh.mu.Unlock()
 	w.Bucket, w.Key, w.Version = bucketRegistrations, aor, registrationForm
-	w.Done = func(err error) { j.landed(sh, aor, errors.Is(err, cluster.ErrFenced)) }
+	w.Done = func(err error) { j.landed(sh, aor, errors.Is(err, cluster.ErrFenced) || errors.Is(err, cluster.ErrClosed)) }
 	j.engine.Put(w)
 }
 
