@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"tandem/dialplan"
@@ -288,6 +289,9 @@ func (s *Switchboard) resume(c *Call) {
 		s.busy[extension]++
 	}
 	s.enter(c)
+	if u := c.a.unacked; u != nil && u.initial {
+		s.invites[c.a.callID] = &answered{call: c, raw: u.raw, from: c.a.flow.Remote()}
+	}
 	if c.b != nil && c.b.state != legGone {
 		s.legs.add(c.b)
 	}
@@ -302,6 +306,38 @@ func (s *Switchboard) resume(c *Call) {
 		defer s.wg.Done()
 		c.run()
 	}()
+}
+
+// answered is an INVITE that another process answered just before it ended. Its caller, who may have heard nothing, sends it again.
+type answered struct {
+	call *Call
+	raw  []byte         // the 2xx
+	from netip.AddrPort // its caller
+}
+
+// answeredBefore answers an INVITE as it was answered before: it is the same to the letter that tells transactions apart (RFC 3261
+// §17.2.3), from the same address. A second call would be made of it else.
+func (s *Switchboard) answeredBefore(tx *transaction.Server, m *sip.Message) bool {
+	if m.Method() != sip.INVITE {
+		return false
+	}
+	s.mu.Lock()
+	a := s.invites[m.CallID()]
+	s.mu.Unlock()
+	if a == nil || a.from != tx.Flow().Remote() {
+		return false
+	}
+	var was sip.Message
+	if was.Parse(string(a.raw)) != nil || was.FromTag() != m.FromTag() || was.Header(sip.HeaderCSeq) != m.Header(sip.HeaderCSeq) {
+		return false
+	}
+	before, err := was.TopVia()
+	now, err2 := m.TopVia()
+	if err != nil || err2 != nil || before.Branch() != now.Branch() {
+		return false
+	}
+	_ = tx.Respond(a.raw)
+	return true
 }
 
 // goOn is the beginning of an adopted call's goroutine.

@@ -393,3 +393,29 @@ func TestNothingIsSaidWhileLeaving(t *testing.T) {
 		o.record()
 	})
 }
+
+// The caller has heard nothing of its INVITE, which the dead switch had answered already, and sends it again: it is the same call.
+func TestInviteThatWasAnsweredComesAgain(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a := alice.invites("1002", "offer of alice")
+		b := bob.rung()
+		b.says(200, "answer of bob")
+		bob.hears(sip.ACK)
+		first := a.hears("200")
+		o.revive()
+		a.hears("200") // by itself
+		a.again()
+		again := a.hears("200")
+		if again.ToTag() != first.ToTag() || o.board.Live() != 1 {
+			t.Fatalf("%d calls, To tag %s after %s", o.board.Live(), again.ToTag(), first.ToTag())
+		}
+		a.acks("")
+		o.settle()
+		o.hangsUp(a, b)
+		if len(o.board.invites) != 0 {
+			t.Error("the INVITE is remembered after its call")
+		}
+	})
+}

@@ -82,6 +82,11 @@ func (s *Switchboard) forget(c *Call) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.calls, c.id)
+	for id, a := range s.invites {
+		if a.call == c {
+			delete(s.invites, id)
+		}
+	}
 	s.releaseAll(c)
 	id := c.origin
 	delete(s.callers[id], c)

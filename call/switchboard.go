@@ -75,6 +75,7 @@ type Switchboard struct {
 
 	mu      sync.Mutex // guards what follows, and Call.held
 	calls   map[string]*Call
+	invites map[string]*answered          // INVITEs that a dead process answered, by Call-ID; mostly none
 	callers map[uint64]map[*Call]struct{} // calls by their caller's connection, by Flow.ID; not for UDP
 	busy    map[string]int                // calls in progress by extension
 	stopped bool
@@ -88,7 +89,7 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		accounts: rooms.Accounts, router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, voicemail: rooms.Voicemail, trunks: rooms.Trunks,
 		journal: rooms.Journal,
 		hooks:   hookClient(), sounds: sync.OnceValue(makeSounds),
-		legs: newLegTable(), calls: map[string]*Call{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
+		legs: newLegTable(), calls: map[string]*Call{}, invites: map[string]*answered{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
 	}
 	if s.trunks == nil {
 		s.trunks = trunk.New(trunk.Rooms{}, log)
@@ -182,6 +183,9 @@ func (s *Switchboard) register(f transport.Flow, m *sip.Message) {
 func (s *Switchboard) Request(tx *transaction.Server, m *sip.Message) {
 	if tag := m.ToTag(); tag != "" {
 		s.requestInside(tag, tx, m)
+		return
+	}
+	if s.answeredBefore(tx, m) {
 		return
 	}
 	if t := s.carrierOf(tx.Flow(), m); t != nil {

@@ -142,7 +142,7 @@ func (r *robot) final(m wire.Message) bool {
 	c := r.open[m.Get("call-id")]
 	if c == nil {
 		seq, _ := m.CSeq()
-		if m.Status() < 300 {
+		if m.Status() < 300 { // the same again
 			r.Send(r.Text(wire.Request{
 				Method: "ACK", URI: wire.Target(m.Get("contact")), From: m.Get("from"), To: m.Get("to"), CallID: m.Get("call-id"), Seq: seq,
 			}))
@@ -230,7 +230,7 @@ func TestSoakLedgerUnderKills(t *testing.T) {
 	}
 	close(stop)
 	callers.Wait()
-	if n := o.Metrics()["tandem_calls"]; n > 4 { // those that a dead switch left halfway are found by their silence
+	if n := o.Metrics()["tandem_calls"]; n > 0 { // those that a dead switch left halfway are found by their silence
 		out, _ := exec.Command(binary.Path(t), "calls", "--json", "--config", o.Dir).CombinedOutput()
 		t.Logf("%v calls are left when the callers have gone: %s", n, out)
 	}
