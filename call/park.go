@@ -32,7 +32,7 @@ func (c *Call) park(o *outgoing) bool {
 	o.parked = true
 	now := time.Now()
 	wait := parkTime
-	if o.purpose == forBye {
+	if o.purpose == forBye && o.client == nil { // one that was sent has most likely been heard
 		wait = byeTime
 	}
 	c.parked = append(c.parked, parked{o, now.Add(wait)})

@@ -17,8 +17,9 @@ import (
 // pageSize is how many records are asked for at a time. The store sends a page at once, so it bounds memory too.
 const pageSize = 2000
 
-// pageWithin is how long a page may take: the replica that answers is on this machine, or a hop away.
-const pageWithin = 2 * time.Second
+// pageWithin is how long a page may take. The replica that answers is on this machine, or a hop away; but after a kill it reads its
+// disk first, and a switch must not refuse to start because the machine is busy.
+const pageWithin = 20 * time.Second
 
 // Load gives every record of a bucket that is not deleted, oldest write first. It reads the replica of this node where
 // there is one. An error ends it.

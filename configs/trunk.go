@@ -179,10 +179,14 @@ func (l *loader) credential(r *block.Reader, realm string) digest.Credential {
 		r.Fail(e.Range(), "missing username", "A password needs the username that it is of.")
 		return none
 	}
-	if s, ok := l.password(e); ok {
-		return s.credential(username, realm)
+	s, ok := l.password(e)
+	switch {
+	case !ok:
+		return digest.Credential{Username: username, Realm: realm}
+	case s.password != "":
+		return digest.NewAccount(username, realm, s.password)
 	}
-	return digest.Credential{Username: username, Realm: realm}
+	return s.credential(username, realm)
 }
 
 // codecIsKnown tells whether the media room takes a codec of that name.

@@ -3,6 +3,7 @@ package digest
 import (
 	"crypto/md5"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/hex"
 
 	"tandem/sip"
@@ -11,10 +12,12 @@ import (
 // Algorithm is a hash of RFC 8760 that we speak. Of two, the larger is the stronger.
 type Algorithm uint8
 
-// The algorithms. SHA-512-256 is not among them: hardly a phone has it, and it would cost a third HA1 an account.
+// The algorithms. SHA-512-256 is for challenges that are made to us: hardly a phone has it, and to offer it would cost a
+// third HA1 an account.
 const (
 	MD5 Algorithm = iota + 1
 	SHA256
+	SHA512256
 )
 
 // String is the algorithm parameter's value.
@@ -24,11 +27,24 @@ func (a Algorithm) String() string {
 		return "MD5"
 	case SHA256:
 		return "SHA-256"
+	case SHA512256:
+		return "SHA-512-256"
 	}
 	return "unknown"
 }
 
-// parseAlgorithm reads the parameter; none means MD5 (RFC 7616 §3.3), 0 one that we do not speak.
+// askedAlgorithm reads the parameter of a challenge to us; sess: with a key for the session (RFC 7616 §3.4.2).
+func askedAlgorithm(s string) (a Algorithm, sess bool) {
+	if i := len(s) - len("-sess"); i > 0 && sip.EqualFold(s[i:], "-sess") {
+		s, sess = s[:i], true
+	}
+	if sip.EqualFold(s, "SHA-512-256") {
+		return SHA512256, sess
+	}
+	return parseAlgorithm(s), sess
+}
+
+// parseAlgorithm reads the parameter; none means MD5 (RFC 7616 §3.3), 0 one that we do not speak with phones.
 func parseAlgorithm(s string) Algorithm {
 	switch {
 	case s == "" || sip.EqualFold(s, "MD5"):
@@ -46,6 +62,8 @@ func (c Credential) HA1(a Algorithm) string {
 		return c.MD5
 	case SHA256:
 		return c.SHA256
+	case SHA512256:
+		return c.SHA512256
 	}
 	return ""
 }
@@ -54,6 +72,10 @@ func (c Credential) HA1(a Algorithm) string {
 func (a Algorithm) appendHex(dst, data []byte) []byte {
 	if a == MD5 {
 		sum := md5.Sum(data)
+		return hex.AppendEncode(dst, sum[:])
+	}
+	if a == SHA512256 {
+		sum := sha512.Sum512_256(data)
 		return hex.AppendEncode(dst, sum[:])
 	}
 	sum := sha256.Sum256(data)

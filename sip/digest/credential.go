@@ -14,6 +14,8 @@ type Credential struct {
 	Realm    string
 	SHA256   string // lower-case hex of SHA-256(username:realm:password)
 	MD5      string // lower-case hex of MD5(username:realm:password)
+	// SHA512256 is lower-case hex of SHA-512-256(username:realm:password); empty in accounts of phones, which nobody asks for it.
+	SHA512256 string
 	// User is who proved himself where that is not Username: 1001 by a short-lived password for "1764331200:1001".
 	User string
 	// Until is when the credential expires; zero: never. Whoever uses it after that is told so, and not that it is wrong.
@@ -30,4 +32,11 @@ func NewCredential(username, realm, password string) Credential {
 		Username: username, Realm: realm,
 		SHA256: hex.EncodeToString(s[:]), MD5: hex.EncodeToString(m[:]),
 	}
+}
+
+// NewAccount makes the credential that proves us to others, whatever algorithm of RFC 8760 they ask for.
+func NewAccount(username, realm, password string) Credential {
+	c := NewCredential(username, realm, password)
+	c.SHA512256 = string(SHA512256.appendHex(nil, []byte(username+":"+realm+":"+password)))
+	return c
 }

@@ -36,6 +36,8 @@ type Session struct {
 	HasOpaque bool
 	QOP       string // "auth", "auth-int" or, for RFC 2069 peers, ""
 	Count     uint32 // requests answered with the nonce
+	Sess      bool   // the algorithm is of the -sess kind
+	CNonce    string // of such a session, from its first request on
 }
 
 // Answer answers the challenges of a 401 or 407 (RFC 3261 §22.2, §22.3): the strongest algorithm that cred has
@@ -72,6 +74,13 @@ func (s *Session) Authorize(cred Credential, method, uri string, body []byte) (h
 	if s.QOP != "" {
 		_, _ = rand.Read(cnonce[:]) // never fails: it ends the process instead
 		e.cnonce = hex.EncodeToString(cnonce[:8])
+		if s.Sess {
+			if s.CNonce == "" {
+				s.CNonce = e.cnonce
+			}
+			e.cnonce = s.CNonce
+			ha1 = string(s.Algorithm.appendHex(nil, []byte(ha1+":"+s.Nonce+":"+s.CNonce)))
+		}
 		digits := strconv.AppendUint(nc[:0], uint64(s.Count), 16)
 		e.nc = "00000000"[:8-len(digits)] + string(digits)
 	}
@@ -89,7 +98,7 @@ func (s *Session) write(e *exchange, cred Credential, response string) string {
 	var b strings.Builder
 	b.Grow(320)
 	b.WriteString("Digest username=" + sip.Quote(cred.Username) + ", realm=" + sip.Quote(cred.Realm) + ", nonce=\"" + s.Nonce +
-		"\", uri=\"" + e.uri + "\", response=\"" + response + "\", algorithm=" + s.Algorithm.String())
+		"\", uri=\"" + e.uri + "\", response=\"" + response + "\", algorithm=" + s.Algorithm.String() + sess[s.Sess])
 	if s.HasOpaque {
 		b.WriteString(", opaque=\"" + s.Opaque + "\"")
 	}
@@ -98,6 +107,9 @@ func (s *Session) write(e *exchange, cred Credential, response string) string {
 	}
 	return b.String()
 }
+
+// sess is the end of an algorithm's name.
+var sess = map[bool]string{true: "-sess"}
 
 // choose finds the strongest challenge of the credential's realm that it can answer.
 func choose(resp *sip.Message, cred Credential) (best Session, stale bool, err error) {
@@ -117,16 +129,16 @@ func choose(resp *sip.Message, cred Credential) (best Session, stale bool, err e
 			err = worse(err, ErrRealm)
 			continue
 		}
-		alg := parseAlgorithm(p.value[fAlgorithm])
+		alg, sess := askedAlgorithm(p.value[fAlgorithm])
 		qop, ok := chooseQop(&p)
-		if alg == 0 || !ok || cred.HA1(alg) == "" {
+		if alg == 0 || !ok || cred.HA1(alg) == "" || sess && qop == "" {
 			err = ErrAlgorithm
 			continue
 		}
-		if alg > best.Algorithm {
+		if alg > best.Algorithm || alg == best.Algorithm && best.Sess && !sess {
 			best = Session{
 				Proxy: id == ids[1], Algorithm: alg, Nonce: strings.Clone(p.value[fNonce]),
-				Opaque: strings.Clone(p.value[fOpaque]), HasOpaque: p.has(fOpaque), QOP: qop,
+				Opaque: strings.Clone(p.value[fOpaque]), HasOpaque: p.has(fOpaque), QOP: qop, Sess: sess,
 			}
 			stale = sip.EqualFold(p.value[fStale], "true")
 		}

@@ -232,6 +232,7 @@ func TestPageAndCarrier(t *testing.T) {
 		b.hears(microphoneHz)
 		b.click("Hang up")
 		b.over()
+		s.Idle(patience) // while the carrier is there to hear it
 	})
 	t.Run("in", func(t *testing.T) {
 		sipp(t, carrier, callerScript, "-m", "1", s.Addr(5060))
@@ -243,6 +244,6 @@ func TestPageAndCarrier(t *testing.T) {
 		}
 		b.click("Hang up")
 		b.over()
+		s.Idle(patience)
 	})
-	s.Idle(patience)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"tandem/cmd/tandem/phone"
+	"tandem/test/binary"
 )
 
 // An OAuth server of the test's own: phones show its tokens in place of passwords (RFC 8898), over TLS.
@@ -77,7 +78,9 @@ oauth {
 		"nonsense":          {"nonsense", 401, "Malformed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := start(t, bearer(c.token))
+			config := bearer(c.token)
+			config.WebRTC, config.Codecs, config.Local = false, nil, binary.Host() // guesses count against their source
+			p := start(t, config)
 			var refusal *phone.StatusError
 			for _, err := range []error{p.Register(within(t), time.Minute), second(p.Call(within(t), to, phone.CallOptions{}))} {
 				if !errors.As(err, &refusal) || refusal.Code != c.status || !strings.Contains(refusal.Reason, c.reason) {

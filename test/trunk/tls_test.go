@@ -12,11 +12,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"tandem/cmd/tandem/phone"
 	"tandem/test/binary"
+	"tandem/test/wire"
 )
 
 // certify makes a certificate of its own for a name or an address, and adds it to the roots in a file.
@@ -29,7 +31,7 @@ func certify(t testing.TB, roots, name string) tls.Certificate {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {
 		template.IPAddresses = []net.IP{ip}
@@ -105,5 +107,46 @@ route "wrong" {
 	dial(t, p, "+33140000001", phone.CallOptions{})
 	if !<-heard {
 		t.Error("nothing was sent to the carrier with the right name")
+	}
+}
+
+// TestACarrierIsKnownByItsCertificate: calls are taken from whoever proves the name over TLS, from any address; another name
+// of the same authority, and the same words without a certificate, make a stranger.
+func TestACarrierIsKnownByItsCertificate(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("starts the switch")
+	}
+	roots := filepath.Join(t.TempDir(), "roots.pem")
+	right, wrong := certify(t, roots, "sbc.carrier.test"), certify(t, roots, "sbc.other.test")
+	hcl := strings.Replace(binary.Office, `  key         = "key.pem"
+}`, `  key         = "key.pem"
+  client_ca   = "`+roots+`"
+}`, 1)
+	s := binary.Start(t, hcl+media+numbering+plainTrunk("a", binary.Host(), `accept { names = ["sbc.carrier.test"] }`)+`
+route "in" {
+  from = [trunk.a]
+  to   = "+442079460018"
+  echo {}
+}
+`)
+	ask := func(l *wire.Line) int {
+		p := wire.NewPhone(l, "carrier", "")
+		r := p.New("INVITE", "+442079460018")
+		r.Body = wire.NewMedia(t, "127.0.0.1", "a").SDP()
+		m, ok := p.Try(r, 3*time.Second)
+		if !ok {
+			t.Fatal("no answer")
+		}
+		return m.Status()
+	}
+	if got := ask(wire.TLS(t, "127.0.0.1", s.Addr(5061), right)); got != 200 {
+		t.Error("the carrier gets", got)
+	}
+	if got := ask(wire.TLS(t, "127.0.0.1", s.Addr(5061), wrong)); got != 401 {
+		t.Error("another name gets", got)
+	}
+	if got := ask(wire.TCP(t, "127.0.0.1", s.Addr(5060))); got != 401 {
+		t.Error("without a certificate:", got)
 	}
 }

@@ -69,10 +69,10 @@ func TCP(t testing.TB, host, peer string) *Line {
 	return l
 }
 
-// TLS connects from host; the certificate is not looked at.
-func TLS(t testing.TB, host, peer string) *Line {
+// TLS connects from host, and shows a certificate of its own where it is asked for one; that of the switch is not looked at.
+func TLS(t testing.TB, host, peer string, own ...tls.Certificate) *Line {
 	t.Helper()
-	c := shake(t, dial(t, host, peer))
+	c := shake(t, dial(t, host, peer), own...)
 	l := newLine(t, "TLS", c, netip.MustParseAddrPort(peer))
 	l.stream(c)
 	return l
@@ -121,9 +121,9 @@ func dial(t testing.TB, host, peer string) net.Conn {
 	return c
 }
 
-func shake(t testing.TB, c net.Conn) net.Conn {
+func shake(t testing.TB, c net.Conn, own ...tls.Certificate) net.Conn {
 	t.Helper()
-	s := tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}) // a certificate of the test's own
+	s := tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12, Certificates: own}) // a certificate of the test's own
 	if err := s.Handshake(); err != nil {
 		t.Fatal(err)
 	}

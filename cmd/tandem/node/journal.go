@@ -124,7 +124,9 @@ func (j *bindingJournal) write(aor string, w cluster.Write) {
 	f.writes++
 	sh.mu.Unlock()
 	w.Bucket, w.Key, w.Version = bucketRegistrations, aor, registrationForm
-	w.Done = func(err error) { j.landed(sh, aor, errors.Is(err, cluster.ErrFenced) || errors.Is(err, cluster.ErrClosed)) }
+	w.Done = func(err error) {
+		j.landed(sh, aor, errors.Is(err, cluster.ErrFenced) || errors.Is(err, cluster.ErrClosed))
+	}
 	j.engine.Put(w)
 }
 

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/call"
+	"tandem/cluster"
 	"tandem/registrar"
 	"tandem/sip/transport"
 )
@@ -43,20 +47,35 @@ func (n *Node) revive() error {
 	return nil
 }
 
-func (n *Node) reviveBindings(ctx context.Context, now time.Time) (count int, err error) {
+// reviveBindings reads bindings from the store while those that were read before are applied.
+func (n *Node) reviveBindings(ctx context.Context, now time.Time) (int, error) {
+	var count atomic.Int64
+	var readers sync.WaitGroup
+	records := make(chan cluster.Record, 1024)
+	for range runtime.GOMAXPROCS(0) {
+		readers.Go(func() {
+			for r := range records {
+				var record registrar.Record
+				if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+					n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
+					continue
+				}
+				n.bindings.Apply(now, record, n.attach)
+				count.Add(1)
+			}
+		})
+	}
+	var failed error
 	for r, err := range n.state.Load(ctx, bucketRegistrations) {
 		if err != nil {
-			return count, err
+			failed = err
+			break
 		}
-		var record registrar.Record
-		if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
-			n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
-			continue
-		}
-		n.bindings.Apply(now, record, n.attach)
-		count++
+		records <- r
 	}
-	return count, nil
+	close(records)
+	readers.Wait()
+	return int(count.Load()), failed
 }
 
 func (n *Node) reviveCalls(ctx context.Context) (call.Revived, error) {

@@ -131,7 +131,7 @@ func (p *peer) offer(d Direction, restart bool) ([]byte, error) {
 func (p *peer) answer(body []byte, d Direction) ([]byte, error) {
 	p.rollback()
 	p.forgetGathered()
-	first := p.pc.LocalDescription() == nil
+	before := fragment(p.pc.LocalDescription())
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: plainly(body)}); err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
@@ -142,7 +142,17 @@ func (p *peer) answer(body []byte, d Direction) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
-	return p.local(d, first)
+	return p.local(d, fragment(&answer) != before) // a restart by the other side gathers here too
+}
+
+// fragment is the ICE user fragment of a description; empty: there is none yet.
+func fragment(d *webrtc.SessionDescription) string {
+	if d == nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(d.SDP, "a=ice-ufrag:")
+	f, _, _ := strings.Cut(after, "\r\n")
+	return f
 }
 
 // accept takes the answer to the last offer. A second answer, in the 200 after a 183, is applied to a new offer that
@@ -192,7 +202,11 @@ func (p *peer) local(d Direction, gathers bool) ([]byte, error) {
 			return nil, errors.New("candidates were not gathered in time")
 		}
 	}
-	return []byte(withDirection(p.pc.LocalDescription().SDP, d)), nil
+	text := p.pc.LocalDescription().SDP
+	if !strings.Contains(text, "a=candidate:") {
+		return nil, errors.New("no ICE candidate: the local address is none of an interface")
+	}
+	return []byte(withDirection(text, d)), nil
 }
 
 func withDirection(text string, d Direction) string {
