@@ -213,7 +213,7 @@ func (s *Switch) run() {
 		s.err = s.cmd.Wait()
 		close(s.done)
 	}()
-	s.Eventually(15*time.Second, "ready", func() bool {
+	s.Eventually(time.Minute, "ready", func() bool { // a busy machine takes its time
 		resp, err := http.Get("http://" + s.Host + ":9090/readyz")
 		if err != nil {
 			return false
