@@ -102,7 +102,6 @@ func (b *browser) configure(p *Port, s *WebSettings) {
 	}
 	again := b.ready && s.Association != b.set.Association
 	b.set, b.ready = *s, true
-	b.set.Fingerprints = slices.Clone(s.Fingerprints)
 	if again {
 		b.abandon()
 	}

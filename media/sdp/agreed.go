@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unique"
 )
 
 // Agreed is what both sides hold to after an offer and its answer.
@@ -96,20 +97,23 @@ func checkAddress(m *Media) error {
 	return nil
 }
 
+// shared is s in memory that all who have the same word share: every leg has the same few names.
+func shared(s string) string { return unique.Make(s).Value() }
+
 // Detach gives what was agreed strings of its own, so that it does not hold the description that it was read from.
 func (a *Agreed) Detach() {
 	for _, list := range [][]Codec{a.Send, a.Receive} {
 		for i := range list {
-			list[i].Name, list[i].Fmtp = strings.Clone(list[i].Name), strings.Clone(list[i].Fmtp)
+			list[i].Name, list[i].Fmtp = shared(list[i].Name), shared(list[i].Fmtp)
 		}
 	}
 	for _, c := range []*Codec{&a.Codec, &a.SendEvent, &a.ReceiveEvent} {
-		c.Name, c.Fmtp = strings.Clone(c.Name), strings.Clone(c.Fmtp)
+		c.Name, c.Fmtp = shared(c.Name), shared(c.Fmtp)
 	}
-	a.Proto = strings.Clone(a.Proto)
+	a.Proto = shared(a.Proto)
 	if w := a.Web; w != nil {
 		own := *w
-		own.Ufrag, own.Pwd, own.Setup, own.TLSID = strings.Clone(w.Ufrag), strings.Clone(w.Pwd), strings.Clone(w.Setup), strings.Clone(w.TLSID)
+		own.Ufrag, own.Pwd, own.Setup, own.TLSID = strings.Clone(w.Ufrag), strings.Clone(w.Pwd), shared(w.Setup), strings.Clone(w.TLSID)
 		own.Fingerprints = slices.Clone(w.Fingerprints)
 		for i, f := range own.Fingerprints {
 			own.Fingerprints[i] = strings.Clone(f)

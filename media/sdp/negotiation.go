@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // Errors of a Negotiation: a body that is well formed and still cannot be agreed to. To an offer the SIP answer is 488; an answer of ours that
@@ -159,12 +158,12 @@ func kept(sections []Media) []Media {
 	out := slices.Clone(sections)
 	for i := range out {
 		m := &out[i]
-		m.Kind, m.Proto, m.Attributes = strings.Clone(m.Kind), strings.Clone(m.Proto), nil
+		m.Kind, m.Proto, m.Attributes = shared(m.Kind), shared(m.Proto), nil
 		if mid := sections[i].mid(); mid != "" {
-			m.Attributes = []Attribute{{Name: "mid", Value: strings.Clone(mid)}}
+			m.Attributes = []Attribute{{Name: "mid", Value: shared(mid)}}
 		}
 		if m.Port == 0 {
-			m.Formats = []string{strings.Clone(m.Formats[0])}
+			m.Formats = []string{shared(m.Formats[0])}
 		}
 	}
 	return out
