@@ -56,3 +56,15 @@ func benchPiped(b *testing.B, e *Engine, bucket string, value []byte) {
 	wg.Wait()
 	b.ReportMetric(float64(b.N)/time.Since(begin).Seconds(), "writes/s")
 }
+
+// BenchmarkLease is what a media loop pays once a batch.
+func BenchmarkLease(b *testing.B) {
+	var l Lease
+	l.begin(1)
+	l.grant(BootTime() + time.Hour)
+	for b.Loop() {
+		if !l.Held() {
+			b.Fatal("not held")
+		}
+	}
+}

@@ -21,5 +21,5 @@
 // # Reading
 //
 // A Record carries the epoch in which it was written. One that a deposed node wrote, and that arrives after its successor
-// has begun, is given to no reader; the successor is told through Config.Stale and writes its own value again.
+// has begun, is given to no reader; where the successor follows the bucket it is told through Config.Stale.
 package cluster

@@ -42,6 +42,9 @@ func (w *wires) ip(args ...string) {
 // newWires leaves the test out where this user may not make namespaces.
 func newWires(t testing.TB, addresses map[string]string) *wires {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("waits for elections and for the store of a cluster: run without -short")
+	}
 	binary.Need(t, "ip", "iproute2")
 	binary.Need(t, "nft", "nftables")
 	id := fmt.Sprintf("td%d-%d", os.Getpid(), rigs.Add(1))
