@@ -134,7 +134,7 @@ func TestConnectionStaysClosed(t *testing.T) {
 		a.refused("500")
 		a.asks(sip.BYE, "")
 		a.phone.hears("200 BYE")
-		o.pass(byeTime)
+		o.pass(parkTime)
 		o.idle()
 	})
 }
@@ -182,7 +182,7 @@ func TestConnectionClosesWithTheAnswer(t *testing.T) {
 		if bye := bob.oks(sip.BYE); bye.At != 32*time.Second {
 			o.Errorf("BYE at %v", bye.At)
 		}
-		o.pass(byeTime)
+		o.pass(parkTime)
 		o.idle()
 	})
 }

@@ -8,11 +8,9 @@ import (
 )
 
 // How long a request waits for a phone whose connection is gone, and how often its bindings are looked at: a page that is
-// reloaded, or whose network has changed, is back within seconds. Somebody waits for the answer of most; for that of a BYE
-// nobody does, and a phone that never heard it would believe itself in a call (RFC 5626 §4.5 has it back within 30 s).
+// reloaded, or whose network has changed, is back within seconds. Somebody waits for the answer of most requests.
 const (
 	parkTime  = 8 * time.Second
-	byeTime   = 30 * time.Second
 	parkEvery = 250 * time.Millisecond
 )
 
@@ -31,11 +29,7 @@ func (c *Call) park(o *outgoing) bool {
 	}
 	o.parked = true
 	now := time.Now()
-	wait := parkTime
-	if o.purpose == forBye && o.client == nil { // one that was sent has most likely been heard
-		wait = byeTime
-	}
-	c.parked = append(c.parked, parked{o, now.Add(wait)})
+	c.parked = append(c.parked, parked{o, now.Add(parkTime)})
 	if c.parkedNext.IsZero() {
 		c.parkedNext = now.Add(parkEvery)
 	}
