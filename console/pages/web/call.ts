@@ -41,6 +41,8 @@ export class Call extends Emitter<Events> {
   muted = false;
   /** lost: sound does not arrive at the moment; the call tries to find another way. */
   lost = false;
+  /** wanting: another way for sound is to be looked for as soon as the switch can be reached. */
+  wanting = false;
   since?: Date;
   transfer?: TransferState;
   problem?: Problem;
@@ -214,11 +216,13 @@ export class Call extends Emitter<Events> {
    */
   restart(): void {
     window.clearTimeout(this.restarting);
-    if (this.state !== "up") return;
+    this.wanting = this.state === "up";
+    if (!this.wanting) return;
     void this.wiring.reach().then((there) => {
       window.clearTimeout(this.restarting);
-      if (this.state !== "up" || (there && this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }))) return;
-      this.restarting = window.setTimeout(() => this.lost && this.restart(), 1000);
+      if (this.state !== "up" || !this.wanting) return;
+      this.wanting = !there || !this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+      if (this.wanting) this.restarting = window.setTimeout(() => this.restart(), 1000);
     });
   }
 

@@ -91,7 +91,7 @@ export class Phone extends Emitter<Events> {
     this.ua.on("disconnected", () => this.become("connecting", registration(0, "")));
     this.ua.on("registered", () => {
       this.become("registered");
-      for (const call of this.calls) if (call.lost) call.restart();
+      for (const call of this.calls) if (call.lost || call.wanting) call.restart();
     });
     this.ua.on("registrationFailed", (e: any) => this.refused(e.response?.status_code ?? 0, e.response?.reason_phrase ?? ""));
     this.ua.on("newRTCSession", (e: any) => e.originator === "remote" && this.rings(e.session));
