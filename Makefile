@@ -20,12 +20,10 @@ run: build
 quick:
 	go test -short ./...
 
-# All that CI runs: the rooms, and the built binary called by foreign phones (test/peers.sh installs those). A hundred calls a
-# second come last and alone: beside a browser SIPp would be the one that loses them.
+# All that CI runs: the rooms, and the built binary called by foreign phones (test/peers.sh installs those).
 test: peers build
 	go vet ./...
-	TANDEM_BINARY=$(CURDIR)/bin/tandem go test -timeout 12m $$(go list ./... | grep -v '/test/load$$')
-	TANDEM_BINARY=$(CURDIR)/bin/tandem go test -timeout 12m ./test/load
+	TANDEM_BINARY=$(CURDIR)/bin/tandem go test -timeout 12m ./...
 
 peers:
 	@sh test/peers.sh

@@ -167,7 +167,7 @@ func (c *Call) connect(l *Leg, m *sip.Message) error {
 	c.b, c.phase, c.early, l.agreed = l, phaseUp, nil, true
 	// What the caller was told of early media stands; if the peer holds or resumes with its answer, or the switch
 	// itself spoke before, it must be told anew.
-	c.a.wantSync = told && l.media.RemoteDirection() != heard
+	c.a.wantSync = told && (l.media.RemoteDirection() != heard || c.a.media.Video() != l.media.Video())
 	if c.a.state == legUp {
 		c.a.media.StopPlay()
 		return nil

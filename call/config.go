@@ -89,6 +89,8 @@ type Session interface {
 	Record(w io.WriteSeeker, limits media.RecordLimits) (Recording, error)
 	RemoteDirection() media.Direction
 	Fax() bool
+	Video() bool
+	VideoNews() bool
 	Insist() bool
 	Stats() media.Stats
 	State(offer bool) (media.State, bool)

@@ -87,6 +87,7 @@ type fakeSession struct {
 	doing     string
 	digits    string
 	fax       bool // agreed
+	video     bool // agreed
 	insists   bool // offers SAVP
 	noEvents  bool // the peer takes no telephone-events
 	packets   atomic.Uint64
@@ -163,6 +164,16 @@ func (s *fakeSession) Fax() bool {
 	return s.fax
 }
 
+func (s *fakeSession) Video() bool {
+	s.step("Video")
+	return s.video
+}
+
+func (s *fakeSession) VideoNews() bool {
+	s.step("VideoNews")
+	return s.pending != "" && strings.Contains(s.pending, "video") != s.video
+}
+
 func (s *fakeSession) Insist() bool {
 	s.step("Insist")
 	was := s.insists
@@ -182,6 +193,8 @@ func (s *fakeSession) CreateAnswer(like Session) ([]byte, error) {
 	if o, ok := like.(*fakeSession); fax && (!ok || o == nil || !o.fax) {
 		return nil, media.ErrNotAcceptable
 	}
+	o, ok := like.(*fakeSession)
+	s.video = ok && o != nil && o.video && strings.Contains(s.pending, "video")
 	s.direction, s.pending, s.agreed, s.fax = wants(s.pending), "", true, fax
 	s.answer = fmt.Sprintf("answer of %s: %v", s.name, mirror(s.direction))
 	if fax {
@@ -217,6 +230,7 @@ func (s *fakeSession) SetAnswer(body []byte) error {
 		return errors.New("answer without an offer")
 	}
 	s.agreed, s.direction, s.fax = true, wants(string(body)), strings.Contains(string(body), "fax")
+	s.video = strings.Contains(string(body), "video")
 	return nil
 }
 

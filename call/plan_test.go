@@ -132,10 +132,10 @@ func planOf(t testing.TB, text string) *dialplan.Plan {
 			src.Blocks = append(src.Blocks, b)
 			continue
 		}
-		r := block.Open(b.Body, block.Schema("name class srtp did", "forward"), nil, &d)
+		r := block.Open(b.Body, block.Schema("name class srtp webrtc did", "forward"), nil, &d)
 		x := dialplan.Declared{At: b.LabelRanges[0]}
 		x.Number, x.Name, x.SRTP = b.Labels[0], r.Text("name", ""), r.Text("srtp", "optional")
-		x.DID = r.Text("did", "")
+		x.DID, x.WebRTC = r.Text("did", ""), r.Text("webrtc", "auto")
 		for _, inner := range r.Blocks {
 			x.Features.Forward = dialplan.ReadForward(block.Open(inner.Body, dialplan.ForwardSchema, nil, &d))
 		}

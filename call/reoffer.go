@@ -11,7 +11,7 @@ import (
 )
 
 // reoffered takes a re-INVITE or an UPDATE. What only moves the peer's own media is answered at once; what the
-// other side must know (hold and resume, fax instead of speech) is asked of it first, and its answer decides.
+// other side must know (hold and resume, fax instead of speech, video between browsers) is asked of it first, and its answer decides.
 func (c *Call) reoffered(l *Leg, tx *transaction.Server, m *sip.Message) {
 	if fail := c.mayReoffer(l, m); fail != nil {
 		c.board.refuse(tx, m, fail)
@@ -37,7 +37,8 @@ func (c *Call) reoffered(l *Leg, tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	o := c.other(l)
-	if o == nil || o.state != legUp || l.media.RemoteDirection() == before && l.media.Fax() == fax {
+	same := l.media.RemoteDirection() == before && l.media.Fax() == fax
+	if o == nil || o.state != legUp || same && !(o.web && l.media.VideoNews()) {
 		c.answerReoffer(l, tx, m)
 		return
 	}

@@ -40,7 +40,7 @@ func (e *Engine) adopt(st State, call, leg string, events func(Event)) (*Session
 		return nil, err
 	}
 	if st.Web != nil {
-		s.opts.Web = true
+		s.opts.Web, s.noVideo = true, true
 		s.web = e.resumeWeb(st.Web, st.Port)
 	}
 	s.agreed = st.Agreed

@@ -35,6 +35,7 @@ type browserOptions struct {
 	mime  string // of its microphone; empty: PCMA
 	set   func(*webrtc.SettingEngine)
 	media func(*webrtc.MediaEngine)
+	video string // of its camera; empty: it has none
 }
 
 // browse opens a session with a browser at its other end.
@@ -85,7 +86,11 @@ func (b *browser) connectPeer(o browserOptions) {
 			t.Fatal(err)
 		}
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(set), webrtc.WithMediaEngine(m)).NewPeerConnection(webrtc.Configuration{})
+	with := []func(*webrtc.API){webrtc.WithSettingEngine(set), webrtc.WithMediaEngine(m)}
+	if o.video != "" {
+		with = append(with, webrtc.WithInterceptorRegistry(feedback(t, m)))
+	}
+	pc, err := webrtc.NewAPI(with...).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,6 +93,7 @@ func (s *Session) CreateAnswer(like *Session) ([]byte, error) {
 		}
 		s.web = s.web.offered(peer)
 		caps.Web = s.web.describe()
+		caps.Video = s.passable(other.agreedVideo)
 	}
 	body, agreed, err := s.neg.Answer(s.offer, caps, preferred)
 	if err == nil {
@@ -133,6 +134,7 @@ func (s *Session) CreateOffer(like *Session) ([]byte, error) {
 	}
 	caps := s.capabilities(codecs, other.direction)
 	caps.PTime = other.ptime
+	caps.Video = s.passable(other.video)
 	caps.Mux = s.agreed != nil && s.agreed.Mux // phones and carriers that do not know it are many: only to go on with
 	return s.offered(caps), nil
 }
@@ -188,6 +190,9 @@ type view struct {
 	agreedPTime     int         // the same, of what was agreed
 	fax             *sdp.Media  // T.38 that the peer there offers, or has agreed to; nil: speech
 	agreedFax       *sdp.Media  // that it has agreed to
+
+	video       *sdp.Video // of a browser there that offers it, or has agreed to it; nil: none
+	agreedVideo *sdp.Video // that it has agreed to
 }
 
 // view gives what a leg that will be joined to s must know of it. Of nobody it is empty.
@@ -203,10 +208,12 @@ func (s *Session) view() (v view) {
 		// What the peer there may say to us we may say here, and the other way round.
 		v.agreedDirection = direction(a.Receives, a.Sends)
 		v.direction = v.agreedDirection
+		v.video, v.agreedVideo = a.Video, a.Video
 	}
 	if s.offer != nil {
 		v.codecs, v.direction = audio(s.offer).Codecs, s.wanted()
 		v.fax, _ = s.offer.Fax()
+		v.video = s.offersVideo()
 		v.ptime = passableTime(audio(s.offer).PTime)
 	}
 	return v
@@ -278,6 +285,7 @@ func (s *Session) apply(a *sdp.Agreed, d *sdp.Description) error {
 		if web, set.Web, err = web.agreed(a); err != nil {
 			return err
 		}
+		set.Web.Video = videoSettings(a.Video)
 	}
 	if err := s.port.Configure(set); err != nil {
 		return err

@@ -74,6 +74,7 @@ type Session struct {
 	agreed         *sdp.Agreed
 	theirs         *sdp.Media // the peer's section in the last offer or answer that was agreed
 	closed         bool
+	noVideo        bool       // the session began in another process: how far its video had come under the keys is not known here
 	recording      *Recording // the last one
 }
 

@@ -62,6 +62,7 @@ func (s *Session) State(offer bool) (State, bool) {
 	}
 	if s.agreed != nil {
 		agreed := *s.agreed
+		agreed.Video = nil // see Session.noVideo
 		out.Agreed = &agreed
 	}
 	if s.theirs != nil {

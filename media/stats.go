@@ -18,6 +18,8 @@ type Stats struct {
 	In  Stream `json:"in"`
 	Out Stream `json:"out"`
 
+	Video *VideoStats `json:"video,omitempty"` // nil: there never was any
+
 	RTTMS       float64           `json:"rtt_ms,omitempty"` // 0: unknown
 	SSRCChanges uint64            `json:"ssrc_changes"`     // of the peer
 	ReportsIn   uint64            `json:"reports_in"`       // RTCP taken
@@ -35,6 +37,15 @@ type Stream struct {
 	MOS         float64 `json:"mos,omitempty"` // listening quality, 1 to 4.5; 0: unknown
 }
 
+// VideoStats is what passed between this browser and another one: packets of video, and of feedback that it was sent.
+type VideoStats struct {
+	PacketsIn  uint64 `json:"packets_in"`
+	BytesIn    uint64 `json:"bytes_in"`
+	PacketsOut uint64 `json:"packets_out"`
+	BytesOut   uint64 `json:"bytes_out"`
+	Feedback   uint64 `json:"feedback"`
+}
+
 // Stats is a copy of the counters, also after Close.
 func (s *Session) Stats() Stats {
 	p := s.port.Stats()
@@ -43,6 +54,9 @@ func (s *Session) Stats() Stats {
 		In: streamOf(p.In), Out: streamOf(p.Out),
 		RTTMS: milliseconds(p.RTT), SSRCChanges: p.SSRCChanges, ReportsIn: p.ReportsIn, ReportsOut: p.ReportsOut,
 		Drops: dropsByName(&p.Drops, false),
+	}
+	if v := p.Video; v != nil {
+		out.Video = &VideoStats{v.In.Packets, v.In.Bytes, v.Out.Packets, v.Out.Bytes, v.Feedback}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -28,6 +28,7 @@ type WebSettings struct {
 	Peer         string               // the browser's username fragment
 	Fingerprints []secure.Fingerprint // of the browser's certificate
 	Role         secure.Role          // ours in the DTLS handshake
+	Video        *VideoSettings       // nil: no video
 	Association  int                  // another number than before: the browser begins a new DTLS association (RFC 8842 §5.5)
 }
 
@@ -44,13 +45,14 @@ type browser struct {
 	nominated bool   // the browser chose it
 	ready     bool   // set is known: the browser's fingerprints
 	heard     time.Time
-	begun     time.Time
+	begun     time.Duration // since began
 	checks    limiter
 
 	shake       *handshake
 	tries       limiter
 	association int // of the keys in use; 0: no keys yet
 	keys        Keys
+	video       *video  // nil: none was ever agreed
 	flight      *flight // our last one, for a peer that has not got it; nil: it has, or had the time
 }
 
@@ -75,7 +77,7 @@ type path struct {
 
 func newBrowser(w *web, own ice.Credentials, now time.Time) *browser {
 	return &browser{
-		web: w, own: own, at: -1, heard: now, begun: now,
+		web: w, own: own, at: -1, heard: now, begun: now.Sub(began),
 		checks: limit(checkRate, checkBurst), tries: limit(tryRate, tryBurst),
 	}
 }
@@ -102,6 +104,8 @@ func (b *browser) configure(p *Port, s *WebSettings) {
 	}
 	again := b.ready && s.Association != b.set.Association
 	b.set, b.ready = *s, true
+	b.agree(s.Video)
+	b.set.Video = nil
 	if again {
 		b.abandon()
 	}
@@ -229,7 +233,7 @@ func (b *browser) open(now time.Time) bool {
 
 // connecting says whether the browser may still come: what is played to it waits.
 func (b *browser) connecting(now time.Time) bool {
-	return b.association == 0 && now.Sub(b.begun) < setupTime
+	return b.association == 0 && now.Sub(began)-b.begun < setupTime
 }
 
 // endpoint is where we send; invalid: nowhere yet.
@@ -252,6 +256,10 @@ func (b *browser) socket() *socket {
 func (p *Port) receiveWeb(b []byte, at place) {
 	if p.set.Unprotect == nil {
 		p.drop(DropKeys)
+		return
+	}
+	if p.web.isVideo(b) {
+		p.receiveVideo(b, at)
 		return
 	}
 	// The cap comes after the key here: a flood from a forged address must not use up what the browser may send.

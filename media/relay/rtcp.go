@@ -19,15 +19,22 @@ func (p *Port) receiveRTCP(b []byte, from netip.AddrPort) {
 		p.strayed(openRTCP)
 		return
 	}
-	if !p.reports.allow(now) {
+	rate, video := &p.reports, p.web != nil && p.web.video != nil
+	if video {
+		rate = &p.web.video.reports
+	}
+	if !rate.allow(now) {
 		p.drop(DropRate)
 		return
 	}
 	var c rtp.Compound
 	var err error
-	if p.set.Unprotect != nil {
+	switch {
+	case video:
+		c, err = p.set.Unprotect.UnprotectReduced(b)
+	case p.set.Unprotect != nil:
 		c, err = p.set.Unprotect.UnprotectRTCP(b)
-	} else {
+	default:
 		c, err = rtp.ParseCompound(b)
 	}
 	if err != nil {
@@ -46,6 +53,9 @@ func (p *Port) receiveRTCP(b []byte, from netip.AddrPort) {
 	}
 	p.rtcpIn++
 	p.readReports(c)
+	if q := p.peer; video && q != nil && q.web != nil && q.web.video != nil {
+		q.passVideoReports(p, c)
+	}
 }
 
 // reporter is the cheap question before a key is tried; admitRTCP decides.

@@ -18,9 +18,17 @@ type Stats struct {
 	In, Out Direction
 	RTT     time.Duration // 0: unknown
 
+	Video *VideoStats // nil: there never was any
+
 	ReportsIn, ReportsOut uint64 // RTCP
 	SSRCChanges           uint64
 	Drops                 Drops // of what the peer, or anybody, sent to this leg
+}
+
+// VideoStats is what passed between this browser and another one.
+type VideoStats struct {
+	In, Out  Flow
+	Feedback uint64 // RTCP packets that the browser was sent of the other's
 }
 
 // A Direction is one stream as its receiver heard it: In by us, Out by the peer, from its reports.
@@ -46,6 +54,9 @@ func (p *Port) stats() Stats {
 	}
 	if p.set.Protect != nil {
 		s.Suite = p.set.Protect.Suite()
+	}
+	if p.web != nil && p.web.video != nil {
+		s.Video = &VideoStats{p.web.video.in, p.web.video.out, p.web.video.feedback}
 	}
 	name := "PCMA"
 	if f, ok := find(p.set.Receive, Format.Audio); ok {

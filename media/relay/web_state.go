@@ -90,7 +90,7 @@ func (b *browser) follow(p *Port, s *WebState) error {
 	now := b.web.loop.now
 	b.nominated = s.Nominated
 	// Its checks come every few seconds; the first one decides, and until then it is believed to be where it was.
-	b.heard, b.begun = now, now
+	b.heard, b.begun = now, now.Sub(began)
 	if !s.Place.IsValid() {
 		return nil
 	}

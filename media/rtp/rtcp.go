@@ -31,20 +31,27 @@ type Control []byte
 // datagram, padding on the last one only, and each type at least as long as its counts say. A datagram of 4 bytes is none: it has no
 // SSRC to be judged by, which once let strangers take over calls (AST-2017-008). Reduced-size RTCP (RFC 5506) is refused,
 // for we do not negotiate it.
-func ParseCompound(b []byte) (Compound, error) {
+func ParseCompound(b []byte) (Compound, error) { return parseCompound(b, false) }
+
+// ParseReduced takes feedback that stands alone too (RFC 5506), as browsers send that on arrival times whether that was negotiated or not; and its
+// padding, which is of 1 to 3 bytes and not only in the last packet (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1).
+func ParseReduced(b []byte) (Compound, error) { return parseCompound(b, true) }
+
+func parseCompound(b []byte, reduced bool) (Compound, error) {
 	if len(b) < 8 || len(b) > MaxPacket || len(b)%4 != 0 {
 		return nil, ErrCompound
 	}
 	for rest, first := b, true; len(rest) > 0; first = false {
 		size := controlSize(rest)
-		if size == 0 || size > len(rest) || first && (rest[1] != TypeSR && rest[1] != TypeRR || rest[0]&0x20 != 0) {
+		if size == 0 || size > len(rest) || first && !mayLead(rest, reduced) {
 			return nil, ErrCompound
 		}
 		c := rest[:size]
 		rest = rest[size:]
 		if c[0]&0x20 != 0 {
 			pad := int(c[size-1])
-			if len(rest) > 0 || pad == 0 || pad%4 != 0 || pad > size-4 {
+			loose := reduced && c[1] == TypeRTPFB
+			if !loose && (len(rest) > 0 || pad%4 != 0) || pad == 0 || pad > size-4 {
 				return nil, ErrCompound
 			}
 			c = c[:size-pad]
@@ -54,6 +61,12 @@ func ParseCompound(b []byte) (Compound, error) {
 		}
 	}
 	return Compound(b), nil
+}
+
+// mayLead tells whether a packet may be the first of a datagram.
+func mayLead(b []byte, reduced bool) bool {
+	report := (b[1] == TypeSR || b[1] == TypeRR) && b[0]&0x20 == 0
+	return report || reduced && (b[1] == TypeRTPFB || b[1] == TypePSFB)
 }
 
 // controlSize is the size in bytes of the packet at the start of b, 0 if it has no valid header.
@@ -217,4 +230,35 @@ func (c Control) CNAME() []byte {
 		b = b[2+len(text):]
 	}
 	return nil
+}
+
+// Kinds of feedback (RFC 4585 §6.2 and §6.3, RFC 5104 §4.3.1): the count field of RTPFB and PSFB.
+const (
+	formatNACK = 1
+	formatTWCC = 15 // draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1
+	formatPLI  = 1
+	formatFIR  = 4
+	formatAFB  = 15 // of REMB: draft-alvestrand-rmcat-remb-03 §2.2
+)
+
+// VideoFeedback tells whether the packet asks for repair or a key frame or tells of arrival: NACK, TWCC, PLI, FIR, REMB.
+func (c Control) VideoFeedback() bool {
+	switch format := c[0] & 0x1f; c[1] {
+	case TypeRTPFB:
+		return format == formatNACK || format == formatTWCC
+	case TypePSFB:
+		return format == formatPLI || format == formatFIR || format == formatAFB && len(c) >= 16 && string(c[12:16]) == "REMB"
+	}
+	return false
+}
+
+// Whole is a packet that All gave, with its padding.
+func (c Control) Whole() []byte { return c[:controlSize(c)] }
+
+// Media is the source that a feedback packet is about (RFC 4585 §6.1); 0 where it names none there, as FIR and REMB do.
+func (c Control) Media() uint32 {
+	if len(c) < 12 {
+		return 0
+	}
+	return binary.BigEndian.Uint32(c[8:])
 }

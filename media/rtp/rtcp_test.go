@@ -222,3 +222,38 @@ func FuzzParseCompound(f *testing.F) {
 		}
 	})
 }
+
+// Feedback that stands alone and is padded by a byte or two, as Chromium sends that on arrival times, is taken only where it is asked for.
+func TestParseReduced(t *testing.T) {
+	twcc := []byte{0xaf, TypeRTPFB, 0, 5, 0, 0, 0, 7, 0, 0, 0, 9, 0, 1, 0, 1, 0, 0, 0, 0, 0x20, 1, 4, 1}
+	pli := []byte{0x81, TypePSFB, 0, 2, 0, 0, 0, 7, 0, 0, 0, 9}
+	for name, b := range map[string][]byte{"padded": twcc, "alone": pli, "two": append(twcc[:len(twcc):len(twcc)], pli...)} {
+		if _, err := ParseCompound(b); err == nil {
+			t.Errorf("%s: a compound", name)
+		}
+		c, err := ParseReduced(b)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		n := 0
+		for one := range c.All() {
+			n += len(one.Whole())
+			if !one.VideoFeedback() || one.Media() != 9 {
+				t.Errorf("%s: type %d about %d", name, one.Type(), one.Media())
+			}
+		}
+		if n != len(b) {
+			t.Errorf("%s: %d of %d bytes", name, n, len(b))
+		}
+	}
+	for name, b := range map[string][]byte{
+		"BYE alone":        {0x81, TypeBYE, 0, 1, 0, 0, 0, 7},
+		"padding beyond":   append(twcc[:len(twcc)-1:len(twcc)-1], 21),
+		"PLI padded by 1":  append([]byte{0xa1, TypePSFB, 0, 3, 0, 0, 0, 7, 0, 0, 0, 9}, 0, 0, 0, 1),
+		"without its SSRC": {0x81, TypePSFB, 0, 1, 0, 0, 0, 7},
+	} {
+		if _, err := ParseReduced(b); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}

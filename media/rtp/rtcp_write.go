@@ -34,7 +34,7 @@ func AppendCompound(dst []byte, ssrc uint32, info *SenderInfo, reports []Report,
 	for _, r := range reports {
 		dst = appendReport(dst, r)
 	}
-	return appendCNAME(dst, ssrc, cname)
+	return AppendCNAME(dst, ssrc, cname)
 }
 
 func appendReport(dst []byte, r Report) []byte {
@@ -47,7 +47,8 @@ func appendReport(dst []byte, r Report) []byte {
 	return binary.BigEndian.AppendUint32(dst, r.DLSR)
 }
 
-func appendCNAME(dst []byte, ssrc uint32, cname string) []byte {
+// AppendCNAME appends an SDES with the canonical name of a source, at most 255 bytes of it (RFC 3550 §6.5).
+func AppendCNAME(dst []byte, ssrc uint32, cname string) []byte {
 	cname = cname[:min(len(cname), 255)]
 	body := (4 + 2 + len(cname) + 1 + 3) &^ 3 // SSRC, item, at least one null, filled up
 	dst = append(dst, 0x81, TypeSDES)

@@ -30,6 +30,7 @@ type Agreed struct {
 	Remote  Crypto // the peer's key, that we receive with
 	Web     *Web   // the browser's part; nil: another leg
 	Setup   string // our DTLS role with a browser: passive or active
+	Video   *Video // of a browser: the video that passes to another one; nil: none
 	Proto   string // profile of the section
 	Section int    // its index
 

@@ -33,10 +33,11 @@ func (n *Negotiation) Answer(offer *Description, c Capabilities, preferred Codec
 	if taken < 0 {
 		return nil, Agreed{}, reason
 	}
+	c.answerVideo(offer, sections, &agreed)
 	n.bind(agreed.Receive)
 	n.bundle = offer.bundles()
 	n.caps, n.offered, n.pending = c, false, false
-	n.caps.Web = nil // what an answer was written from is asked for no more
+	n.caps.Web, n.caps.Video = nil, nil // what an answer was written from is asked for no more
 	return n.say(c.RTP.Addr(), sections), agreed, nil
 }
 
@@ -159,7 +160,7 @@ func (n *Negotiation) Accept(answer *Description) (Agreed, error) {
 		if ours.Port == 0 && theirs.Port != 0 {
 			return Agreed{}, fmt.Errorf("%w: section %d was refused", ErrSections, i+1)
 		}
-		if ours.Port != 0 {
+		if ours.Port != 0 && ours.Kind != "video" {
 			live = i
 		}
 	}
@@ -176,6 +177,9 @@ func (n *Negotiation) Accept(answer *Description) (Agreed, error) {
 	a, err := n.caps.acceptSection(answer, &n.media[live], &answer.Media[live], live)
 	if err != nil {
 		return Agreed{}, err
+	}
+	if n.caps.Web != nil {
+		n.acceptVideo(answer, &a)
 	}
 	n.pending = false
 	return a, nil

@@ -46,7 +46,8 @@ type Capabilities struct {
 	Crypto   []Crypto          // our key of each suite, most preferred first; Tag as we number them in offers
 	Usable   func(Crypto) bool // tells whether a peer's line can be worked with; nil: by its suite alone
 
-	Web *Web // our part of a browser's leg, which then has no other security; nil: another leg. Setup: the role to keep, empty for passive
+	Web   *Web   // our part of a browser's leg, which then has no other security; nil: another leg. Setup: the role to keep, empty for passive
+	Video *Video // with Web: what the browser at the other end offers, or to answer with, has agreed to; nil: no video
 }
 
 // A Negotiation is one leg's offers and answers: a plain value, owned by the leg. It keeps the o= line, the order of the sections and the payload
@@ -91,7 +92,7 @@ func (n *Negotiation) Offer(c Capabilities) []byte {
 	if c.Security == Required {
 		m.Proto = "RTP/SAVP"
 	}
-	m.setCodecs(n.number(c.Codecs))
+	m.setCodecs(n.number(c.Codecs, c.Video))
 	if c.Web != nil {
 		n.bundle = n.bundle || n.said == nil
 		c.offerWeb(&m, "")
@@ -120,6 +121,8 @@ func (n *Negotiation) Offer(c Capabilities) []byte {
 	if !placed {
 		sections = append(sections, m)
 	}
+	sections = n.offerVideo(sections, &c)
+	c.Video = nil
 	if !n.pending {
 		n.before.said, n.before.media = n.said, n.media
 	}
@@ -170,13 +173,14 @@ func kept(sections []Media) []Media {
 }
 
 // number gives codecs their payload numbers: the one that the session uses already, else ours, else the next free dynamic one.
-func (n *Negotiation) number(codecs []Codec) []Codec {
+// Those of video are kept free.
+func (n *Negotiation) number(codecs []Codec, video *Video) []Codec {
 	out := make([]Codec, 0, len(codecs))
 	for _, c := range codecs {
 		if known, ok := find(n.numbers, c); ok {
 			c.PT = known.PT
 		} else {
-			c.PT = n.free(c.PT)
+			c.PT = n.free(c.PT, video)
 			n.numbers = append(n.numbers[:len(n.numbers):len(n.numbers)], c)
 		}
 		out = append(out, c)
@@ -185,8 +189,11 @@ func (n *Negotiation) number(codecs []Codec) []Codec {
 }
 
 // free is want, or the first dynamic number above 95 that no codec has.
-func (n *Negotiation) free(want uint8) uint8 {
+func (n *Negotiation) free(want uint8, video *Video) uint8 {
 	taken := func(pt uint8) bool {
+		if video != nil && slices.ContainsFunc(video.Codecs, func(c Codec) bool { return c.PT == pt }) {
+			return true
+		}
 		for _, c := range n.numbers {
 			if c.PT == pt {
 				return true

@@ -168,6 +168,15 @@ func (c *Context) ProtectRTCP(b rtp.Compound) ([]byte, error) {
 
 // UnprotectRTCP checks and decrypts the SRTCP packet b in its own buffer and checks the compound inside.
 func (c *Context) UnprotectRTCP(b []byte) (rtp.Compound, error) {
+	return c.unprotectRTCP(b, rtp.ParseCompound)
+}
+
+// UnprotectReduced is UnprotectRTCP where feedback may stand alone, see rtp.ParseReduced.
+func (c *Context) UnprotectReduced(b []byte) (rtp.Compound, error) {
+	return c.unprotectRTCP(b, rtp.ParseReduced)
+}
+
+func (c *Context) unprotectRTCP(b []byte, parse func([]byte) (rtp.Compound, error)) (rtp.Compound, error) {
 	if len(b) < 8+c.suite.rtcpTagAndIdx+c.mki || len(b) > rtp.MaxPacket || b[0]>>6 != 2 {
 		return nil, c.malformed()
 	}
@@ -182,7 +191,7 @@ func (c *Context) UnprotectRTCP(b []byte) (rtp.Compound, error) {
 	}
 	c.heardC.note(ssrc)
 	c.counts.Packets++
-	compound, err := rtp.ParseCompound(out)
+	compound, err := parse(out)
 	if err != nil {
 		return nil, c.malformed()
 	}

@@ -3,6 +3,7 @@ package browser
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -149,6 +150,67 @@ func TestLibrariesCallEachOther(t *testing.T) {
 	b.libraryHears(microphoneHz)
 	eval[bool](b, `Promise.resolve(phone.hangUp()).then(() => true)`)
 	a.await("end", `state === 'ended'`)
+	s.Idle(patience)
+}
+
+// filming opens the page of JsSIP with a camera: Chromium's green one with its timer.
+func filming(t *testing.T, s *binary.Switch, site, user string, scripts ...string) *tab {
+	t.Helper()
+	b := open(t, "jssip "+user, append([]string{helpers}, scripts...)...)
+	q := url.Values{"server": {"ws://" + s.Addr(5066) + "/"}, "domain": {s.Host}, "user": {user}, "password": {binary.Password}, "video": {"1"}}
+	b.run(chromedp.Navigate(site + "/jssip.html?" + q.Encode()))
+	b.await("registration", `registered`)
+	return b
+}
+
+// sees waits until the page has decoded n more pictures of the other one's camera than it had.
+func (b *tab) sees(n int) {
+	b.t.Helper()
+	b.await("pictures", fmt.Sprintf(`stream("inbound-rtp").then((s) => { window.had ??= s?.framesDecoded ?? 0; const more = (s?.framesDecoded ?? 0) - window.had >= %d; if (more) delete window.had; return more; })`, n))
+}
+
+// withCamera gives a tab that has a tone for its microphone the camera beside it.
+const withCamera = `
+{
+  const sound = navigator.mediaDevices.getUserMedia, own = MediaDevices.prototype.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (c) => {
+    const stream = await sound(c);
+    if (c.video) stream.addTrack((await own({ video: true })).getVideoTracks()[0]);
+    return stream;
+  };
+}
+`
+
+// Two pages see each other: pictures are decoded at both ends, held and resumed; with a phone there is sound alone.
+func TestVideoFromPageToPage(t *testing.T) {
+	t.Parallel()
+	start(t)
+	s, site := binary.Start(t, binary.Office+binary.Media), website(t)
+	a, b, d := filming(t, s, site, "1001", rawMicrophone), filming(t, s, site, "1002", microphone(phoneHz), withCamera), desk(t, s, "1003")
+	act := func(b *tab, what string) { eval[bool](b, `Promise.resolve(phone.`+what+`).then(() => true)`) }
+	act(a, `call('1002')`)
+	b.await("ringing", `state === 'ringing'`)
+	act(b, `answer()`)
+	for range 2 {
+		a.sees(30)
+		b.sees(30)
+		a.libraryHears(phoneHz)
+		b.libraryHears(microphoneHz)
+		act(a, `hold()`)
+		act(a, `unhold()`)
+	}
+	a.await("feedback on arrival times", `stream("outbound-rtp").then((s) => s.targetBitrate > 0)`)
+	act(b, `hangUp()`)
+	a.await("end", `state === 'ended'`)
+
+	act(a, `call('1003')`)
+	c := taken(t, d)
+	a.libraryHears(phoneHz)
+	hear(t, c, microphoneHz)
+	if got := eval[string](a, `session.connection.remoteDescription.sdp.match(/m=video \d+/)[0]`); got != "m=video 0" {
+		t.Errorf("with a phone the page is answered %s", got)
+	}
+	act(a, `hangUp()`)
 	s.Idle(patience)
 }
 
