@@ -136,11 +136,11 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// plainHost is a Host header that may stand in a policy.
-var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$|^\[[0-9A-Fa-f:.]+\](:[0-9]+)?$`)
+// plainHost is a Host header that may stand in a policy: no address of IPv6, for which its grammar has no place (CSP 3 §2.3.1).
+var plainHost = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]+)?$`)
 
 // policy lets a page load from its own address and speak SIP to it, and nothing else. Some browsers do not count the
-// WebSocket of the same address as 'self', so it is named.
+// WebSocket of the same address as 'self', so it is named where it can be.
 func policy(host string) string {
 	connect := "'self'"
 	if plainHost.MatchString(host) {

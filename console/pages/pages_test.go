@@ -68,13 +68,11 @@ func TestPages(t *testing.T) {
 
 // A Host header writes nothing of its own into the policy.
 func TestPolicyTakesNoForeignWords(t *testing.T) {
-	for _, host := range []string{"x; script-src *", "a b", "evil'", ""} {
-		if p := policy(host); strings.Contains(p, "ws://") || strings.Contains(p, "*") {
+	for _, host := range []string{"x; script-src *", "a b", "evil'", "", "[2001:db8::1]:7443"} { // the last one browsers would complain of
+		p := policy(host)
+		if strings.Contains(p, "://") || strings.Contains(p, "*") || !strings.Contains(p, "connect-src 'self';") {
 			t.Errorf("%q: %s", host, p)
 		}
-	}
-	if p := policy("[2001:db8::1]:7443"); !strings.Contains(p, "wss://[2001:db8::1]:7443") {
-		t.Error(p)
 	}
 }
 

@@ -25,6 +25,10 @@ type entry struct {
 	place            int32 // in the heap
 	lifeQueue        queue
 
+	// speech is what the table itself is sending of a server that still waits for its user: what the user answers meanwhile leaves
+	// after it, since a 100 or an old 180 behind a 200 ends the call at some phones.
+	speech *speech
+
 	busy    bool    // a callback is running, or about to
 	waiting []event // callbacks that came meanwhile
 
@@ -32,6 +36,9 @@ type entry struct {
 	flowPrev, flowNext *entry
 	onFlow             bool
 }
+
+// speech is a send of the table's own, with the responses that wait for it: few, since it takes some microseconds.
+type speech struct{ waiting []string }
 
 // event is one callback to the user.
 type event struct {

@@ -47,7 +47,8 @@ func (s *Server) State() State {
 // Respond sends a whole response, 100 to 699, whose status is read from the text; raw is not kept.
 // After a final response nothing more is sent, but repeated 2xx and those of other forks to an INVITE
 // (RFC 6026 §7.1): ErrFinal, ErrTerminated. An error of the flow is returned; over UDP the transaction goes on
-// as if the response had been lost on the way, over a connection a refusal that cannot be sent ends it.
+// as if the response had been lost on the way, over a connection a refusal that cannot be sent ends it. A response that waits for
+// one of the table's own to leave is sent after it, by another goroutine, and its error is not returned.
 func (s *Server) Respond(raw []byte) error {
 	status := statusOf(raw)
 	if status == 0 {
@@ -69,6 +70,11 @@ func (s *Server) Respond(raw []byte) error {
 		e.text = string(raw)
 	}
 	s.table.settle(sh, e, was)
+	if e.speech != nil {
+		e.speech.waiting = append(e.speech.waiting, string(raw))
+		sh.mu.Unlock()
+		return nil
+	}
 	sh.mu.Unlock()
 	_ = out // Send, and End where nothing has to be awaited: settle saw to it
 	if err := e.flow.Send(raw); err != nil {

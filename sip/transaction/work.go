@@ -11,6 +11,7 @@ type work struct {
 	entry   *entry
 	flow    transport.Flow
 	text    string  // to be sent on flow; empty: nothing
+	speech  *speech // what waits for that
 	cancel  *Client // send a CANCEL for it
 	event   event
 	deliver bool // the event is ours to deliver
@@ -48,7 +49,41 @@ func (t *Table) prepare(s *shard, e *entry, actions []Action, m *sip.Message) wo
 			w.fail(Timeout)
 		}
 	}
+	if w.text != "" && e.server != nil && e.state == Proceeding {
+		w.speak()
+	}
 	return w
+}
+
+// speak makes the user's responses wait until ours has been sent. One that is on its way need not be sent twice.
+func (w *work) speak() {
+	if w.entry.speech != nil {
+		w.text = ""
+		return
+	}
+	w.speech = &speech{}
+	w.entry.speech = w.speech
+}
+
+// finish sends what the user has answered while we were sending.
+func (w *work) finish() {
+	for {
+		w.shard.mu.Lock()
+		waiting := w.speech.waiting
+		w.speech.waiting = nil
+		if len(waiting) == 0 {
+			w.entry.speech = nil
+		}
+		w.shard.mu.Unlock()
+		if len(waiting) == 0 {
+			return
+		}
+		for _, raw := range waiting {
+			if w.flow.Send([]byte(raw)) != nil {
+				w.entry.server.unsent(statusOf([]byte(raw)))
+			}
+		}
+	}
 }
 
 // raise makes the event ours to deliver, or leaves it to the goroutine that is delivering.
@@ -97,6 +132,9 @@ func (t *Table) do(w work) {
 			t.do(broken)
 			return
 		}
+	}
+	if w.speech != nil {
+		w.finish()
 	}
 	if w.cancel != nil {
 		w.cancel.sendCancel()

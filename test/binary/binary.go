@@ -26,8 +26,10 @@ import (
 // Switch is one running process.
 type Switch struct {
 	t    testing.TB
-	Host string // loopback address that it listens on: UDP and TCP 5060, TLS 5061, WS 5066, WSS 7443, HTTP 9090
-	Dir  string // its configuration folder
+	Host string     // address that it listens on: UDP and TCP 5060, TLS 5061, WS 5066, WSS 7443, HTTP 9090; a loopback one but for StartIn
+	Dir  string     // its configuration folder
+	in   *Namespace // where it runs; nil: where the test runs
+	http *http.Client
 	cmd  *exec.Cmd
 	out  *output
 	done chan struct{} // closed when the process has ended
@@ -151,7 +153,19 @@ func Start(t testing.TB, hcl string) *Switch { t.Helper(); return StartWith(t, n
 // StartWith is Start with files beside the configuration, by their names.
 func StartWith(t testing.TB, files map[string]string, hcl string) *Switch {
 	t.Helper()
-	s := &Switch{t: t, Host: Host(), Dir: t.TempDir(), out: &output{}, done: make(chan struct{})}
+	return start(t, &Switch{Host: Host(), http: http.DefaultClient}, files, hcl)
+}
+
+// StartIn is Start in a namespace, at an address that it has there, of IPv4 or IPv6.
+func StartIn(t testing.TB, n *Namespace, host, hcl string) *Switch {
+	t.Helper()
+	wire := &http.Transport{DialContext: n.Dial, DisableKeepAlives: true}
+	return start(t, &Switch{Host: host, in: n, http: &http.Client{Transport: wire}}, nil, hcl)
+}
+
+func start(t testing.TB, s *Switch, files map[string]string, hcl string) *Switch {
+	t.Helper()
+	s.t, s.Dir, s.out, s.done = t, t.TempDir(), &output{}, make(chan struct{})
 	s.Write("switch.hcl", hcl)
 	s.Write("phones.csv", phones())
 	s.Write("password", Password)
@@ -204,6 +218,9 @@ func (s *Switch) run() {
 	t := s.t
 	t.Helper()
 	s.cmd = exec.Command(Path(t), "serve", "--config", s.Dir)
+	if s.in != nil {
+		s.in.Move(s.cmd)
+	}
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.cmd.Start(); err != nil {
@@ -214,7 +231,7 @@ func (s *Switch) run() {
 		close(s.done)
 	}()
 	s.Eventually(time.Minute, "ready", func() bool { // a busy machine takes its time
-		resp, err := http.Get("http://" + s.Host + ":9090/readyz")
+		resp, err := s.http.Get("http://" + s.Addr(9090) + "/readyz")
 		if err != nil {
 			return false
 		}
@@ -226,6 +243,7 @@ func (s *Switch) run() {
 // Write puts a file into the configuration folder; HOST in it becomes the switch's address.
 func (s *Switch) Write(name, text string) {
 	s.t.Helper()
+	text = strings.ReplaceAll(text, "HOST:", strings.TrimSuffix(s.Addr(0), "0"))
 	text = strings.ReplaceAll(text, "HOST", s.Host)
 	if err := os.WriteFile(filepath.Join(s.Dir, name), []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -301,7 +319,7 @@ func (s *Switch) Log() string { return s.out.String() }
 // Metrics reads /metrics: the value of each line by its name with labels, as they stand there.
 func (s *Switch) Metrics() map[string]float64 {
 	s.t.Helper()
-	resp, err := http.Get("http://" + s.Host + ":9090/metrics")
+	resp, err := s.http.Get("http://" + s.Addr(9090) + "/metrics")
 	if err != nil {
 		s.t.Fatalf("metrics: %v\n%s", err, s.Log())
 	}

@@ -23,7 +23,7 @@ import (
 // patience is how long anything may take on a machine that is busy with something else.
 const patience = 20 * time.Second
 
-// chromium is the one browser of all tests; each of them opens tabs of its own.
+// chromium is the one browser of all tests but those that change the network; each of them opens tabs of its own.
 var chromium struct {
 	once sync.Once
 	ctx  context.Context
@@ -31,48 +31,55 @@ var chromium struct {
 	err  error
 }
 
-// start runs Debian's Chromium with a WAV for a microphone. Loopback addresses serve as network.
+// start runs Debian's Chromium for all tests, once.
 func start(t *testing.T) context.Context {
+	t.Helper()
+	needChromium(t)
+	chromium.once.Do(func() { chromium.ctx, chromium.end, chromium.err = launch() })
+	if chromium.err != nil {
+		t.Fatal("chromium: ", chromium.err)
+	}
+	return chromium.ctx
+}
+
+func needChromium(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("a short run uses no other program")
 	}
 	binary.Need(t, "chromium", "chromium")
+}
+
+// launch starts a Chromium with a WAV for a microphone. Loopback addresses serve as network.
+func launch(more ...chromedp.ExecAllocatorOption) (ctx context.Context, end func(), err error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
 	}
-	chromium.once.Do(func() {
-		dir, err := os.MkdirTemp("", "tandem-chromium-")
-		if err != nil {
-			chromium.err = err
-			return
-		}
-		wav := filepath.Join(dir, "microphone.wav")
-		if chromium.err = os.WriteFile(wav, microphoneWAV(microphoneHz), 0o600); chromium.err != nil {
-			return
-		}
-		options := append(chromedp.DefaultExecAllocatorOptions[:],
-			chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(filepath.Join(dir, "profile")),
-			chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-			chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
-			chromedp.Flag("use-file-for-fake-audio-capture", wav), chromedp.Flag("allow-loopback-in-peer-connection", true),
-			chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("mute-audio", false),
-			chromedp.Flag("ignore-certificate-errors", true), chromedp.WSURLReadTimeout(2*patience),
-		)
-		alloc, endAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-		ctx, endBrowser := chromedp.NewContext(alloc)
-		chromium.ctx, chromium.end = ctx, func() {
-			endBrowser()
-			endAlloc()
-			_ = os.RemoveAll(dir)
-		}
-		chromium.err = chromedp.Do(ctx)
-	})
-	if chromium.err != nil {
-		t.Fatal("chromium: ", chromium.err)
+	dir, err := os.MkdirTemp("", "tandem-chromium-")
+	if err != nil {
+		return nil, nil, err
 	}
-	return chromium.ctx
+	wav := filepath.Join(dir, "microphone.wav")
+	if err := os.WriteFile(wav, microphoneWAV(microphoneHz), 0o600); err != nil {
+		return nil, nil, err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("use-fake-device-for-media-stream", true), chromedp.Flag("use-fake-ui-for-media-stream", true),
+		chromedp.Flag("use-file-for-fake-audio-capture", wav), chromedp.Flag("allow-loopback-in-peer-connection", true),
+		chromedp.Flag("autoplay-policy", "no-user-gesture-required"), chromedp.Flag("mute-audio", false),
+		chromedp.Flag("ignore-certificate-errors", true), chromedp.WSURLReadTimeout(2*patience),
+	)
+	alloc, endAlloc := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
+	ctx, endBrowser := chromedp.NewContext(alloc)
+	end = func() {
+		endBrowser()
+		endAlloc()
+		_ = os.RemoveAll(dir)
+	}
+	return ctx, end, chromedp.Do(ctx)
 }
 
 // tab is one page of the browser. What its console or its policy complains of fails the test.
@@ -89,7 +96,13 @@ type tab struct {
 // open makes a tab in a profile of its own; scripts run in it before those of any page.
 func open(t *testing.T, name string, scripts ...string) *tab {
 	t.Helper()
-	ctx, end := chromedp.NewContext(start(t), chromedp.WithNewBrowserContext())
+	return openIn(t, start(t), name, scripts...)
+}
+
+// openIn is open in another browser.
+func openIn(t *testing.T, browser context.Context, name string, scripts ...string) *tab {
+	t.Helper()
+	ctx, end := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	b := &tab{t: t, name: name, ctx: ctx}
 	err := errors.Join(chromedp.Do(ctx), chromedp.Listen(ctx, b.hear))
 	for _, s := range scripts {

@@ -18,10 +18,16 @@ func phonePage(t *testing.T, s *binary.Switch, extension string, scripts ...stri
 func phonePageAt(t *testing.T, at, extension string, scripts ...string) *tab {
 	t.Helper()
 	b := open(t, extension, append([]string{helpers}, scripts...)...)
-	b.run(chromedp.Navigate("http://" + at + "/phone"))
+	b.enter("http://"+at, extension)
+	return b
+}
+
+// enter opens the page of a switch and signs in.
+func (b *tab) enter(origin, extension string) {
+	b.t.Helper()
+	b.run(chromedp.Navigate(origin + "/phone"))
 	b.signIn(extension, binary.Password)
 	b.await("registration", `document.querySelector('.state')?.textContent === 'Ready'`)
-	return b
 }
 
 // signIn fills the form and sends it.

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"tandem/test/binary"
 )
@@ -21,7 +18,10 @@ import (
 var rigs atomic.Uint32
 
 // namespace is one network namespace with a cable into the bridge.
-type namespace struct{ name, address, cable string }
+type namespace struct {
+	*binary.Namespace
+	address, cable string
+}
 
 // wires makes the bridge and the namespaces, and takes them away at the end of the test. Everything lies in namespaces, the
 // bridge too: the machine itself sees nothing of it.
@@ -45,28 +45,18 @@ func newWires(t testing.TB, addresses map[string]string) *wires {
 	if testing.Short() {
 		t.Skip("waits for elections and for the store of a cluster: run without -short")
 	}
-	binary.Need(t, "ip", "iproute2")
 	binary.Need(t, "nft", "nftables")
 	id := fmt.Sprintf("td%d-%d", os.Getpid(), rigs.Add(1))
 	w := &wires{t: t, bridge: id + "-bridge", nodes: map[string]*namespace{}}
-	if out, err := exec.Command("ip", "netns", "add", w.bridge).CombinedOutput(); err != nil {
-		if os.Getenv("TANDEM_PEERS") == "required" && os.Getuid() == 0 {
-			t.Fatalf("no network namespace: %v: %s", err, out)
-		}
-		t.Skipf("this user may not make network namespaces (run the test as root): %s", out)
-	}
-	t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", w.bridge).Run() })
+	binary.NewNamespace(t, w.bridge)
 	w.ip("-n", w.bridge, "link", "add", "br0", "type", "bridge")
 	w.ip("-n", w.bridge, "link", "set", "br0", "up")
 	for name, address := range addresses {
-		n := &namespace{name: id + "-" + name, address: address, cable: "to-" + name}
-		w.ip("netns", "add", n.name)
-		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", n.name).Run() })
-		w.ip("-n", w.bridge, "link", "add", n.cable, "type", "veth", "peer", "name", "eth0", "netns", n.name)
+		n := &namespace{Namespace: binary.NewNamespace(t, id+"-"+name), address: address, cable: "to-" + name}
+		w.ip("-n", w.bridge, "link", "add", n.cable, "type", "veth", "peer", "name", "eth0", "netns", n.Name)
 		w.ip("-n", w.bridge, "link", "set", n.cable, "master", "br0", "up")
-		w.ip("-n", n.name, "link", "set", "lo", "up")
-		w.ip("-n", n.name, "addr", "add", address+"/24", "dev", "eth0")
-		w.ip("-n", n.name, "link", "set", "eth0", "up")
+		w.ip("-n", n.Name, "addr", "add", address+"/24", "dev", "eth0")
+		w.ip("-n", n.Name, "link", "set", "eth0", "up")
 		w.nodes[name] = n
 	}
 	return w
@@ -87,40 +77,21 @@ func (w *wires) pass(name string) { w.nft(name, "delete table inet break") }
 
 func (w *wires) nft(name, rules string) {
 	w.t.Helper()
-	if out, err := exec.Command("ip", "netns", "exec", w.nodes[name].name, "nft", rules).CombinedOutput(); err != nil {
+	if out, err := exec.Command("ip", "netns", "exec", w.nodes[name].Name, "nft", rules).CombinedOutput(); err != nil {
 		w.t.Fatalf("nft %s: %v: %s", rules, err, out)
 	}
 }
 
 // has tells whether a node has an address at this moment.
 func (w *wires) has(name, address string) bool {
-	out, err := exec.Command("ip", "-n", w.nodes[name].name, "-o", "addr", "show", "dev", "eth0").CombinedOutput()
+	out, err := exec.Command("ip", "-n", w.nodes[name].Name, "-o", "addr", "show", "dev", "eth0").CombinedOutput()
 	return err == nil && strings.Contains(string(out), " "+address+"/")
 }
 
-// inside runs f on a thread in a node's namespace: sockets that it opens belong there for good. The thread comes back, since
-// one that has started processes must not end: their parent-death signal would kill them.
+// inside runs f on a thread in a node's namespace (binary.Namespace.Inside).
 func (w *wires) inside(name string, f func()) {
 	w.t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	home, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
+	if err := w.nodes[name].Inside(f); err != nil {
 		w.t.Fatal(err)
 	}
-	defer func() { _ = home.Close() }()
-	there, err := os.Open("/var/run/netns/" + w.nodes[name].name)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() { _ = there.Close() }()
-	if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
-		w.t.Fatal(err)
-	}
-	defer func() {
-		if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
-			panic(err) // this thread must not serve other goroutines
-		}
-	}()
-	f()
 }

@@ -155,7 +155,7 @@ func (p *Pair) write(node, name, text string) {
 
 // try runs a command of the binary on a node.
 func (p *Pair) try(node string, args ...string) (string, error) {
-	all := append([]string{"netns", "exec", p.wires.nodes[node].name, binary.Path(p.t)}, args...)
+	all := append([]string{"netns", "exec", p.wires.nodes[node].Name, binary.Path(p.t)}, args...)
 	cmd := exec.Command("ip", append(all, "--config", filepath.Join(p.dir, node))...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -189,7 +189,7 @@ func (p *Pair) start(name string) {
 	p.t.Helper()
 	n := p.nodes[name]
 	n.out, n.done = &output{}, make(chan struct{})
-	n.cmd = exec.Command("ip", "netns", "exec", p.wires.nodes[name].name, binary.Path(p.t), "serve", "--config", n.dir)
+	n.cmd = exec.Command("ip", "netns", "exec", p.wires.nodes[name].Name, binary.Path(p.t), "serve", "--config", n.dir)
 	n.cmd.Stdout, n.cmd.Stderr = n.out, n.out
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {

@@ -182,7 +182,7 @@ route "through" {
   from = [trunk.source]
   to   = "+331..."
   dial { trunks = [trunk_group.out] }
-  failover { first_reply = "1s" }
+  failover { first_reply = "4s" }
 }
 `)
 	calls := rate * int(length/time.Second)

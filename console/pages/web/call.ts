@@ -22,8 +22,8 @@ export interface Wiring {
   choice: Choice;
   connection: RTCConfiguration;
   codecs: string[];
-  /** connected tells whether the switch can be reached now. */
-  connected(): boolean;
+  /** reach asks the switch for a sign of life; where none comes the phone connects anew, and then restarts the calls that are lost. */
+  reach(): Promise<boolean>;
 }
 
 /** gatherFor is how long an offer waits for further candidates after the first one, in milliseconds. The switch needs none. */
@@ -41,6 +41,8 @@ export class Call extends Emitter<Events> {
   muted = false;
   /** lost: sound does not arrive at the moment; the call tries to find another way. */
   lost = false;
+  /** wanting: another way for sound is to be looked for as soon as the switch can be reached. */
+  wanting = false;
   since?: Date;
   transfer?: TransferState;
   problem?: Problem;
@@ -130,8 +132,12 @@ export class Call extends Emitter<Events> {
     this.wantHeld = on;
     window.clearTimeout(this.holding);
     if (this.state !== "up" || on === this.held) return;
-    const begun = this.wiring.connected() && (on ? this.session.hold() : this.session.unhold());
-    if (!begun) this.holding = window.setTimeout(() => this.hold(this.wantHeld), 200);
+    void this.wiring.reach().then((there) => {
+      window.clearTimeout(this.holding);
+      if (this.state !== "up" || this.wantHeld === this.held) return;
+      if (there && (this.wantHeld ? this.session.hold() : this.session.unhold())) return;
+      this.holding = window.setTimeout(() => this.hold(this.wantHeld), 200);
+    });
   }
 
   mute(on: boolean): void {
@@ -204,12 +210,20 @@ export class Call extends Emitter<Events> {
     return this.session?.connection;
   }
 
-  /** restart looks for another way for sound (ICE restart), now or as soon as the switch can be reached. */
+  /**
+   * restart looks for another way for sound (ICE restart), now or as soon as the switch can be reached. It asks before it offers: an
+   * offer into a WebSocket that is dead would end the call.
+   */
   restart(): void {
     window.clearTimeout(this.restarting);
-    if (this.state !== "up") return;
-    const again = () => (this.restarting = window.setTimeout(() => this.lost && this.restart(), 1000));
-    if (!this.wiring.connected() || !this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } })) again();
+    this.wanting = this.state === "up";
+    if (!this.wanting) return;
+    void this.wiring.reach().then((there) => {
+      window.clearTimeout(this.restarting);
+      if (this.state !== "up" || !this.wanting) return;
+      this.wanting = !there || !this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } });
+      if (this.wanting) this.restarting = window.setTimeout(() => this.restart(), 1000);
+    });
   }
 
   private options(more: object): object {
@@ -235,7 +249,7 @@ export class Call extends Emitter<Events> {
     });
     connection.addEventListener("iceconnectionstatechange", () => {
       const state = connection.iceConnectionState;
-      if (state === "disconnected") {
+      if (state === "disconnected" || state === "failed") {
         this.set({ lost: true });
         this.restart();
       } else if (state === "connected" || state === "completed") this.set({ lost: false });

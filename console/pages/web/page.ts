@@ -53,7 +53,6 @@ class Page {
     window.addEventListener("pagehide", () => this.phone?.stop());
     window.addEventListener("pageshow", (e) => e.persisted && location.reload());
     window.addEventListener("beforeunload", (e) => this.phone?.calls.some((c) => c.state === "up") && !navigator.webdriver && e.preventDefault());
-    window.addEventListener("online", () => this.phone?.calls.forEach((c) => c.restart()));
   }
 
   /** enter signs in with a link, or as this tab was signed in before; otherwise it asks. */

@@ -2,6 +2,7 @@ import JsSIP from "jssip";
 import { Call, type Wiring } from "./call";
 import type { Choice } from "./devices";
 import { Emitter } from "./emitter";
+import { Life } from "./life";
 import { Problem, registration } from "./problem";
 
 /** Account is who this phone is, and where. */
@@ -43,6 +44,9 @@ interface Events {
 /** retryAfter is how long the phone waits after a refusal that may pass, in milliseconds. */
 const retryAfter = 5000;
 
+/** pulse is how often an idle phone looks whether the switch is there, in milliseconds: one that does not know cannot be called. */
+const pulse = 30_000;
+
 /** Phone is a registered user agent with its calls. */
 export class Phone extends Emitter<Events> {
   state: PhoneState = "offline";
@@ -52,13 +56,24 @@ export class Phone extends Emitter<Events> {
   private ua: any;
   private iceServers: RTCIceServer[] = [];
   private again = 0;
+  private pulse = 0;
+  private readonly life: Life;
+  private readonly changed = () => this.look();
+  private readonly online = () => {
+    this.look();
+    for (const call of this.calls) call.restart();
+  };
   private stopped = false;
 
   constructor(readonly account: Account, private readonly options: Options = {}) {
     super();
     this.choice = { microphone: "", speaker: "", ...options.choice };
     const socket = new JsSIP.WebSocketInterface(account.server);
-    listen(socket, (text) => this.learn(text));
+    this.life = new Life(socket, () => this.stopped || this.ua.transport.connect());
+    listen(socket, (text) => {
+      this.life.sign();
+      this.learn(text);
+    });
     const { extension, domain } = account;
     this.ua = new JsSIP.UA({
       sockets: [socket],
@@ -76,7 +91,7 @@ export class Phone extends Emitter<Events> {
     this.ua.on("disconnected", () => this.become("connecting", registration(0, "")));
     this.ua.on("registered", () => {
       this.become("registered");
-      for (const call of this.calls) if (call.lost) call.restart();
+      for (const call of this.calls) if (call.lost || call.wanting) call.restart();
     });
     this.ua.on("registrationFailed", (e: any) => this.refused(e.response?.status_code ?? 0, e.response?.reason_phrase ?? ""));
     this.ua.on("newRTCSession", (e: any) => e.originator === "remote" && this.rings(e.session));
@@ -84,17 +99,35 @@ export class Phone extends Emitter<Events> {
 
   /** start connects and registers; it goes on trying until stop. */
   start(): void {
+    this.rest();
     this.stopped = false;
     this.ua.start();
+    window.addEventListener("online", this.online);
+    network()?.addEventListener("change", this.changed);
+    this.pulse = window.setInterval(() => void this.life.ask(), pulse);
   }
 
   /** stop hangs up, takes the registration back and disconnects. */
   stop(): void {
     window.clearTimeout(this.again);
     for (const call of [...this.calls]) call.hangUp();
-    this.stopped = true;
+    this.rest();
     this.ua.stop();
     this.become("offline");
+  }
+
+  /** look finds out, after a change of the network, whether the connection is still good, and else makes another at once. */
+  private look(): void {
+    if (this.ua.isConnected()) void this.life.ask();
+    else this.ua.transport.connect();
+  }
+
+  /** rest ends what start has begun beside the user agent. */
+  private rest(): void {
+    this.stopped = true;
+    window.clearInterval(this.pulse);
+    window.removeEventListener("online", this.online);
+    network()?.removeEventListener("change", this.changed);
   }
 
   /** call dials a number, or a SIP address. Other calls are put on hold first. */
@@ -123,7 +156,7 @@ export class Phone extends Emitter<Events> {
       choice: this.choice,
       connection: { iceServers: [...this.iceServers, ...(this.options.iceServers ?? [])], bundlePolicy: "max-bundle", ...this.options.rtc },
       codecs: this.options.codecs ?? [],
-      connected: () => this.ua.isConnected(),
+      reach: () => this.life.ask(),
     };
   }
 
@@ -156,7 +189,7 @@ export class Phone extends Emitter<Events> {
     if (status === 0) return this.become("connecting", problem);
     this.become("refused", problem);
     if (problem.code === "password" || problem.code === "domain") {
-      this.stopped = true;
+      this.rest();
       return void this.ua.stop();
     }
     window.clearTimeout(this.again);
@@ -169,6 +202,11 @@ export class Phone extends Emitter<Events> {
     this.problem = problem;
     this.emit("state", state);
   }
+}
+
+/** network tells of changes of the machine's network, in browsers that know of them. */
+function network(): EventTarget | undefined {
+  return (navigator as any).connection;
 }
 
 /** listen lets look see each message that a socket brings, before JsSIP does. */
