@@ -158,10 +158,14 @@ route "desks" {
 }
 `
 
-// startTandem starts a build of the switch on an address.
+// startTandem starts a build of the switch on an address, with a new state: that of an earlier start would bring its phones and calls
+// back.
 func startTandem(dir string, core int, binary string, at netip.Addr) (*peer, error) {
 	host := at.String()
 	dir = filepath.Join(dir, "tandem-"+host)
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
