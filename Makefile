@@ -57,7 +57,7 @@ bench: build
 # kills with a ledger, and a start with a hundred thousand registrations and a thousand calls.
 soak: peers build
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/soak
-	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/cluster
+	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -v ./test/cluster
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'UnderLoad|RegistrationSurvives' -v ./test/trunk
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'Ledger|StartWith' -v ./test/recover
 
