@@ -15,9 +15,9 @@ const (
 	// MaxOverhead is how many bytes Protect adds at most: a GCM tag and the SRTCP index. The MKI of a peer's key is never on what we send.
 	MaxOverhead = 20
 
-	// replayWindow is in packets, above the 64 that RFC 3711 §3.3.2 asks for: 5 s of voice at 50 packets a second, so that a
+	// replayWindow is in packets, above the 64 that RFC 3711 §3.3.2 asks for: 10 s of voice at 50 packets a second, so that a
 	// reordering path costs nothing.
-	replayWindow = 256
+	replayWindow = 512
 
 	// replayWindowRTCP is RFC 3711 §3.3.2's: reports come every few seconds.
 	replayWindowRTCP = 64
