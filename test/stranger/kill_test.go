@@ -125,6 +125,8 @@ func kill(t *testing.T, proto string, s stage, caller, talks bool) {
 	}
 	stop := survive(survivor, c)
 	defer stop()
+	// A switch that has not read the INVITE yet is idle too.
+	o.Eventually(10*time.Second, "the call in the log", func() bool { return strings.Contains(o.Log(), "call started") })
 	o.Idle(80 * time.Second)
 	o.Clean(40 * time.Second)
 	o.Eventually(5*time.Second, "as few goroutines as before", func() bool {
