@@ -53,10 +53,11 @@ func (j *fakeJournal) size() int {
 	return len(j.states)
 }
 
-// keeps lets the switch of a test keep its calls.
+// keeps lets the switch of a test keep its calls: it starts anew with a journal.
 func (o *office) keeps() {
 	o.journal = &fakeJournal{states: map[string][]byte{}}
-	o.board.journal = o.journal
+	o.killed(0)
+	o.start()
 }
 
 // killed ends the switch as kill -9 does, without a word to anybody, and leaves it dead for a while. start brings it back.

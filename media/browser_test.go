@@ -34,7 +34,6 @@ type browserOptions struct {
 	Options
 	mime  string // of its microphone; empty: PCMA
 	set   func(*webrtc.SettingEngine)
-	media func(*webrtc.MediaEngine)
 	video string // of its camera; empty: it has none
 }
 

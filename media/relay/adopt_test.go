@@ -13,7 +13,6 @@ import (
 // A moving is a leg that is handed from one relay to the next.
 type moving struct {
 	*leg
-	set  Settings
 	ours secure.Key // zero: plain
 	them secure.Key
 	*crypt

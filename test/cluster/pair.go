@@ -229,14 +229,6 @@ func (p *Pair) status(name string) (s cluster.Status, ok bool) {
 	return s, err == nil
 }
 
-func (p *Pair) role(name string) string {
-	s, ok := p.status(name)
-	if !ok {
-		return "no answer"
-	}
-	return s.Role
-}
-
 // whole is true when one node serves with nothing waiting, the other follows and leads the streams, and the witness votes;
 // each says so itself.
 func (p *Pair) whole() bool {
