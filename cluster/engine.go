@@ -30,7 +30,7 @@ type Engine struct {
 	writer  *writer
 	lease   Lease
 	door    *door // of a member
-	role    *role
+	role    decider
 	address *addresses
 	peers   peers
 	self    Member

@@ -151,8 +151,7 @@ func (e *Engine) tryStream(ctx context.Context, b *bucket) bool {
 
 // pin asks for the lead of a stream if this node is the standby and has caught up, once a second at most.
 func (e *Engine) pin(b *bucket, asked map[string]time.Time, now time.Time) {
-	r := e.playing()
-	if r == nil || *r.state.Load() != "standby" || *r.leader.Load() == "" || now.Sub(asked[b.Name]) < time.Second {
+	if state, _, active := e.standing(); state != "standby" || active == "" || now.Sub(asked[b.Name]) < time.Second {
 		return
 	}
 	if e.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) || !e.server.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) {
@@ -163,10 +162,19 @@ func (e *Engine) pin(b *bucket, asked map[string]time.Time, now time.Time) {
 	_ = e.conn.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+b.stream, ask)
 }
 
-func (e *Engine) playing() *role {
+// playing is what decides the role; nil until it is asked.
+func (e *Engine) playing() decider {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.role
+}
+
+// standing is how this node stands, since when, and who is active as far as it knows.
+func (e *Engine) standing() (state string, since time.Time, active string) {
+	if r := e.playing(); r != nil {
+		return r.standing()
+	}
+	return "starting", time.Time{}, ""
 }
 
 // leads are the buckets whose streams this node leads.
@@ -252,10 +260,8 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 }
 
 func (e *Engine) asPeer() Peer {
-	p := Peer{Node: e.cfg.Node, Role: "starting", Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
-	if r := e.playing(); r != nil {
-		p.Role = *r.state.Load()
-	}
+	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
+	p.Role, _, _ = e.standing()
 	if e.cfg.Report != nil {
 		p.Report, _ = json.Marshal(e.cfg.Report())
 	}

@@ -55,10 +55,9 @@ func (e *Engine) Status() Status {
 }
 
 func (e *Engine) memberStatus(s *Status, now time.Time) {
-	s.Role = "starting"
-	if r := e.playing(); r != nil {
-		s.Role, s.Since, s.Active = *r.state.Load(), time.Unix(0, r.since.Load()), *r.leader.Load()
-		s.Here = r.e.address.isHere()
+	s.Role, s.Since, s.Active = e.standing()
+	if e.playing() != nil {
+		s.Here = e.address.isHere()
 	}
 	switch {
 	case s.Role == "no majority":
@@ -105,7 +104,7 @@ func (e *Engine) Failover(ctx context.Context) error {
 		return err
 	}
 	select {
-	case r.failover <- f:
+	case r.requests() <- f:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
