@@ -34,12 +34,14 @@ type SelfSigned struct {
 	Certificate, Key string // paths of PEM files
 	Names            func() []string
 	Log              *slog.Logger
+	// Shared is a key that the other nodes of a cluster have too: who pins the key of one trusts all. nil: the one in the file.
+	Shared *ecdsa.PrivateKey
 }
 
 // NewSelfSigned keeps the files in a folder, which is made. names is asked for what they must hold; the first name is that
 // of the subject.
 func NewSelfSigned(dir string, names func() []string, log *slog.Logger) *SelfSigned {
-	return &SelfSigned{filepath.Join(dir, "self-signed.crt"), filepath.Join(dir, "self-signed.key"), names, log}
+	return &SelfSigned{Certificate: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key"), Names: names, Log: log}
 }
 
 // Ensure writes the files where they are missing, lack a name or end soon; changed tells whether it did. The key stays. Without names
@@ -88,6 +90,9 @@ func (s *SelfSigned) good(names []string, now time.Time) bool {
 	if err != nil || pair.Leaf == nil || now.Before(pair.Leaf.NotBefore) || now.Add(renewBefore).After(pair.Leaf.NotAfter) {
 		return false
 	}
+	if s.Shared != nil && !s.Shared.PublicKey.Equal(pair.Leaf.PublicKey) {
+		return false
+	}
 	for _, n := range names {
 		if pair.Leaf.VerifyHostname(n) != nil {
 			return false
@@ -96,8 +101,11 @@ func (s *SelfSigned) good(names []string, now time.Time) bool {
 	return true
 }
 
-// loadKey reads the key, or makes one where there is none that can be read.
+// loadKey reads the key, or makes one where there is none that can be read. A shared one takes the place of what is there.
 func (s *SelfSigned) loadKey() (crypto.Signer, error) {
+	if s.Shared != nil {
+		return s.Shared, s.writeKey(s.Shared)
+	}
 	if text, err := os.ReadFile(s.Key); err == nil {
 		if b, _ := pem.Decode(text); b != nil {
 			if k, err := x509.ParsePKCS8PrivateKey(b.Bytes); err == nil {
@@ -111,11 +119,15 @@ func (s *SelfSigned) loadKey() (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return key, s.writeKey(key)
+}
+
+func (s *SelfSigned) writeKey(key *ecdsa.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return key, writePEM(s.Key, "PRIVATE KEY", der, 0o600)
+	return writePEM(s.Key, "PRIVATE KEY", der, 0o600)
 }
 
 // sign writes the certificate. It may sign nothing else: who takes it into a browser trusts this machine and no other.

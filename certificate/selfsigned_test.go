@@ -1,6 +1,9 @@
 package certificate
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"log/slog"
@@ -61,5 +64,24 @@ func TestLocalNames(t *testing.T) {
 		if slices.Contains(names[:i], n) || !nameable(n) {
 			t.Errorf("%q in %v", n, names)
 		}
+	}
+}
+
+// A node of a cluster signs with the key that all have, also where a key of its own was before.
+func TestSharedKey(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewSelfSigned(t.TempDir(), func() []string { return []string{"pbx.example.com"} }, slog.New(slog.DiscardHandler))
+	for n, shared := range []*ecdsa.PrivateKey{nil, key, key} {
+		s.Shared = shared
+		if changed, err := s.Ensure(time.Now()); err != nil || changed != (n < 2) {
+			t.Fatalf("%d: changed %v, %v", n, changed, err)
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(s.Certificate, s.Key)
+	if err != nil || !key.PublicKey.Equal(pair.Leaf.PublicKey) {
+		t.Errorf("another key in the certificate (%v)", err)
 	}
 }

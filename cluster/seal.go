@@ -25,15 +25,6 @@ const (
 
 var errSeal = errors.New("cannot be unsealed: another cluster key, or it was changed on its way")
 
-// Secret is a key of 32 bytes that every node of the cluster has under a name, and nobody else; it outlives the process.
-func (e *Engine) Secret(name string) []byte {
-	k, err := hkdf.Key(sha256.New, e.open.key, nil, "tandem secret "+name, keyLength)
-	if err != nil {
-		panic(err) // the length is a constant that HKDF allows
-	}
-	return k
-}
-
 // sealer seals what this process writes.
 type sealer struct {
 	aead cipher.AEAD

@@ -59,25 +59,21 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestLoadKey(t *testing.T) {
+func TestReadKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "token.key")
-	first, err := LoadKey(path)
-	if err != nil || len(first) < minKey {
-		t.Fatalf("%d bytes, %v", len(first), err)
+	if key, err := ReadKey(path); err != nil || key != nil {
+		t.Errorf("without a file: %q, %v", key, err)
 	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
+	const old = "6e6f727468206e6f727468206e6f727468206e6f727468"
+	for text, good := range map[string]bool{old + "\n": true, "short\n": false} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if key, err := ReadKey(path); (err == nil) != good || good && string(key) != old {
+			t.Errorf("%q: %q, %v", text, key, err)
+		}
 	}
-	if again, err := LoadKey(path); err != nil || string(again) != string(first) {
-		t.Errorf("another key at the second start: %v", err)
-	}
-	if err := os.WriteFile(path, []byte("short\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := LoadKey(path); err == nil {
-		t.Error("a key of five letters is taken")
-	}
-	if _, err := LoadKey(filepath.Join(path, "below")); err == nil {
+	if _, err := ReadKey(filepath.Join(path, "below")); err == nil {
 		t.Error("a key in a file that is no folder")
 	}
 }

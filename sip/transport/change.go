@@ -36,7 +36,7 @@ func (l *Layer) Prepare(c Config) (*Change, error) {
 	ch.policy.connections = min(ch.policy.limits.Connections, spareDescriptors())
 	taken := map[place]string{}
 	for _, cfg := range c.Listen {
-		w, err := l.prepareListen(cfg, c.Issue, taken)
+		w, err := l.prepareListen(cfg, c, taken)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -50,14 +50,14 @@ func (l *Layer) Prepare(c Config) (*Change, error) {
 	return ch, nil
 }
 
-func (l *Layer) prepareListen(cfg Listen, issue issuer, taken map[place]string) (wanted, error) {
+func (l *Layer) prepareListen(cfg Listen, c Config, taken map[place]string) (wanted, error) {
 	if cfg.Proto < UDP || cfg.Proto > WSS {
 		return wanted{}, fmt.Errorf("listen %q: no transport is set: want udp, tcp, tls, ws or wss", cfg.Name)
 	}
 	w := wanted{cfg: cfg, set: &settings{Listen: cfg}}
 	var err error
 	if cfg.Proto.Secure() {
-		if w.set.creds, err = newCredentials(cfg, issue, l.log); err != nil {
+		if w.set.creds, err = newCredentials(cfg, c.Issue, c.TicketKeys, l.log); err != nil {
 			return wanted{}, fmt.Errorf("listen %q: %w", cfg.Name, err)
 		}
 	}

@@ -115,6 +115,9 @@ type Config struct {
 	// Issue gives the certificate of the listeners that have no files: that of an authority which signs while we run. It is
 	// called in the handshake, and must answer at once; nil: there are none.
 	Issue func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// TicketKeys are those by which TLS sessions are resumed, the one that seals first; nil: each listener makes its own. Nodes that
+	// have the same resume each other's sessions. It is asked each minute, so keys may change by the clock.
+	TicketKeys func(now time.Time) [][32]byte
 	// RootCA is a PEM file with the authorities that servers we connect to over TLS are verified against;
 	// empty: the system's.
 	RootCA string

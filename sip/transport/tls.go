@@ -25,10 +25,12 @@ type credentials struct {
 	listen  Listen
 	issue   issuer
 	log     *slog.Logger
+	tickets ticketKeys
 	current atomic.Pointer[tls.Config]
 
 	mu      sync.Mutex
 	checked time.Time
+	keyed   time.Time // when the keys of tickets were last asked for
 	stamps  [3]stamp
 }
 
@@ -45,7 +47,10 @@ type issuer = func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 // it: a phone that names the protocols it knows must not be refused for that.
 const challengeProtocol = "acme-tls/1"
 
-func newCredentials(cfg Listen, issue issuer, log *slog.Logger) (*credentials, error) {
+// ticketKeys gives the keys that sessions are resumed with, the one that seals first.
+type ticketKeys = func(now time.Time) [][32]byte
+
+func newCredentials(cfg Listen, issue issuer, tickets ticketKeys, log *slog.Logger) (*credentials, error) {
 	if cfg.Issued {
 		if issue == nil {
 			return nil, errors.New("no authority is configured that would sign its certificate")
@@ -54,7 +59,7 @@ func newCredentials(cfg Listen, issue issuer, log *slog.Logger) (*credentials, e
 	} else if cfg.Certificate == "" || cfg.Key == "" {
 		return nil, fmt.Errorf("%s needs certificate and key (PEM files)", cfg.Proto)
 	}
-	c := &credentials{listen: cfg, issue: issue, log: log, checked: time.Now(), stamps: stampFiles(cfg)}
+	c := &credentials{listen: cfg, issue: issue, tickets: tickets, log: log, checked: time.Now(), stamps: stampFiles(cfg)}
 	return c, c.load()
 }
 
@@ -97,8 +102,20 @@ func (c *credentials) load() error {
 			return nil, nil
 		}
 	}
+	c.keyed = time.Now()
+	c.rekey(cfg, c.keyed)
 	c.current.Store(cfg)
 	return nil
+}
+
+// rekeyEvery is how often the keys of tickets are asked for: they change by the hour.
+const rekeyEvery = time.Minute
+
+// rekey gives a configuration the keys by which a session that another node began is resumed here (RFC 8446 §4.6.1).
+func (c *credentials) rekey(cfg *tls.Config, now time.Time) {
+	if c.tickets != nil {
+		cfg.SetSessionTicketKeys(c.tickets(now))
+	}
 }
 
 func readPool(path string) (*x509.CertPool, error) {
@@ -121,6 +138,10 @@ func (c *credentials) forHandshake(now time.Time) *tls.Config {
 		if now.Sub(c.checked) >= time.Second {
 			c.checked = now
 			c.refresh()
+			if now.Sub(c.keyed) >= rekeyEvery {
+				c.keyed = now
+				c.rekey(c.current.Load(), now)
+			}
 		}
 	}
 	return c.current.Load()

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/netip"
@@ -103,6 +104,48 @@ func (a *authority) dial(l *Layer, change func(*tls.Config)) (*tls.Conn, error) 
 	a.t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
 	return c, nil
+}
+
+// A session that one node began is resumed by another that has the same keys of tickets, and by no other.
+func TestSessionsAreResumedElsewhere(t *testing.T) {
+	a := newAuthority(t)
+	c := a.config(TLS)
+	shared := func(time.Time) [][32]byte { return [][32]byte{{1}, {2}} }
+	newer := func(time.Time) [][32]byte { return [][32]byte{{3}, {1}} }
+	other := func(time.Time) [][32]byte { return [][32]byte{{9}} }
+	for _, x := range []struct {
+		name          string
+		first, second func(time.Time) [][32]byte
+		resumed       bool
+	}{
+		{"the same keys", shared, shared, true},
+		{"after a change of keys", shared, newer, true},
+		{"other keys", shared, other, false},
+		{"keys of its own", shared, nil, false},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			cache := tls.NewLRUClientSessionCache(4)
+			for n, keys := range []func(time.Time) [][32]byte{x.first, x.second} {
+				c.TicketKeys = keys
+				ear := newEar()
+				l := run(t, c, ear)
+				nc, err := a.dial(l, func(c *tls.Config) { c.ClientSessionCache = cache })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := nc.ConnectionState().DidResume; got != (n == 1 && x.resumed) {
+					t.Errorf("connection %d: resumed %v", n+1, got)
+				}
+				// The ticket comes with the first bytes of the server (RFC 8446 §4.6.1): a pong.
+				if _, err := nc.Write([]byte("\r\n\r\n")); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.ReadFull(nc, make([]byte, 2)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }
 
 func TestTLSVersions(t *testing.T) {

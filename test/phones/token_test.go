@@ -115,7 +115,7 @@ func TestBindingEndsWithItsPassword(t *testing.T) {
 		var refusal *phone.StatusError
 		return errors.As(err, &refusal) && refusal.Code == 480
 	})
-	key := filepath.Join(o.Dir, "state", "token.key")
+	key := filepath.Join(o.Dir, "state", "cluster", "cluster.key")
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the key that the first start made: %v, %v", info, err)
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 // newCertificates gets ready what listeners show that have no file of somebody else's: before they are bound.
 func (n *Node) newCertificates() error {
 	cfg, log := n.config.Load(), n.opts.Log.With("room", "certificate")
-	n.signed = certificate.NewSelfSigned(cfg.Node.CertificateDir(), n.ownNames, log)
+	n.signed = n.selfSigned(cfg, n.ownNames, log)
 	if _, err := n.signed.Ensure(time.Now()); err != nil {
 		return err
 	}
@@ -26,6 +27,15 @@ func (n *Node) newCertificates() error {
 	var err error
 	n.acme, err = certificate.NewACME(*cfg.ACME, filepath.Join(cfg.Node.CertificateDir(), "acme"), log)
 	return err
+}
+
+// selfSigned is the certificate that this machine signs itself. The nodes of a pair have one key for it.
+func (n *Node) selfSigned(cfg *configs.Config, names func() []string, log *slog.Logger) *certificate.SelfSigned {
+	s := certificate.NewSelfSigned(cfg.Node.CertificateDir(), names, log)
+	if paired(cfg) {
+		s.Shared = n.state.PrivateKey("self-signed")
+	}
+	return s
 }
 
 // ownNames are what the self-signed certificate holds; none: no listener shows it.
@@ -52,7 +62,7 @@ func ownNames(cfg *configs.Config) []string {
 
 // signFor writes the self-signed certificate that a new configuration needs, before its listeners are bound.
 func (n *Node) signFor(cfg *configs.Config) error {
-	fresh := certificate.NewSelfSigned(cfg.Node.CertificateDir(), func() []string { return ownNames(cfg) }, n.log)
+	fresh := n.selfSigned(cfg, func() []string { return ownNames(cfg) }, n.log)
 	_, err := fresh.Ensure(time.Now())
 	return err
 }

@@ -22,6 +22,7 @@ import (
 	"tandem/console"
 	"tandem/console/pages"
 	"tandem/media"
+	"tandem/media/secure"
 	"tandem/media/turn"
 	"tandem/registrar"
 	"tandem/sip/digest"
@@ -119,7 +120,7 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.held = newBindingJournal(n.state, opts.Log.With("room", "registrar"))
 	n.bindings = registrar.NewStore(n.held)
 	n.registrar = registrar.New(n.registrarConfig(cfg), n.bindings, n.authority, accounts{n}, opts.Log.With("room", "registrar"))
-	if n.media, err = media.NewEngine(cfg.Media, opts.Log.With("room", "media")); err != nil {
+	if n.media, err = media.NewEngine(n.mediaConfig(cfg), opts.Log.With("room", "media")); err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
 	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail")}, opts.Log.With("room", "voicemail")); err != nil {
@@ -305,7 +306,7 @@ func (r *running) end() error {
 // no budget.
 func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c := cfg.Transport
-	c.Pages = n.pages
+	c.Pages, c.TicketKeys = n.pages, n.state.TicketKeys
 	if n.acme != nil {
 		c.Issue = n.acme.ForHandshake
 	}
@@ -313,6 +314,17 @@ func (n *Node) transport(cfg *configs.Config) transport.Config {
 		c.Serves, c.Away = n.state.Lease().Held, true
 	}
 	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) }
+	return c
+}
+
+// mediaConfig is what the media room takes from a configuration. Browsers see one certificate whichever node serves.
+func (n *Node) mediaConfig(cfg *configs.Config) media.Config {
+	c := cfg.Media
+	if cert, err := secure.CertificateFor(n.state.PrivateKey("dtls")); err != nil {
+		n.log.Error("browsers see a certificate of this process alone", "err", err)
+	} else {
+		c.Certificate = &cert
+	}
 	return c
 }
 

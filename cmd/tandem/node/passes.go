@@ -2,6 +2,7 @@ package node
 
 import (
 	"crypto/subtle"
+	"encoding/hex"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -11,16 +12,19 @@ import (
 	"tandem/token"
 )
 
-// loadKeys takes the keys of short-lived passwords from a configuration, or else from the state folder, where the first
-// start makes one.
+// loadKeys takes the keys of short-lived passwords from a configuration, or else derives the one that every node of the cluster
+// has. What an earlier version made with the key in its file is good until it expires.
 func (n *Node) loadKeys(cfg *configs.Config) error {
 	keys := cfg.Token.Keys
 	if len(keys) == 0 {
-		key, err := token.LoadKey(filepath.Join(cfg.Node.StateDir, "token.key"))
+		keys = token.Keys{[]byte(hex.EncodeToString(n.state.Secret("passes")))}
+		old, err := token.ReadKey(filepath.Join(cfg.Node.StateDir, "token.key"))
 		if err != nil {
 			return err
 		}
-		keys = token.Keys{key}
+		if old != nil {
+			keys = append(keys, old)
+		}
 	}
 	n.keys.Store(&keys)
 	return nil
