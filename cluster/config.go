@@ -47,10 +47,13 @@ type Config struct {
 
 	// Members makes the node part of a pair: two switches and a witness, the same list on each. None: a single node, which
 	// opens no port.
-	Members   []Member
-	Identity  *Identity     // of a member; see Init and Join
-	Timers    time.Duration // election time; 0: 150 ms, right for machines of their own in one network. 300 ms for virtual ones
-	Preferred string        // who shall be active when the cluster begins; it is never asked again
+	Members  []Member
+	Identity *Identity     // of a member; see Init and Join
+	Timers   time.Duration // election time; 0: 150 ms, right for machines of their own in one network. 300 ms for virtual ones
+	// Decides says who decides which of two switches serves, where there is no witness; Fence may do it for a person.
+	Decides   Decides
+	Fence     Fence
+	Preferred string // who shall be active when the cluster begins; it is never asked again
 
 	// Addresses move with the role; Hook is told of it.
 	Addresses []Address
@@ -163,7 +166,9 @@ func (c Config) checkMembers() error {
 		}
 	}
 	switch {
-	case len(c.Members) != 3 || witnesses != 1:
+	case c.Decides != ByVote && (len(c.Members) != 2 || witnesses != 0):
+		return fmt.Errorf("%d switches and %d witnesses: without a vote there are two switches and nobody else", len(c.Members)-witnesses, witnesses)
+	case c.Decides == ByVote && (len(c.Members) != 3 || witnesses != 1):
 		return fmt.Errorf("%d switches and %d witnesses: a pair is two switches and one witness, since two machines cannot tell a dead peer from a cut cable", len(c.Members)-witnesses, witnesses)
 	case !seen[c.Node]:
 		return fmt.Errorf("this machine is node %q, which is no member: the members are %s", c.Node, strings.Join(slices.Sorted(maps.Keys(seen)), ", "))

@@ -21,3 +21,11 @@ func (r *role) standing() (string, time.Time, string) {
 }
 
 func (r *role) requests() chan<- failoverRequest { return r.failover }
+
+// openDecider begins to take part in who is active.
+func (e *Engine) openDecider(ctx context.Context) (decider, error) {
+	if e.cfg.Decides != ByVote {
+		return e.openHand()
+	}
+	return e.openRole(ctx)
+}

@@ -33,6 +33,7 @@ type Engine struct {
 	role    decider
 	address *addresses
 	peers   peers
+	twin    *twin // of two nodes without a witness
 	self    Member
 	token   string     // of a member's own connection to its server
 	lock    *os.File   // of the folder
@@ -107,7 +108,10 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.keeping.Go(func() { e.writer.run(run) })
-	if len(e.cfg.Members) > 0 {
+	switch {
+	case e.cfg.Decides != ByVote:
+		return e.startTwin(ctx, run)
+	case len(e.cfg.Members) > 0:
 		return e.startMember(run)
 	}
 	return e.startSingle(ctx)
@@ -140,7 +144,10 @@ func (e *Engine) startServer() error {
 		// Nothing else may fill these: the buckets have limits of their own, the disk has its own end.
 		JetStreamMaxMemory: 4 << 30, JetStreamMaxStore: 1 << 40,
 	}
-	if len(e.cfg.Members) > 0 {
+	switch {
+	case e.cfg.Decides != ByVote:
+		e.listenForPeer(opts)
+	case len(e.cfg.Members) > 0:
 		if err := e.routes(opts); err != nil {
 			return err
 		}
@@ -167,7 +174,7 @@ func (e *Engine) startServer() error {
 // makeStream makes a bucket's stream, or brings it in line with the configuration.
 func (e *Engine) makeStream(ctx context.Context, b *bucket) error {
 	cfg := jetstream.StreamConfig{
-		Name: b.stream, Subjects: []string{b.subject + "*"}, Storage: jetstream.FileStorage, Replicas: max(1, len(e.cfg.Members)),
+		Name: b.stream, Subjects: []string{b.subject + "*"}, Storage: jetstream.FileStorage, Replicas: e.replicas(),
 		MaxMsgsPerSubject: 1, MaxAge: b.MaxAge, MaxBytes: sizeOf(b.MaxSize), Discard: jetstream.DiscardNew,
 		AllowDirect: true, AllowMsgTTL: true, Duplicates: time.Second,
 		RePublish: &jetstream.RePublish{Source: b.subject + "*", Destination: followPrefix + b.Name + ".{{wildcard(1)}}"},
@@ -175,11 +182,19 @@ func (e *Engine) makeStream(ctx context.Context, b *bucket) error {
 	if b.MaxAge > 0 && b.MaxAge < cfg.Duplicates {
 		cfg.Duplicates = b.MaxAge
 	}
-	if b.Storage == Memory && len(e.cfg.Members) > 0 {
+	if b.Storage == Memory && cfg.Replicas > 1 {
 		cfg.Storage = jetstream.MemoryStorage
 	}
 	_, err := e.manage.CreateOrUpdateStream(ctx, cfg)
 	return err
+}
+
+// replicas is how many members hold a record in one store. Of two without a witness each has a store of its own.
+func (e *Engine) replicas() int {
+	if e.cfg.Decides != ByVote {
+		return 1
+	}
+	return max(1, len(e.cfg.Members))
 }
 
 func sizeOf(limit int64) int64 {
@@ -200,6 +215,7 @@ func (e *Engine) Close() {
 	if e.door != nil {
 		_ = e.door.Close()
 	}
+	e.twin.close()
 	e.keeping.Wait()
 	if e.conn != nil {
 		e.conn.Close()

@@ -55,15 +55,24 @@ const fenceName = "\x00fence"
 // page reads records in the order of writing, from a sequence on. Those that cannot be read are logged and left out, and
 // count for the order all the same.
 func (e *Engine) page(ctx context.Context, b *bucket, from uint64) (page []Record, more bool, err error) {
+	all, more, err := messages(ctx, e.conn, b, from)
+	for _, m := range all {
+		page = append(page, e.read(b, m, m.Header.Get("Nats-Subject")))
+	}
+	return page, more, err
+}
+
+// messages are what a page of a store holds.
+func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (page []*nats.Msg, more bool, err error) {
 	ask, _ := json.Marshal(map[string]any{"seq": from, "batch": pageSize, "next_by_subj": b.subject + "*"})
 	inbox := nats.NewInbox()
-	sub, err := e.conn.SubscribeSync(inbox)
+	sub, err := conn.SubscribeSync(inbox)
 	if err != nil {
 		return nil, false, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
 	_ = sub.SetPendingLimits(pageSize+2, -1)
-	if err := e.conn.PublishRequest("$JS.API.DIRECT.GET."+b.stream, inbox, ask); err != nil {
+	if err := conn.PublishRequest("$JS.API.DIRECT.GET."+b.stream, inbox, ask); err != nil {
 		return nil, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, pageWithin)
@@ -82,7 +91,7 @@ func (e *Engine) page(ctx context.Context, b *bucket, from uint64) (page []Recor
 		case "503", "408":
 			return nil, false, fmt.Errorf("cluster: read bucket %s: no replica answers", b.Name)
 		}
-		page = append(page, e.read(b, m, m.Header.Get("Nats-Subject")))
+		page = append(page, m)
 	}
 }
 
@@ -93,7 +102,7 @@ func (e *Engine) read(b *bucket, m *nats.Msg, subject string) Record {
 	token := strings.TrimPrefix(subject, b.subject)
 	if token == fenceKey {
 		r, _ := unwrap(b.Name, fenceKey, m.Data, e.open)
-		r.Key, r.Seq, r.Time = fenceName, seq, at
+		r.Key, r.Seq, r.Time, r.Epoch = fenceName, seq, at, max(r.Epoch, copiedIn(m))
 		return r
 	}
 	key, ok := unescape(token)
@@ -105,7 +114,7 @@ func (e *Engine) read(b *bucket, m *nats.Msg, subject string) Record {
 		e.log.Error("record cannot be read", "bucket", b.Name, "key", key, "err", err)
 		return Record{Bucket: b.Name, Key: fenceName, Seq: seq}
 	}
-	r.Seq, r.Time = seq, at
+	r.Seq, r.Time, r.Epoch = seq, at, max(r.Epoch, copiedIn(m))
 	return r
 }
 

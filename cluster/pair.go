@@ -89,7 +89,7 @@ func (e *Engine) Play(ctx context.Context, sw Switch) error {
 	if len(e.cfg.Members) == 0 {
 		return e.playAlone(ctx, sw)
 	}
-	r, err := e.openRole(ctx)
+	r, err := e.openDecider(ctx)
 	if err != nil {
 		return err
 	}
@@ -250,6 +250,9 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 		b, err := json.Marshal(e.asPeer())
 		if err == nil {
 			_ = e.conn.Publish(peerSubject+e.cfg.Node, b)
+			if e.twin != nil && e.twin.link.conn.IsConnected() {
+				_ = e.twin.link.conn.Publish(peerSubject+e.cfg.Node, b)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -23,7 +23,8 @@ type Status struct {
 	Lost     uint64    `json:"lost"`     // of them, dropped because too much waited
 	Leads    []string  `json:"leads"`    // buckets whose streams this node leads
 	Address  []string  `json:"address,omitempty"`
-	Here     bool      `json:"here"` // the addresses are on this machine
+	Here     bool      `json:"here"`           // the addresses are on this machine
+	Copy     string    `json:"copy,omitempty"` // of two without a witness: "whole", "whole until TIME", "copying" or "none" beside the serving node's
 	Members  []Peer    `json:"members,omitempty"`
 	Problems []string  `json:"problems"` // what is wrong, in sentences
 }
@@ -64,6 +65,9 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 		s.Problems = append(s.Problems, "this node reaches no majority of the members, so nobody is promoted: bring one of the others back")
 	case s.Active == "":
 		s.Problems = append(s.Problems, "nobody is active")
+	}
+	if e.twin != nil {
+		e.twin.peerStatus(s)
 	}
 	if e.coincide.Load() {
 		s.Problems = append(s.Problems, "the active node leads streams of the store: if it died now, writes would wait for seconds")

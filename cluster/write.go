@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -166,7 +165,7 @@ func (w *writer) send(f *flight) {
 	if ttl := f.w.ttl(len(w.e.cfg.Members) == 0); ttl != "" {
 		m.Header = nats.Header{"Nats-TTL": []string{ttl}}
 	}
-	_ = w.e.conn.PublishMsg(m) // one that did not leave is not answered, and so tried again
+	_ = w.e.publish(m) // one that did not leave is not answered, and so tried again
 }
 
 // How long the mark of a deleted key stays. Who follows must see it: with others, longer than one of them may be cut off and still
@@ -215,7 +214,7 @@ func (w *writer) answer(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	if refused := bytes.Contains(m.Data, []byte(`"error"`)) || len(m.Data) == 0; refused {
+	if isRefusal(m) {
 		w.refused(n, m)
 		return
 	}

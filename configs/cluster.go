@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	clusterSchema = block.Schema("election preferred", "node name", "witness name", "address prefix", "hook")
+	clusterSchema = block.Schema("election preferred witness role", "node name", "witness name", "address prefix", "hook", "fence")
 	memberSchema  = block.Schema("address")
 	movingSchema  = block.Schema("interface")
 	hookSchema    = block.Schema("command url timeout")
@@ -28,6 +28,8 @@ type Cluster struct {
 	Preferred string
 	Addresses []cluster.Address
 	Hook      cluster.Hook
+	Decides   cluster.Decides
+	Fence     cluster.Fence
 }
 
 // ClusterDir is the folder of the state engine, with the identity of the node.
@@ -42,6 +44,7 @@ func (l *loader) cluster(b *hcl.Block) {
 	c := &l.config.Cluster
 	r := l.open(b.Body, clusterSchema)
 	c.Election = r.Duration("election", 150*time.Millisecond, 100*time.Millisecond, 5*time.Second)
+	l.decides(r)
 	witnesses := 0
 	for _, inner := range r.Blocks {
 		switch inner.Type {
@@ -54,10 +57,13 @@ func (l *loader) cluster(b *hcl.Block) {
 			l.moving(inner)
 		case "hook":
 			l.roleHook(inner)
+		case "fence":
+			l.fence(inner)
 		}
 	}
-	if nodes := len(c.Members) - witnesses; nodes != 2 || witnesses != 1 {
-		r.Fail(b.DefRange, "not a pair", "A cluster is two nodes and a witness, and here are %d and %d. Without a witness nobody can tell a dead peer from a cut cable, so neither of two machines may promote itself; the witness is a small third one that runs the same program.", nodes, witnesses)
+	l.checkDecides(r, b.DefRange, witnesses)
+	if nodes := len(c.Members) - witnesses; c.Decides == cluster.ByVote && (nodes != 2 || witnesses != 1) {
+		r.Fail(b.DefRange, "not a pair", "A cluster is two nodes and a witness, and here are %d and %d. Without a witness nobody can tell a dead peer from a cut cable, so neither of two machines may promote itself; the witness is a small third one that runs the same program. Two machines alone say witness = \"none\", and a person decides.", nodes, witnesses)
 	}
 	if c.Preferred = r.Text("preferred", ""); c.Preferred != "" {
 		known := false

@@ -13,6 +13,10 @@ type Clustered interface {
 	Cluster() cluster.Status
 	// Failover lets the standby serve; rehearse only tells what would come of it. An error says why nothing changed.
 	Failover(rehearse bool) (cluster.Rehearsal, error)
+	// TakeOver promotes this node of two without a witness by a person's word that the other one is off.
+	TakeOver() (cluster.Status, error)
+	// Notify is keepalived's word for this node: MASTER, BACKUP, FAULT or STOP.
+	Notify(state string) (cluster.Status, error)
 }
 
 // clusterAPI is the part of the admin API for pairs.
@@ -26,6 +30,28 @@ func clusterAPI(mux *http.ServeMux, s Clustered) {
 		}
 		reply(w, answer)
 	})
+	mux.HandleFunc("POST /v1/cluster/promote", func(w http.ResponseWriter, _ *http.Request) { replyOr(w)(s.TakeOver()) })
+	mux.HandleFunc("POST /v1/cluster/notify", func(w http.ResponseWriter, r *http.Request) { replyOr(w)(s.Notify(r.FormValue("state"))) })
+}
+
+func replyOr(w http.ResponseWriter) func(cluster.Status, error) {
+	return func(s cluster.Status, err error) {
+		if err != nil {
+			refuse(w, http.StatusConflict, err)
+			return
+		}
+		reply(w, s)
+	}
+}
+
+// TakeOver promotes the node by a person's word.
+func (c *Client) TakeOver() (s cluster.Status, err error) {
+	return s, c.ask(http.MethodPost, "/v1/cluster/promote", &s)
+}
+
+// Notify gives keepalived's word to the node.
+func (c *Client) Notify(state string) (s cluster.Status, err error) {
+	return s, c.ask(http.MethodPost, "/v1/cluster/notify?"+url.Values{"state": {state}}.Encode(), &s)
 }
 
 // Cluster asks for the state engine and the pair.

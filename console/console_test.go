@@ -88,6 +88,10 @@ func (f *fakeSwitch) NightSwitch(schedule string) (NightSwitch, error) {
 func (f *fakeSwitch) Cluster() cluster.Status {
 	return cluster.Status{Node: "a", Role: "single", Held: true, Problems: []string{}}
 }
+func (*fakeSwitch) TakeOver() (cluster.Status, error) {
+	return cluster.Status{}, errors.New("here a majority decides")
+}
+func (*fakeSwitch) Notify(string) (cluster.Status, error) { return cluster.Status{}, nil }
 func (f *fakeSwitch) Failover(bool) (cluster.Rehearsal, error) {
 	return cluster.Rehearsal{}, errors.New("a single node has nobody to hand over to")
 }

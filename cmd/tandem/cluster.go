@@ -26,7 +26,7 @@ func clusterCommand() *cobra.Command {
 			"  b$ tandem cluster join TOKEN --config DIR           and then `tandem serve`; the same for the witness\n" +
 			"  a$ tandem cluster status --config DIR",
 	}
-	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), ask("status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
+	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), notifyCommand(), ask("status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
 	return c
 }
 
@@ -138,6 +138,9 @@ func printCluster(w io.Writer, s cluster.Status) {
 	if s.Epoch != 0 {
 		fmt.Fprintf(w, "epoch\t%d\n", s.Epoch)
 	}
+	if s.Copy != "" {
+		fmt.Fprintf(w, "copy\t%s\n", s.Copy)
+	}
 	fmt.Fprintf(w, "records\t%d written, %d wait, %d late, %d lost\n", s.Put, s.Waits, s.Late, s.Lost)
 	for _, a := range s.Address {
 		where := "not here"
@@ -172,10 +175,15 @@ func failoverCommand() *cobra.Command {
 	}
 	at, asJSON := socketFlags(c)
 	rehearse := c.Flags().Bool("rehearse", false, "only tell what would come of it")
+	force := c.Flags().Bool("force", false, "promote this node of two without a witness: you say that the other machine is off")
+	c.MarkFlagsMutuallyExclusive("rehearse", "force")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		client, err := at.dial()
 		if err != nil {
 			return err
+		}
+		if *force {
+			return promote(c, client, *asJSON)
 		}
 		r, err := client.Failover(*rehearse)
 		if err != nil {

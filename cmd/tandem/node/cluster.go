@@ -39,6 +39,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		}
 		c.Node, c.Identity = id.Node, id
 		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
+		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
 		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
 	}
 	return cluster.Open(context.Background(), c, n.log.With("room", "cluster"))
@@ -69,6 +70,25 @@ func (v view) Cluster() cluster.Status { return v.n.state.Status() }
 
 // failoverWithin bounds a planned change: the standby takes over in some ten milliseconds, or not at all.
 const failoverWithin = 5 * time.Second
+
+// takeOverWithin bounds a promotion by somebody's word: a node that has just started reads its disk first.
+const takeOverWithin = 20 * time.Second
+
+// TakeOver promotes this node by a person's word that the other one is off.
+func (v view) TakeOver() (cluster.Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), takeOverWithin)
+	defer cancel()
+	err := v.n.state.TakeOver(ctx)
+	return v.n.state.Status(), err
+}
+
+// Notify is keepalived's word for this node.
+func (v view) Notify(state string) (cluster.Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), takeOverWithin)
+	defer cancel()
+	err := v.n.state.Notify(ctx, state)
+	return v.n.state.Status(), err
+}
 
 // Failover lets the standby serve; rehearse only tells what would come of it.
 func (v view) Failover(rehearse bool) (cluster.Rehearsal, error) {
