@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // testPair is three members in this process.
@@ -224,4 +227,145 @@ func TestPairKeepsRecordsAndTheRole(t *testing.T) {
 	p.eventually("b alone serves no more", func() bool { return p.role(two) == "no majority" && !b.Lease().Held() })
 	p.start(one)
 	p.eventually("one of the two active again", func() bool { return p.role("a") == "active" || p.role("b") == "active" })
+}
+
+// A member that hears its leader before it plays its role knows him all the same: who has just come back is told at once.
+func TestLeaderThatWasThereFirst(t *testing.T) {
+	p := newPair(t)
+	p.start("b")
+	p.start("w")
+	defer p.endAll()
+	p.eventually("b active", func() bool { return p.role("b") == "active" })
+	n := &testNode{done: make(chan struct{})}
+	e, err := Open(context.Background(), p.cfg["a"], quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	e.address = newAddresses(e)
+	defer e.address.close()
+	r, err := e.openRole(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock()
+	e.role = r
+	e.mu.Unlock()
+	p.eventually("raft of a knows b", func() bool { _, id := r.raft.LeaderWithID(); return id == "b" })
+	ctx, stop := context.WithCancel(context.Background())
+	go func() { defer close(n.done); _ = r.run(ctx, n) }()
+	p.nodes["a"] = &testNode{engine: e}
+	p.eventually("a says so", func() bool { return e.Status().Active == "b" })
+	p.eventually("and leads the streams", func() bool { return len(e.leads()) == len(testBuckets) })
+	delete(p.nodes, "a")
+	stop()
+	<-n.done
+}
+
+// A member that was away for long has the log as soon as it is reached again: it could be elected, and be handed the role.
+func TestMemberComesBackWhole(t *testing.T) {
+	p := newPair(t)
+	for _, name := range p.names {
+		p.start(name)
+	}
+	defer p.endAll()
+	p.eventually("one active", func() bool { return p.role("a") == "active" || p.role("b") == "active" })
+	one, two := "a", "b"
+	if p.role("b") == "active" {
+		one, two = "b", "a"
+	}
+	p.eventually("the other follows", func() bool { return p.role(two) == "standby" })
+	p.end(two)
+	lead := p.nodes[one].engine.playing().raft
+	if err := lead.Apply([]byte("{}"), 0).Error(); err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan raft.Observation, 64) // one each half second: raft's own pauses have grown to seconds by then
+	lead.RegisterObserver(raft.NewObserver(failed, false, func(o *raft.Observation) bool { _, ok := o.Data.(raft.FailedHeartbeatObservation); return ok }))
+	p.eventually("away for long", func() bool { return len(failed) >= 12 })
+	p.start(two)
+	p.eventually("it plays", func() bool { r := p.nodes[two].engine.playing(); return r != nil && r.raft != nil })
+	back := time.Now()
+	p.eventually("it has the log", func() bool { return p.nodes[two].engine.playing().raft.LastIndex() >= lead.LastIndex() })
+	if took := time.Since(back); took > 2*time.Second {
+		t.Errorf("it lacked the log for %v", took)
+	}
+}
+
+// serveWith starts one switch and the witness, which then has the role.
+func (p *testPair) serveWith(name string) *testNode {
+	n := p.start(name)
+	p.start("w")
+	p.eventually(name+" active", func() bool { return p.role(name) == "active" })
+	return n
+}
+
+func (n *testNode) did() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Join(n.log, " ")
+}
+
+// T3: a node that loses the lead while nobody else serves is mute, and goes on in place when it leads again: same epoch, same objects.
+func TestLapseInPlace(t *testing.T) {
+	p := newPair(t)
+	n := p.serveWith("a")
+	defer p.endAll()
+	a := n.engine
+	epoch := a.Lease().Epoch()
+	p.eventually("the store works", func() bool { s := a.Status(); return s.Waits == 0 && !s.Degraded })
+	p.end("w")
+	p.eventually("a mute", func() bool { return p.role("a") == "suspended" })
+	if a.Lease().Held() || a.Lease().Epoch() != epoch {
+		t.Errorf("while suspended it may serve: %v, in epoch %d after %d", a.Lease().Held(), a.Lease().Epoch(), epoch)
+	}
+	done := make(chan error, 1)
+	a.Put(Write{Bucket: "call", Key: "meanwhile", Value: []byte("x"), Done: func(err error) { done <- err }})
+	if err := <-done; err != ErrDegraded {
+		t.Errorf("a write while suspended: %v", err)
+	}
+	p.start("w")
+	p.eventually("a serves again", func() bool { return p.role("a") == "active" && a.Lease().Held() })
+	if did := n.did(); did != "promote serve" || a.Lease().Epoch() != epoch {
+		t.Errorf("it was told to %q, and is in epoch %d after %d", did, a.Lease().Epoch(), epoch)
+	}
+	p.eventually("what was written meanwhile is kept", func() bool {
+		for r, err := range a.Load(context.Background(), "call") {
+			if err == nil && r.Key == "meanwhile" && !a.buckets["call"].fence.stale(r) {
+				return a.Status().Waits == 0
+			}
+		}
+		return false
+	})
+}
+
+// T3: a node that finds that another one has served is deposed, whoever leads then.
+func TestDeposedByClaim(t *testing.T) {
+	p := newPair(t)
+	n := p.serveWith("a")
+	p.start("b")
+	defer p.endAll()
+	p.eventually("b follows", func() bool { return p.role("b") == "standby" && p.nodes["b"].engine.Status().Active == "a" })
+	lead := p.nodes["a"].engine.playing().raft
+	b := p.nodes["b"].engine
+	p.eventually("b active", func() bool {
+		_ = lead.LeadershipTransferToServer("b", raft.ServerAddress(b.self.role())).Error()
+		return p.role("b") == "active"
+	})
+	p.eventually("a deposed", func() bool { return p.role("a") == "standby" })
+	if did := n.did(); did != "promote serve demote" || n.engine.Lease().Epoch() != 0 {
+		t.Errorf("a was told to %q, and is in epoch %d", did, n.engine.Lease().Epoch())
+	}
+}
+
+// T3: who has reached nobody for long is deposed by himself: others may serve that he cannot see.
+func TestLongLapseEnds(t *testing.T) {
+	p := newPair(t)
+	n := p.serveWith("a")
+	defer p.endAll()
+	p.end("w")
+	p.eventually("a gives up", func() bool { return p.role("a") == noMajority })
+	if did := n.did(); did != "promote serve demote" {
+		t.Errorf("a was told to %q", did)
+	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,14 +37,15 @@ type role struct {
 	door   *door
 	stable *stable
 
-	state    atomic.Pointer[string] // for people: "active", "standby", "witness", "promoting", "no majority"
+	claims *claims
+
+	state    atomic.Pointer[string] // for people: "active", "standby", "witness", "promoting", "suspended", "no majority"
 	since    atomic.Int64           // nanoseconds of time.Now
 	leader   atomic.Pointer[string]
+	term     atomic.Uint64 // in which this node serves: that of its epoch, or a later one if nobody else has served since
 	yielding atomic.Bool
 	granting sync.Mutex
 	failover chan failoverRequest
-	mu       sync.Mutex
-	last     string // the last node that was active, as far as this process has seen
 }
 
 type failoverRequest struct {
@@ -58,7 +58,7 @@ func ptr(s string) *string { return &s }
 // openRole joins the raft group. It waits for one election time first: this process may have promised something just before
 // it ended, and a promise lasts no longer than that.
 func (e *Engine) openRole(ctx context.Context) (*role, error) {
-	r := &role{e: e, timers: e.cfg.Timers, door: e.door, failover: make(chan failoverRequest)}
+	r := &role{e: e, timers: e.cfg.Timers, door: e.door, claims: newClaims(), failover: make(chan failoverRequest)}
 	r.state.Store(ptr("starting"))
 	r.leader.Store(ptr(""))
 	select {
@@ -74,12 +74,13 @@ func (e *Engine) openRole(ctx context.Context) (*role, error) {
 		return nil, err
 	}
 	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{e}, DisableTime: true})
-	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	transport := &patience{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: r.door, MaxPool: 3, Timeout: max(2*r.timers, 300*time.Millisecond), Logger: logger,
-	})
+	})}
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(e.cfg.Node)
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = r.timers, r.timers, r.timers/2
+	// Our own lease ends sooner than raft's. Raft's may be as long as an election: a leader that was slow for less is not deposed.
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = r.timers, r.timers, r.timers
 	cfg.CommitTimeout = r.timers / 5
 	cfg.SnapshotInterval, cfg.SnapshotThreshold = 24*time.Hour, 1<<20 // there is nothing to snapshot
 	cfg.Logger, cfg.NoLegacyTelemetry = logger, true
@@ -87,11 +88,12 @@ func (e *Engine) openRole(ctx context.Context) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.raft, err = raft.NewRaft(cfg, nothing{}, logs, r.stable, raft.NewDiscardSnapshotStore(), transport)
+	r.raft, err = raft.NewRaft(cfg, r.claims, logs, r.stable, raft.NewDiscardSnapshotStore(), transport)
 	if err != nil {
 		_ = transport.Close()
 		return nil, fmt.Errorf("role: %w", err)
 	}
+	transport.raft.Store(r.raft)
 	return r, nil
 }
 
@@ -126,6 +128,9 @@ func (r *role) run(ctx context.Context, sw Switch) error {
 	for {
 		select {
 		case <-ctx.Done():
+			if r.e.lease.Epoch() != 0 { // suspended
+				r.demote()
+			}
 			return r.leave()
 		case leads := <-r.raft.LeaderCh():
 			if leads {
@@ -133,9 +138,15 @@ func (r *role) run(ctx context.Context, sw Switch) error {
 				led = time.Now()
 			}
 		case o := <-watch:
-			r.observe(o.Data.(raft.LeaderObservation))
+			r.observe(string(o.Data.(raft.LeaderObservation).LeaderID))
+		case <-r.claims.changed:
+			if epoch := r.e.lease.Epoch(); epoch != 0 && !r.isOurs(epoch) {
+				r.demote()
+			}
 		case <-lonely.C:
+			// Who led before the observer was there, or while its queue was full, is seen here.
 			if _, id := r.raft.LeaderWithID(); id != "" || r.raft.State() == raft.Leader {
+				r.observe(string(id))
 				led = time.Now()
 			} else if time.Since(led) > lonelyAfter+3*r.timers {
 				r.alone()
@@ -174,14 +185,10 @@ func (r *role) become(state string) {
 	r.e.tell(Event{Name: "role", Detail: state})
 }
 
-func (r *role) observe(o raft.LeaderObservation) {
-	r.leader.Store(ptr(string(o.LeaderID)))
-	if m := r.e.member(string(o.LeaderID)); m != nil && !m.Witness && m.Name != r.e.cfg.Node {
-		r.mu.Lock()
-		r.last = m.Name
-		r.mu.Unlock()
-	}
-	if o.LeaderID != "" && *r.state.Load() == noMajority {
+// observe takes note of who leads; the empty name: nobody.
+func (r *role) observe(leader string) {
+	r.leader.Store(ptr(leader))
+	if leader != "" && *r.state.Load() == noMajority {
 		r.become(r.resting())
 	}
 }
@@ -191,6 +198,9 @@ func (r *role) alone() {
 	if *r.state.Load() == noMajority {
 		return
 	}
+	if r.e.lease.Epoch() != 0 { // it has served: somebody else may do so by now
+		r.demote()
+	}
 	r.become(noMajority)
 	r.e.tell(Event{Name: "no majority", Alarm: true, Detail: fmt.Sprintf(
 		"this node does not reach one other of %s; it does not promote itself, since it cannot tell a dead peer from a cut cable", strings.Join(r.e.others(), ", "))})
@@ -199,8 +209,11 @@ func (r *role) alone() {
 // lead is what the leader does until it leads no more.
 func (r *role) lead(ctx context.Context) {
 	term := r.raft.CurrentTerm()
-	if r.raft.VerifyLeader().Error() != nil || r.raft.CurrentTerm() != term {
-		return
+	leads := func() bool { return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term && ctx.Err() == nil }
+	for r.insist(r.raft.Barrier) != nil { // with the claims of all before us
+		if !leads() {
+			return
+		}
 	}
 	r.leader.Store(ptr(r.e.cfg.Node))
 	if to := r.better(); len(to) > 0 && r.handOver(ctx, to) {
@@ -209,10 +222,7 @@ func (r *role) lead(ctx context.Context) {
 	if r.e.self.Witness {
 		return
 	}
-	r.mu.Lock()
-	r.last = r.e.cfg.Node
-	r.mu.Unlock()
-	for r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term && ctx.Err() == nil {
+	for leads() {
 		if err := r.active(ctx, term); err != nil {
 			r.e.tell(Event{Name: "promotion failed", Alarm: true, Detail: err.Error()})
 			r.giveAway(ctx)
@@ -223,9 +233,7 @@ func (r *role) lead(ctx context.Context) {
 // better is who should be active rather than this node, best first: for a witness the switch that was not active, then the
 // other; when the cluster begins, the preferred one. Afterwards nobody: a node that comes back stays standby.
 func (r *role) better() (to []Member) {
-	r.mu.Lock()
-	last := r.last
-	r.mu.Unlock()
+	last := r.claims.last.Load().Node
 	var rest []Member
 	for _, m := range r.e.cfg.Members {
 		switch {
@@ -265,131 +273,6 @@ func (r *role) handOver(ctx context.Context, to []Member) bool {
 	return true
 }
 
-// active serves in one epoch. An error means that the promotion failed.
-func (r *role) active(ctx context.Context, epoch uint64) error {
-	serve, stop := context.WithCancel(ctx)
-	var watching sync.WaitGroup
-	watching.Go(func() {
-		defer stop()
-		r.untilLost(serve, epoch)
-	})
-	defer watching.Wait()
-	defer r.demote()
-	defer stop()
-	r.become("promoting")
-	begin := time.Now()
-	r.e.lease.begin(epoch)
-	r.confirm(epoch)
-	r.e.writer.begin(epoch)
-	if err := r.sw.Promote(serve, epoch); err != nil {
-		return err
-	}
-	r.e.address.up()
-	r.become("active")
-	r.e.log.Info("this node is active", "epoch", epoch, "took", time.Since(begin).Round(10*time.Microsecond))
-	r.sw.Serve(epoch)
-	for {
-		select {
-		case <-serve.Done():
-			if ctx.Err() != nil { // the process ends
-				r.sw.Yield()
-			}
-			return nil
-		case f := <-r.failover:
-			err := r.planned(f.to)
-			f.answer <- err
-			if err == nil {
-				return nil
-			}
-		}
-	}
-}
-
-// untilLost returns when this node leads no more in an epoch. It need not be quick: the lease has ended before.
-func (r *role) untilLost(ctx context.Context, epoch uint64) {
-	tick := time.NewTicker(r.timers / 6)
-	defer tick.Stop()
-	for r.raft.State() == raft.Leader && r.raft.CurrentTerm() == epoch {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// demote ends the epoch: first the right to send, then the address, then the switch.
-func (r *role) demote() {
-	r.granting.Lock()
-	r.e.lease.end()
-	r.granting.Unlock()
-	r.e.address.down()
-	r.e.writer.end()
-	r.sw.Demote()
-	r.become(r.resting())
-}
-
-// planned gives the role to another node while everything works.
-func (r *role) planned(to string) error {
-	m := r.e.member(to)
-	r.sw.Yield()
-	r.granting.Lock()
-	r.yielding.Store(true)
-	r.e.lease.revoke()
-	r.granting.Unlock()
-	defer r.yielding.Store(false)
-	r.e.address.down()
-	if err := r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error(); err != nil {
-		r.yielding.Store(false)
-		r.confirm(r.e.lease.Epoch())
-		r.e.address.up()
-		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)
-	}
-	return nil
-}
-
-// giveAway hands over after a promotion that failed, to whoever is there, and else tries again as any leader would.
-func (r *role) giveAway(ctx context.Context) {
-	for _, m := range r.e.cfg.Members {
-		if !m.Witness && m.Name != r.e.cfg.Node && ctx.Err() == nil {
-			_ = r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error()
-		}
-	}
-}
-
-// renew keeps the lease while a majority confirms that this node leads.
-func (r *role) renew(ctx context.Context) {
-	tick := time.NewTicker(r.timers / 6)
-	defer tick.Stop()
-	for {
-		if epoch := r.e.lease.Epoch(); epoch != 0 {
-			r.confirm(epoch)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// confirm asks a majority whether this node still leads. The lease counts from before the question: those who answered wait
-// at least one election time before they follow somebody else.
-func (r *role) confirm(epoch uint64) {
-	if r.yielding.Load() || r.raft.State() != raft.Leader {
-		return
-	}
-	asked := BootTime()
-	if r.raft.VerifyLeader().Error() != nil || r.raft.CurrentTerm() != epoch {
-		return
-	}
-	r.granting.Lock() // against demote and planned, who must have the last word
-	defer r.granting.Unlock()
-	if r.e.lease.Epoch() == epoch && !r.yielding.Load() {
-		r.e.lease.grant(asked + r.timers*4/5)
-	}
-}
-
 // leave ends the membership when the process stops: an active node hands over first, so that nobody waits.
 func (r *role) leave() error {
 	if r.raft.State() == raft.Leader {
@@ -398,15 +281,6 @@ func (r *role) leave() error {
 	err := r.raft.Shutdown().Error()
 	return errors.Join(err, r.stable.Close())
 }
-
-// nothing is the machine that the raft log drives: there is none, the lead alone counts.
-type nothing struct{}
-
-func (nothing) Apply(*raft.Log) any                 { return nil }
-func (nothing) Snapshot() (raft.FSMSnapshot, error) { return nothing{}, nil }
-func (nothing) Restore(r io.ReadCloser) error       { return r.Close() }
-func (nothing) Persist(s raft.SnapshotSink) error   { return s.Close() }
-func (nothing) Release()                            {}
 
 // raftLog passes raft's own words on: they matter to who looks for a fault, not to an operator.
 type raftLog struct{ e *Engine }

@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// active serves while this node leads in a term: from now on, or on from where it was if nobody else has served since. An error
+// means that the promotion failed.
+func (r *role) active(ctx context.Context, term uint64) error {
+	serve, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		defer stop()
+		r.untilLost(serve, term)
+	})
+	defer watching.Wait()
+	defer stop()
+	if epoch := r.e.lease.Epoch(); epoch != 0 {
+		if !r.goOn(epoch, term) {
+			return nil
+		}
+	} else if err := r.begin(serve, term); err != nil {
+		r.demote()
+		return err
+	}
+	for {
+		select {
+		case <-serve.Done():
+			if ctx.Err() == nil {
+				r.suspend()
+				return nil
+			}
+			r.sw.Yield() // the process ends
+			r.demote()
+			return nil
+		case f := <-r.failover:
+			err := r.planned(f.to)
+			f.answer <- err
+			if err == nil {
+				r.demote()
+				return nil
+			}
+		}
+	}
+}
+
+// begin begins an epoch.
+func (r *role) begin(ctx context.Context, epoch uint64) error {
+	r.become("promoting")
+	began := time.Now()
+	if err := r.claim(epoch); err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	r.term.Store(epoch)
+	r.e.lease.begin(epoch)
+	r.confirm(epoch)
+	r.e.writer.begin(epoch)
+	if err := r.sw.Promote(ctx, epoch); err != nil {
+		return err
+	}
+	r.e.address.up()
+	r.become("active")
+	r.e.log.Info("this node is active", "epoch", epoch, "took", time.Since(began).Round(10*time.Microsecond))
+	r.sw.Serve(epoch)
+	return nil
+}
+
+// untilLost returns when this node leads no more in a term. It need not be quick: the lease has ended before.
+func (r *role) untilLost(ctx context.Context, term uint64) {
+	tick := time.NewTicker(r.timers / 6)
+	defer tick.Stop()
+	for r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// suspend ends the right to serve, and keeps everything else: the others did not answer for a while, or elect somebody. It lasts
+// until this node leads again, or finds another's claim, or nobody has led for too long.
+func (r *role) suspend() {
+	r.granting.Lock()
+	r.e.lease.revoke()
+	r.granting.Unlock()
+	r.e.address.down()
+	if r.e.lease.Epoch() == 0 {
+		return // it was lost before it began
+	}
+	r.become("suspended")
+	if epoch := r.e.lease.Epoch(); !r.isOurs(epoch) { // the claim may have come while nobody looked at changes
+		r.demote()
+	}
+}
+
+// goOn ends the suspension of a node that leads again; false if another one has served meanwhile.
+func (r *role) goOn(epoch, term uint64) bool {
+	switch {
+	case !r.mayGoOn(epoch):
+		if !r.isOurs(epoch) {
+			r.demote()
+		}
+		return false
+	}
+	r.term.Store(term)
+	r.confirm(epoch)
+	r.e.address.up()
+	r.become("active")
+	r.e.log.Info("this node goes on, since no other has served meanwhile", "epoch", epoch, "term", term)
+	return true
+}
+
+// demote ends the epoch: first the right to send, then the address, then the switch.
+func (r *role) demote() {
+	r.granting.Lock()
+	r.e.lease.end()
+	r.granting.Unlock()
+	r.e.address.down()
+	r.e.writer.end()
+	r.sw.Demote()
+	r.become(r.resting())
+}
+
+// planned gives the role to another node while everything works.
+func (r *role) planned(to string) error {
+	m := r.e.member(to)
+	r.sw.Yield()
+	r.granting.Lock()
+	r.yielding.Store(true)
+	r.e.lease.revoke()
+	r.granting.Unlock()
+	defer r.yielding.Store(false)
+	r.e.address.down()
+	if err := r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error(); err != nil {
+		r.yielding.Store(false)
+		r.confirm(r.e.lease.Epoch())
+		r.e.address.up()
+		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)
+	}
+	return nil
+}
+
+// giveAway hands over after a promotion that failed, to whoever is there, and else tries again as any leader would.
+func (r *role) giveAway(ctx context.Context) {
+	for _, m := range r.e.cfg.Members {
+		if !m.Witness && m.Name != r.e.cfg.Node && ctx.Err() == nil {
+			_ = r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error()
+		}
+	}
+}
+
+// renew keeps the lease while a majority confirms that this node leads.
+func (r *role) renew(ctx context.Context) {
+	tick := time.NewTicker(r.timers / 6)
+	defer tick.Stop()
+	for {
+		if epoch := r.e.lease.Epoch(); epoch != 0 {
+			r.confirm(epoch)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// confirm asks a majority whether this node still leads. The lease counts from before the question: those who answered wait
+// at least one election time before they follow somebody else.
+func (r *role) confirm(epoch uint64) {
+	if r.yielding.Load() || r.raft.State() != raft.Leader {
+		return
+	}
+	asked := BootTime()
+	if r.raft.VerifyLeader().Error() != nil || r.raft.CurrentTerm() != r.term.Load() {
+		return
+	}
+	r.granting.Lock() // against demote and planned, who must have the last word
+	defer r.granting.Unlock()
+	if r.e.lease.Epoch() == epoch && !r.yielding.Load() {
+		r.e.lease.grant(asked + r.timers*4/5)
+	}
+}
