@@ -17,6 +17,11 @@ type patience struct {
 
 	mu      sync.Mutex
 	reached map[raft.ServerID]chan struct{} // closed by the next heartbeat that is answered
+	heard   map[raft.ServerID]time.Time     // when a member answered last
+}
+
+func newPatience(t *raft.NetworkTransport) *patience {
+	return &patience{NetworkTransport: t, reached: map[raft.ServerID]chan struct{}{}, heard: map[raft.ServerID]time.Time{}}
 }
 
 // patiently is how often a failed entry looks whether this node still leads.
@@ -25,7 +30,7 @@ const patiently = 20 * time.Millisecond
 // AppendEntries sends entries, or a heartbeat.
 func (p *patience) AppendEntries(id raft.ServerID, to raft.ServerAddress, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
 	reached := p.watch(id)
-	err := p.NetworkTransport.AppendEntries(id, to, q, a)
+	err := p.answered(id, p.NetworkTransport.AppendEntries(id, to, q, a))
 	if heartbeat := q.PrevLogEntry == 0 && len(q.Entries) == 0 && q.LeaderCommitIndex == 0; heartbeat {
 		if err == nil {
 			p.reach(id)
@@ -47,6 +52,29 @@ func (p *patience) AppendEntries(id raft.ServerID, to raft.ServerAddress, q *raf
 	return err
 }
 
+// RequestVote asks for a vote.
+func (p *patience) RequestVote(id raft.ServerID, to raft.ServerAddress, q *raft.RequestVoteRequest, a *raft.RequestVoteResponse) error {
+	return p.answered(id, p.NetworkTransport.RequestVote(id, to, q, a))
+}
+
+// answered notes that a member has.
+func (p *patience) answered(id raft.ServerID, err error) error {
+	if err == nil {
+		p.mu.Lock()
+		p.heard[id] = time.Now()
+		p.mu.Unlock()
+	}
+	return err
+}
+
+// answers tells whether a member has answered within a time. Only to such a one may the lead be handed: raft's second attempt with a
+// member that is silent blocks it for as long as that one is.
+func (p *patience) answers(id raft.ServerID, within time.Duration) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Since(p.heard[id]) < within
+}
+
 func (p *patience) leads(term uint64) bool {
 	r := p.raft.Load()
 	return r != nil && r.State() == raft.Leader && r.CurrentTerm() == term
@@ -56,9 +84,6 @@ func (p *patience) watch(id raft.ServerID) chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.reached[id] == nil {
-		if p.reached == nil {
-			p.reached = map[raft.ServerID]chan struct{}{}
-		}
 		p.reached[id] = make(chan struct{})
 	}
 	return p.reached[id]

@@ -30,14 +30,14 @@ type Switch interface {
 // role decides who is active, by the leader of a raft group of all members (Ongaro and Ousterhout 2014): a term has one
 // leader at most, and the term is the epoch. A witness that wins hands over to a switch.
 type role struct {
-	e      *Engine
-	sw     Switch
-	raft   *raft.Raft
-	timers time.Duration
-	door   *door
-	stable *stable
-
-	claims *claims
+	e        *Engine
+	sw       Switch
+	raft     *raft.Raft
+	timers   time.Duration
+	door     *door
+	stable   *stable
+	claims   *claims
+	patience *patience
 
 	state    atomic.Pointer[string] // for people: "active", "standby", "witness", "promoting", "suspended", "no majority"
 	since    atomic.Int64           // nanoseconds of time.Now
@@ -74,9 +74,9 @@ func (e *Engine) openRole(ctx context.Context) (*role, error) {
 		return nil, err
 	}
 	logger := hclog.New(&hclog.LoggerOptions{Name: "raft", Level: hclog.Warn, Output: raftLog{e}, DisableTime: true})
-	transport := &patience{NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	r.patience = newPatience(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: r.door, MaxPool: 3, Timeout: max(2*r.timers, 300*time.Millisecond), Logger: logger,
-	})}
+	}))
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(e.cfg.Node)
 	// Our own lease ends sooner than raft's. Raft's may be as long as an election: a leader that was slow for less is not deposed.
@@ -88,12 +88,12 @@ func (e *Engine) openRole(ctx context.Context) (*role, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.raft, err = raft.NewRaft(cfg, r.claims, logs, r.stable, raft.NewDiscardSnapshotStore(), transport)
+	r.raft, err = raft.NewRaft(cfg, r.claims, logs, r.stable, raft.NewDiscardSnapshotStore(), r.patience)
 	if err != nil {
-		_ = transport.Close()
+		_ = r.patience.Close()
 		return nil, fmt.Errorf("role: %w", err)
 	}
-	transport.raft.Store(r.raft)
+	r.patience.raft.Store(r.raft)
 	return r, nil
 }
 
@@ -226,6 +226,10 @@ func (r *role) lead(ctx context.Context) {
 		if err := r.active(ctx, term); err != nil {
 			r.e.tell(Event{Name: "promotion failed", Alarm: true, Detail: err.Error()})
 			r.giveAway(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(r.timers):
+			}
 		}
 	}
 }
@@ -257,7 +261,7 @@ func (r *role) better() (to []Member) {
 func (r *role) handOver(ctx context.Context, to []Member) bool {
 	for r.raft.State() == raft.Leader && ctx.Err() == nil {
 		for _, m := range to {
-			if r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error() == nil {
+			if r.transfer(m) == nil {
 				return true
 			}
 		}

@@ -130,6 +130,9 @@ func (r *role) demote() {
 // planned gives the role to another node while everything works.
 func (r *role) planned(to string) error {
 	m := r.e.member(to)
+	if !r.patience.answers(raft.ServerID(to), r.timers) {
+		return fmt.Errorf("node %s does not answer, so nothing has changed", to)
+	}
 	r.sw.Yield()
 	r.granting.Lock()
 	r.yielding.Store(true)
@@ -137,7 +140,7 @@ func (r *role) planned(to string) error {
 	r.granting.Unlock()
 	defer r.yielding.Store(false)
 	r.e.address.down()
-	if err := r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error(); err != nil {
+	if err := r.transfer(*m); err != nil {
 		r.yielding.Store(false)
 		r.confirm(r.e.lease.Epoch())
 		r.e.address.up()
@@ -150,9 +153,17 @@ func (r *role) planned(to string) error {
 func (r *role) giveAway(ctx context.Context) {
 	for _, m := range r.e.cfg.Members {
 		if !m.Witness && m.Name != r.e.cfg.Node && ctx.Err() == nil {
-			_ = r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error()
+			_ = r.transfer(m)
 		}
 	}
+}
+
+// transfer hands the lead to a member that answers.
+func (r *role) transfer(m Member) error {
+	if !r.patience.answers(raft.ServerID(m.Name), r.timers) {
+		return fmt.Errorf("node %s does not answer", m.Name)
+	}
+	return r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error()
 }
 
 // renew keeps the lease while a majority confirms that this node leads.
