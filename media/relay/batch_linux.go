@@ -53,6 +53,10 @@ func (l *Loop) readAll(s *socket) {
 		return
 	}
 	l.now = time.Now()
+	if !l.serves() {
+		l.total.Drops[DropStandby] += uint64(got)
+		return
+	}
 	b.open = true
 	for i := range int(got) {
 		l.takeOne(s, i)

@@ -18,8 +18,31 @@ func BenchmarkLoop(b *testing.B) {
 	}
 }
 
-func benchLoop(b *testing.B, n int) {
+// BenchmarkGate is BenchmarkLoop of a node of a pair, which asks its lease: for each packet, or as it does, once a millisecond. The question
+// costs what that of the lease does, the kernel's clock.
+func BenchmarkGate(b *testing.B) {
+	held := func() bool {
+		var t unix.Timespec
+		return unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) == nil
+	}
+	for _, x := range []struct {
+		name  string
+		trust time.Duration
+	}{{"packet", 0}, {"millisecond", trusted}} {
+		b.Run("asked=each-"+x.name, func(b *testing.B) {
+			benchLoop(b, 1000, func(r *Relay) {
+				r.Gate(held)
+				r.loops[0].do(func() { r.loops[0].gate.trust = x.trust })
+			})
+		})
+	}
+}
+
+func benchLoop(b *testing.B, n int, set ...func(*Relay)) {
 	r := start(b, Config{First: 12000, Last: 19999, Loops: 1})
+	for _, f := range set {
+		f(r)
+	}
 	legs := make([]*leg, n)
 	for i := range legs {
 		legs[i] = openLeg(b, r, nil, "127.0.0.1:0", uint32(i+1), Settings{})

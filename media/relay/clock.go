@@ -97,7 +97,7 @@ func (c *clock) next(ports int) time.Time {
 func (l *Loop) tick() {
 	l.now = time.Now()
 	c := &l.clock
-	if l.gate != nil && !l.gate() {
+	if !l.serves() {
 		c.done = int64(l.now.Sub(c.start) / step)
 		if !l.now.Before(c.chore) {
 			c.chore = l.now.Add(chores)

@@ -27,13 +27,14 @@ const (
 	DropHandshake               // DTLS that is not awaited, or has failed
 	DropKeys                    // from a browser before its certificate was checked
 	DropReport                  // RTCP about an unknown SSRC, or of a kind that is not passed
+	DropStandby                 // another node serves
 
 	drops // how many there are
 )
 
 var dropNames = [drops]string{
 	"oversize", "source", "rate", "not_media", "malformed", "payload_type", "auth", "replay", "learning", "duplicate", "jump",
-	"held", "alone", "no_route", "replaced", "late", "nowhere", "send", "check", "handshake", "no_keys", "report",
+	"held", "alone", "no_route", "replaced", "late", "nowhere", "send", "check", "handshake", "no_keys", "report", "standby",
 }
 
 // String is the reason as a metric's label.

@@ -40,7 +40,7 @@ type Loop struct {
 	ports []*Port // each knows its index
 	clock clock
 	total counters
-	gate  func() bool // whether this node serves; nil: always. What comes in while it does not is read and dropped, nothing leaves
+	gate  gate // what comes in while it is shut is read and dropped, nothing leaves
 
 	sweep func() // of the browsers' connections, with the chores; nil: they are not on this loop
 	extra int    // how many there are
@@ -105,10 +105,11 @@ func (l *Loop) obey(c *command) {
 
 // arrive takes one datagram that was read into the loop's buffer.
 func (l *Loop) arrive(s *socket, n int, from netip.AddrPort) {
-	if l.gate != nil && !l.gate() {
+	l.now = time.Now()
+	if !l.serves() {
+		l.total.Drops[DropStandby]++
 		return
 	}
-	l.now = time.Now()
 	if s.web != nil {
 		s.web.receive(s, l.buf[:], n, from)
 		return

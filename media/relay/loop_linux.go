@@ -267,6 +267,24 @@ func (l *Loop) read(s *socket) {
 	}
 }
 
+// discardAtOnce bounds what is thrown away of one socket: many times what its buffer holds.
+const discardAtOnce = 4096
+
+// discard empties every socket of datagrams.
+func (l *Loop) discard() {
+	for _, s := range l.slots {
+		if s == nil || s.stream != nil || s.kind == browserListen {
+			continue
+		}
+		for range discardAtOnce {
+			if _, _, ok := s.receive(l); !ok {
+				break
+			}
+			l.total.Drops[DropStandby]++
+		}
+	}
+}
+
 func (l *Loop) drain(fd int) {
 	var b [8]byte
 	_, _ = unix.Read(fd, b[:])

@@ -67,14 +67,6 @@ func New(c Config, log *slog.Logger) (*Relay, error) {
 	return r, nil
 }
 
-// Gate has the loops ask whether this node serves before they take a packet or send one by their clock. held must not block; it is
-// asked for each packet.
-func (r *Relay) Gate(held func() bool) {
-	for _, l := range r.loops {
-		l.do(func() { l.gate = held })
-	}
-}
-
 // SetQuarantine changes the rest of what is released from now on.
 func (r *Relay) SetQuarantine(d time.Duration) { r.quarantine.Store(int64(d)) }
 

@@ -142,6 +142,10 @@ func (l *Loop) readStream(s *socket) {
 		}
 		copy(l.buf[:], t.in[2:2+size])
 		t.have = copy(t.in[:], t.in[2+size:t.have])
+		if !l.serves() {
+			l.total.Drops[DropStandby]++
+			continue
+		}
 		s.web.receive(s, l.buf[:], size, t.remote)
 		if s.fd < 0 { // the datagram has ended the connection
 			return

@@ -1,0 +1,41 @@
+package relay
+
+import "time"
+
+// trusted is how long a loop goes by an answer of the gate. Asking costs as much as a tenth of a packet, so it is not done for each;
+// but the time is read for each packet anyway, so who was stopped between two packets, for however long, asks again before the second.
+const trusted = time.Millisecond
+
+// A gate is the question whether this node serves, and the last answer.
+type gate struct {
+	held  func() bool // nil: it always does
+	trust time.Duration
+	asked time.Time
+	open  bool
+}
+
+// Gate has the loops ask whether this node serves before they take a packet or send one by their clock. held must not block; an answer
+// counts for a millisecond.
+func (r *Relay) Gate(held func() bool) {
+	for _, l := range r.loops {
+		l.do(func() { l.gate = gate{held: held, trust: trusted} })
+	}
+}
+
+// serves tells whether anything may leave at l.now. When this node ceases to serve, what has come in until then is thrown away unread:
+// a process that was stopped must not send what waited meanwhile, not even when it serves again.
+func (l *Loop) serves() bool {
+	g := &l.gate
+	if g.held == nil {
+		return true
+	}
+	if since := l.now.Sub(g.asked); since < g.trust && since >= 0 {
+		return g.open
+	}
+	was := g.open
+	g.open, g.asked = g.held(), l.now
+	if was && !g.open {
+		l.discard()
+	}
+	return g.open
+}

@@ -1,0 +1,49 @@
+//go:build linux && !portable
+
+package relay
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// T3: a node that was stopped and does not serve any more sends not one of the packets that waited for it meanwhile, and serving again does
+// not bring them back.
+func TestPacketsOfAPauseAreThrownAway(t *testing.T) {
+	var serves atomic.Bool
+	serves.Store(true)
+	r := start(t, Config{Loops: 1})
+	r.Gate(serves.Load)
+	a, b := bridge(t, r, Settings{}, Settings{})
+	a.say(8)
+	b.hearRTP()
+	before := a.Stats()
+
+	stopped, goOn := make(chan struct{}), make(chan struct{})
+	go r.loops[0].do(func() { close(stopped); <-goOn })
+	<-stopped
+	for range 50 {
+		a.say(8)
+	}
+	if _, ok := b.peer.listen(20 * time.Millisecond); ok {
+		t.Fatal("a stopped loop has sent something")
+	}
+	serves.Store(false)
+	close(goOn)
+	if got, ok := b.peer.listen(100 * time.Millisecond); ok {
+		t.Fatalf("%d bytes from a node that does not serve", len(got))
+	}
+	serves.Store(true)
+	if got, ok := b.peer.listen(50 * time.Millisecond); ok {
+		t.Fatalf("%d bytes of what waited", len(got))
+	}
+	if n := r.Totals().Drops[DropStandby]; n != 50 {
+		t.Errorf("%d packets thrown away", n)
+	}
+	a.say(8)
+	b.hearRTP()
+	if after := a.Stats(); after.In.Packets != before.In.Packets+1 {
+		t.Errorf("%d packets taken since", after.In.Packets-before.In.Packets)
+	}
+}
