@@ -92,6 +92,7 @@ const maxRegistrations = 100_000
 // admin is the API on the local socket.
 func admin(s Switch) http.Handler {
 	mux := http.NewServeMux()
+	profiles(mux)
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Status()) })
 	mux.HandleFunc("GET /v1/calls", func(w http.ResponseWriter, _ *http.Request) { reply(w, s.Calls()) })
 	mux.HandleFunc("GET /v1/registrations", func(w http.ResponseWriter, r *http.Request) {

@@ -3,280 +3,286 @@
 package main
 
 import (
-	"bufio"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net/http"
 	"os"
-	"strconv"
-	"sync"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// A relay is one of the two, as a process under load.
-type relay struct {
+// browserLegs is how many legs are up while their packets and their memory are measured: half of them call, the others answer.
+const browserLegs = 200
+
+// lastCore is where the load runs.
+func lastCore() int { return runtime.NumCPU() - 1 }
+
+// A callServer is what browsers speak through: the built switch, or the peer on PeerConnection.
+type callServer struct {
+	name, does string
 	*process
-	in   io.WriteCloser
-	out  *bufio.Scanner
-	legs []int
+	ws     string // address of its WebSocket
+	heap   *profiled
+	answer bool // half of the phones register and answer; otherwise all of them call, two the same number
+	end    func()
 }
 
-// startRelay runs this program once more as a relay on the servers' core.
-func (l *lab) startRelay(kind string) (*relay, error) {
+// browserConfig is a switch that is called by pages; whatever else is on is on as shipped.
+const browserConfig = `
+node "bench" {
+  domains      = ["bench.local"]
+  state_dir    = "state"
+  admin_socket = "admin.sock"
+  http         = "HOST:9690"
+}
+listen "pages" {
+  transport = "ws"
+  address   = "HOST:5066"
+}
+media {
+  loopback_peers = true
+  private_peers  = true
+}
+class "office" {}
+extensions { file = "phones.csv" }
+route "desks" {
+  from = [class.office]
+  to   = "200xxx"
+  dial { extension = call.to }
+}
+`
+
+// startSwitch runs the built binary for browsers.
+func (l *lab) startSwitch() (*callServer, error) {
+	dir, err := os.MkdirTemp(l.dir, "browsers-")
+	if err != nil {
+		return nil, err
+	}
+	host := servers.String()
+	var csv strings.Builder
+	csv.WriteString("extension,name,password,class\n")
+	for i := range browserLegs / 2 {
+		fmt.Fprintf(&csv, "%d,Page %d,file:password,office\n%d,Page %d,file:password,office\n", firstPhone+i, i, firstDesk+i, i)
+	}
+	for name, text := range map[string]string{
+		"bench.hcl": strings.ReplaceAll(browserConfig, "HOST", host), "phones.csv": csv.String(), "password": password,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	p, err := start(dir, l.core, l.binary, "serve", "--config", dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &callServer{
+		name: "tandem", does: "tandem serve: SIP over WebSocket, ICE-lite on one port, AES-GCM opened, counted, numbered anew and sealed",
+		process: p, ws: host + ":5066", heap: profiledAt("unix", filepath.Join(dir, "admin.sock"), "tandem/media"), answer: true, end: p.stop,
+	}
+	return s, p.until("ready", func() bool { return ready("http://" + host + ":9690/readyz") })
+}
+
+// startRooms runs this program once more as the peer.
+func (l *lab) startRooms() (*callServer, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p, in, out, err := startTalking(l.dir, l.core, "relay-"+kind, self, "-serve", kind)
+	ws, at := rooms4.String()+":5066", rooms4.String()+":9690"
+	p, in, _, err := startTalking(l.dir, l.core, "rooms", self, "-serve", "rooms", ws, at)
 	if err != nil {
 		return nil, err
 	}
-	r := &relay{process: p, in: in, out: bufio.NewScanner(out)}
-	r.out.Buffer(nil, 1<<20)
-	return r, nil
+	s := &callServer{
+		name: "PeerConnection", does: "pion/webrtc as it comes, ICE-lite, behind sipgo; ReadRTP of one leg, WriteRTP of the other",
+		process: p, ws: ws, heap: profiledAt("tcp", at, "github.com/pion/"), end: func() { _ = in.Close(); p.stop() },
+	}
+	return s, p.until("ready", func() bool { return ready("http://" + at + "/debug/pprof/") })
 }
 
-func (r *relay) ask(q question) (a reply, err error) {
-	if err = json.NewEncoder(r.in).Encode(q); err != nil {
-		return a, err
-	}
-	if !r.out.Scan() {
-		return a, errors.Join(fmt.Errorf("%s is gone: %s", r.name, r.tail()), r.out.Err())
-	}
-	if err = json.Unmarshal(r.out.Bytes(), &a); err == nil && a.Error != "" {
-		err = errors.New(a.Error)
-	}
-	return a, err
-}
-
-// browsers are the ends of browser legs.
-type browsers struct {
-	*ends
-	relay *relay
-	legs  []*leg
-	next  time.Time // of the checks that keep the consent alive
-}
-
-// open sets up calls of two browser legs each.
-func (r *relay) open(calls int, c *tls.Certificate) (*browsers, error) {
-	e, err := newEnds(calls)
+func ready(url string) bool {
+	resp, err := http.Get(url)
 	if err != nil {
-		return nil, err
+		return false
 	}
-	b := &browsers{ends: e, relay: r}
-	for i := range 2 * calls {
-		l := newLeg(c)
-		if err := r.connect(l, e.fds[i]); err != nil {
-			e.close()
-			return nil, fmt.Errorf("%s: leg %d: %w", r.name, i, err)
-		}
-		b.legs = append(b.legs, l)
-		if i%2 == 1 {
-			if _, err := r.ask(question{Do: "join", A: r.legs[len(r.legs)-2], B: r.legs[len(r.legs)-1]}); err != nil {
-				e.close()
-				return nil, err
-			}
-		}
-	}
-	e.seal = func(i int, p []byte) []byte {
-		out, err := b.legs[i].seal.EncryptRTP(nil, p, nil)
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// A browserLoad is a server with its 200 legs.
+type browserLoad struct {
+	*callServer
+	callers, callees *crowd
+	spent            time.Duration // of the server, from the first REGISTER until all legs were up
+	registered       time.Duration // the part of it until the first call
+}
+
+// load brings the phones up. The first half registers and waits before the other one calls.
+func (l *lab) load(s *callServer, calls int) (b *browserLoad, err error) {
+	b = &browserLoad{callServer: s}
+	defer func() {
 		if err != nil {
-			return nil
+			b.stop()
 		}
-		return out
+	}()
+	began := s.cpu()
+	to := fmt.Sprint(firstDesk)
+	how := []string{"--call", to}
+	if s.answer {
+		how = []string{"--answer"}
 	}
-	e.unseal = func(i int, p []byte) []byte {
-		if p[0]>>6 != 2 || p[1] >= 192 && p[1] <= 223 { // an answer to a check, a flight that came again, a report
-			return nil
-		}
-		out, err := b.legs[i].open.DecryptRTP(nil, p, nil)
-		if err != nil {
-			e.Strange++
-			return nil
-		}
-		return out
+	if b.callees, err = l.startCrowd(s.name+"-answers", s.ws, calls, firstDesk, how...); err != nil {
+		return b, err
 	}
+	if s.answer {
+		if err = s.until("registered with", func() bool { return l.registered() == calls }); err != nil {
+			return b, err
+		}
+	}
+	b.registered = s.cpu() - began
+	if b.callers, err = l.startCrowd(s.name+"-calls", s.ws, calls, firstPhone, "--call", to); err != nil {
+		return b, err
+	}
+	if err = errors.Join(b.callers.up(), b.callees.up()); err != nil {
+		return b, err
+	}
+	b.spent = s.cpu() - began
 	return b, nil
 }
 
-// connect brings one leg up.
-func (r *relay) connect(l *leg, fd int) error {
-	a, err := r.ask(question{Do: "leg", SDP: l.offer()})
+// registered asks the switch how many phones have registered.
+func (l *lab) registered() (n int) {
+	resp, err := http.Get("http://" + servers.String() + ":9690/metrics")
 	if err != nil {
-		return err
+		return 0
 	}
-	r.legs = append(r.legs, a.Leg)
-	if err := l.answered(a.SDP); err != nil {
-		return err
-	}
-	to := &unix.SockaddrInet4{Addr: l.relay.Addr().As4(), Port: int(l.relay.Port())}
-	if err := unix.Connect(fd, to); err != nil {
-		return err
-	}
-	return l.connect(fd)
+	defer resp.Body.Close()
+	return metric(resp.Body, "tandem_registrations")
 }
 
-// round is one round of packets, with a check of each leg before it.
-func (b *browsers) round(d time.Duration) (units, lost int, err error) {
-	if now := time.Now(); now.After(b.next) {
-		b.next = now.Add(4 * time.Second)
-		for i, l := range b.legs {
-			check, err := l.check()
-			if err != nil {
-				return 0, 0, err
-			}
-			_, _ = unix.Write(b.fds[i], check)
+func (b *browserLoad) crowds() []*crowd { return []*crowd{b.callers, b.callees} }
+
+func (b *browserLoad) each(do func(*crowd)) {
+	for _, c := range b.crowds() {
+		if c != nil {
+			do(c)
 		}
 	}
-	return b.ends.round(d)
 }
 
-// browserPackets measures a packet that is relayed between two browsers, and what a leg holds.
+func (b *browserLoad) stop() { b.each((*crowd).stop) }
+
+// sum is what both crowds have told last, after each has told once more.
+func (b *browserLoad) sum() (sent, received int, err error) {
+	for _, c := range b.crowds() {
+		t, err := c.next()
+		if err != nil {
+			return 0, 0, err
+		}
+		sent, received = sent+t.Sent, received+t.Received
+	}
+	return sent, received, nil
+}
+
+// round lets the load run for some seconds: the packets that came out at the phones, and how many did not. It ends with a tally, and the load is
+// stopped in between, so that the subjects do not disturb each other.
+func (b *browserLoad) round(d time.Duration) (units, lost int, used time.Duration, err error) {
+	b.each((*crowd).proceed)
+	defer b.each((*crowd).pause)
+	if _, _, err = b.sum(); err != nil { // they have come to again
+		return 0, 0, 0, err
+	}
+	sent, received, err := b.sum()
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	before, end := b.cpu(), time.Now().Add(d)
+	for time.Now().Before(end) {
+		s, r, err := b.sum()
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		units, lost = r-received, (s-sent)-(r-received)
+	}
+	return units, max(lost, 0), b.cpu() - before, nil
+}
+
+// browserPackets measures a packet that is relayed between two browsers: the built switch beside PeerConnection, under the same phones.
 func (l *lab) browserPackets() (*section, error) {
-	const legs = 200
-	s := &section{Title: fmt.Sprintf("CPU per relayed packet between browsers (%d legs, 50 packets/s each, DTLS-SRTP)", legs), Unit: "packets", Aims: []*aim{
-		{Ours: "tandem", Theirs: "PeerConnection", Most: 0.45},
-	}}
-	c, err := legCertificate()
-	if err != nil {
-		return s, err
+	s := &section{Title: fmt.Sprintf("CPU per relayed packet between browsers (%d legs of tandem phone --webrtc, 50 packets/s each, DTLS-SRTP)", browserLegs),
+		Unit: "packets", Aims: []*aim{{Ours: "tandem", Theirs: "PeerConnection", Most: 0.45}}}
+	for _, begin := range []func() (*callServer, error){l.startSwitch, l.startRooms} {
+		server, err := begin()
+		if server != nil {
+			defer server.end()
+		}
+		if err != nil {
+			return s, err
+		}
+		b, err := l.load(server, browserLegs/2)
+		if err != nil {
+			return s, fmt.Errorf("%w\n%s: %s", err, server.name, server.tail())
+		}
+		defer b.stop()
+		s.Notes = append(s.Notes, fmt.Sprintf("%s: %.0f µs for a leg set up by SIP, ICE and DTLS (%.0f µs more for a registration)", server.name,
+			float64((b.spent-b.registered).Microseconds())/browserLegs, float64(b.registered.Microseconds())/(browserLegs/2)))
+		b.each((*crowd).pause)
+		s.Subjects = append(s.Subjects, &subject{Name: server.name, Does: server.does, cpu: b.cpu, spent: b.round})
 	}
-	for _, x := range []struct{ name, kind, does string }{
-		{"tandem", "media", "one port, ICE-lite, AES-GCM opened, counted, numbered anew and sealed; one event loop"},
-		{"PeerConnection", "pion", "pion/webrtc as it comes, ICE-lite; ReadRTP of one leg, WriteRTP of the other"},
-	} {
-		r, err := l.startRelay(x.kind)
-		if err != nil {
-			return s, err
-		}
-		defer r.stop()
-		defer r.in.Close()
-		// What the first leg brings along (tables, a certificate, code that runs once) is no leg's.
-		if _, err := r.open(1, c); err != nil {
-			return s, err
-		}
-		before, err := r.ask(question{Do: "stats"})
-		if err != nil {
-			return s, err
-		}
-		b, err := r.open(legs/2, c)
-		if err != nil {
-			return s, err
-		}
-		defer b.close()
-		if _, _, err := b.round(warmUp); err != nil {
-			return s, fmt.Errorf("%s: %w", x.name, err)
-		}
-		settled := time.Now().Add(9 * time.Second) // a last flight is kept for some seconds
-		for time.Now().Before(settled) {
-			if _, _, err := b.round(time.Second); err != nil {
-				return s, fmt.Errorf("%s: %w", x.name, err)
-			}
-		}
-		after, err := r.ask(question{Do: "stats"})
-		if err != nil {
-			return s, err
-		}
-		s.Notes = append(s.Notes, fmt.Sprintf("%s: %.1f KB and %.2f goroutines a leg", x.name,
-			float64(int64(after.Memory)-int64(before.Memory))/legs/1024, float64(after.Goroutines-before.Goroutines)/legs))
-		s.Subjects = append(s.Subjects, &subject{Name: x.name, Does: x.does, cpu: r.cpu, round: b.round})
-	}
-	return s, s.measure(l.rounds, 3*l.length/2)
+	return s, s.measure(l.rounds, l.length)
 }
 
-// setups measures the way to the first packet: description, ICE check, DTLS handshake, keys, end.
-func (l *lab) setups() (*section, error) {
-	s := &section{Title: "CPU per browser leg set up (offer, answer, ICE check, DTLS handshake, keys, closed)", Unit: "set-ups", Aims: []*aim{
-		{Ours: "tandem", Theirs: "PeerConnection"},
-	}}
-	c, err := legCertificate()
-	if err != nil {
-		return s, err
-	}
-	for _, x := range []struct{ name, kind string }{{"tandem", "media"}, {"PeerConnection", "pion"}} {
-		r, err := l.startRelay(x.kind)
+// settled is longer than what a set-up leaves for a while: last flights, transactions, resting ports.
+const settled = 40 * time.Second
+
+// browserMemory measures what a leg holds once it is up: in the built switch, with every allocation sampled, and in the peer.
+func (l *lab) browserMemory() (*section, error) {
+	s := &section{Title: fmt.Sprintf("Memory and goroutines per browser leg (%d legs up for %s, after a collection)", browserLegs, settled)}
+	defer os.Unsetenv("GODEBUG")
+	for _, begin := range []func() (*callServer, error){l.startSwitch, l.startRooms} {
+		if err := os.Setenv("GODEBUG", "memprofilerate=1"); err != nil {
+			return s, err
+		}
+		server, err := begin()
+		_ = os.Unsetenv("GODEBUG")
+		if server != nil {
+			defer server.end()
+		}
 		if err != nil {
 			return s, err
 		}
-		defer r.stop()
-		defer r.in.Close()
-		u := &setup{relay: r, certificate: c}
-		if _, _, err := u.round(warmUp); err != nil {
-			return s, fmt.Errorf("%s: %w", x.name, err)
+		h, err := l.hold(server)
+		if err != nil {
+			return s, fmt.Errorf("%w\n%s: %s", err, server.name, server.tail())
 		}
-		s.Subjects = append(s.Subjects, &subject{Name: x.name, Does: "a load of four at once, which share the other core", cpu: r.cpu, round: u.round})
-	}
-	if err := s.measure(l.rounds, l.length); err != nil {
-		return s, err
-	}
-	for _, x := range s.Subjects {
-		s.Notes = append(s.Notes, fmt.Sprintf("%s: %s set-ups a second and core", x.Name, strconv.Itoa(int(1e6/x.Median))))
+		s.Notes = append(s.Notes, fmt.Sprintf("%s: %.0f bytes and %.2f goroutines a leg for its media (%s...), %.0f bytes and %.2f goroutines with its SIP",
+			server.name, float64(h.Within)/browserLegs, float64(h.GoroutinesWithin)/browserLegs, server.heap.within,
+			float64(h.Bytes)/browserLegs, float64(h.Goroutines)/browserLegs))
 	}
 	return s, nil
 }
 
-// setup brings legs up and down.
-type setup struct {
-	relay       *relay
-	certificate *tls.Certificate
-	mu          sync.Mutex // one question at a time
-}
-
-func (u *setup) round(d time.Duration) (units, lost int, err error) {
-	end := time.Now().Add(d)
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	for range 4 {
-		wg.Go(func() {
-			for time.Now().Before(end) {
-				failed := u.one()
-				mu.Lock()
-				if failed == nil {
-					units++
-				} else {
-					lost, err = lost+1, failed
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	if lost <= units/50 { // a lost datagram costs a try, and says nothing about the rest
-		err = nil
-	}
-	return units, lost, err
-}
-
-func (u *setup) ask(q question) (reply, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.relay.ask(q)
-}
-
-func (u *setup) one() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+// hold is what the legs add to a server that has had one call before: tables, a certificate and code that runs once are no leg's.
+func (l *lab) hold(server *callServer) (held, error) {
+	first, err := l.load(server, 1)
 	if err != nil {
-		return err
+		return held{}, err
 	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: generator.As4()}); err != nil {
-		return err
-	}
-	l := newLeg(u.certificate)
-	a, err := u.ask(question{Do: "leg", SDP: l.offer()})
+	first.stop()
+	wait := func() { <-time.After(settled) }
+	wait()
+	before, err := server.heap.held()
 	if err != nil {
-		return err
+		return held{}, err
 	}
-	defer func() { _, _ = u.ask(question{Do: "close", A: a.Leg}) }()
-	if err := l.answered(a.SDP); err != nil {
-		return err
+	b, err := l.load(server, browserLegs/2)
+	if err != nil {
+		return held{}, err
 	}
-	if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: l.relay.Addr().As4(), Port: int(l.relay.Port())}); err != nil {
-		return err
-	}
-	return l.connect(fd)
+	defer b.stop()
+	wait()
+	after, err := server.heap.held()
+	return after.minus(before), err
 }

@@ -18,15 +18,19 @@ func main() {
 	binary := flag.String("tandem", "bin/tandem", "the built binary")
 	file := flag.String("json", "", "file for the figures")
 	quick := flag.Bool("quick", false, "fewer and shorter rounds")
-	only := flag.String("only", "register,call,rtp,browser,setup", "sections to measure")
+	only := flag.String("only", "register,call,rtp,browser,memory,setup", "sections to measure")
 	calls := flag.Int("calls", 300, "calls held while packets are measured")
 	rounds := flag.Int("rounds", 7, "rounds of each subject")
 	against := flag.String("against", "", "another build of the switch to compare with, instead of kamailio and rtpengine")
 	length := flag.Duration("length", 2*time.Second, "of one round")
-	serve := flag.String("serve", "", "be a relay of browser legs on standard input and output: media or pion")
+	serve := flag.String("serve", "", "be a relay of browser legs on standard input and output: media or pion; or rooms for SIP and HTTP addresses")
 	flag.Parse()
 	if *serve != "" {
-		if err := serveRelay(*serve, os.Stdin, os.Stdout); err != nil {
+		serving := func() error { return serveRelay(*serve, os.Stdin, os.Stdout) }
+		if *serve == "rooms" {
+			serving = func() error { return serveRooms(flag.Arg(0), flag.Arg(1), os.Stdin) }
+		}
+		if err := serving(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
@@ -66,7 +70,7 @@ func bench(binary, against, file, only string, calls, rounds int, length time.Du
 		name string
 		run  func() (*section, error)
 	}
-	parts := []part{{"register", l.registrations}, {"call", l.callSection}, {"rtp", l.packets}, {"browser", l.browserPackets}, {"setup", l.setups}}
+	parts := []part{{"register", l.registrations}, {"call", l.callSection}, {"rtp", l.packets}, {"browser", l.browserPackets}, {"memory", l.browserMemory}, {"setup", l.setups}}
 	if against != "" {
 		c := &comparison{lab: l, builds: []build{{"this build", binary, servers}, {"the other", against, older}}}
 		parts = []part{{"register", c.registrations}, {"call", c.calls}, {"rtp", c.packets}}

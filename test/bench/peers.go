@@ -17,6 +17,7 @@ import (
 var (
 	generator = netip.AddrFrom4([4]byte{127, 0, 77, 2})
 	servers   = netip.AddrFrom4([4]byte{127, 0, 77, 1})
+	rooms4    = netip.AddrFrom4([4]byte{127, 0, 77, 4}) // the peer for browsers
 	older     = netip.AddrFrom4([4]byte{127, 0, 77, 3}) // of another build of the switch
 )
 

@@ -23,6 +23,17 @@ type subject struct {
 
 	round func(d time.Duration) (units, lost int, err error)
 	cpu   func() time.Duration
+	spent func(d time.Duration) (units, lost int, used time.Duration, err error) // both in one, where work comes before and after
+}
+
+// work is one round and the CPU that it took.
+func (x *subject) work(d time.Duration) (units, lost int, used time.Duration, err error) {
+	if x.spent != nil {
+		return x.spent(d)
+	}
+	before := x.cpu()
+	units, lost, err = x.round(d)
+	return units, lost, x.cpu() - before, err
 }
 
 // section is one question: what does a unit of work cost, here and there.
@@ -56,9 +67,7 @@ type report struct {
 func (s *section) measure(rounds int, d time.Duration) error {
 	for range rounds {
 		for _, x := range s.Subjects {
-			before := x.cpu()
-			units, lost, err := x.round(d)
-			used := x.cpu() - before
+			units, lost, used, err := x.work(d)
 			if err != nil {
 				return fmt.Errorf("%s: %s: %w", s.Title, x.Name, err)
 			}

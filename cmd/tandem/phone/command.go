@@ -32,6 +32,7 @@ type options struct {
 	after    time.Duration
 	reject   int
 	count    int
+	phones   int
 	length   time.Duration
 	patience time.Duration
 	cancel   time.Duration
@@ -78,6 +79,7 @@ func Command() *cobra.Command {
 	f.DurationVar(&o.after, "after", 0, "with --answer: ring this long first")
 	f.IntVar(&o.reject, "reject", 0, "refuse incoming calls with this status (486 busy, 603 decline)")
 	f.IntVar(&o.count, "count", 1, "with --answer or --reject: calls to take before leaving")
+	f.IntVar(&o.phones, "phones", 0, "with --call or --answer: that many phones at once, whose user names and numbers to call are counted up; prints their sums each second")
 	f.DurationVar(&o.length, "for", 10*time.Second, "length of a call that is not ended before, or of staying registered")
 	f.DurationVar(&o.patience, "wait", time.Minute, "longest wait for an answer, or for a call to come in")
 	f.DurationVar(&o.cancel, "cancel-after", 0, "cancel the call when it is not answered after this time; that it is cancelled is then what was asked for")
@@ -127,6 +129,9 @@ func (o *options) identityFlags(cmd *cobra.Command) {
 func (o *options) run(ctx context.Context, in io.Reader, out, errOut io.Writer) error {
 	if err := o.prepare(errOut); err != nil {
 		return err
+	}
+	if o.phones != 0 {
+		return o.actCrowd(ctx, out)
 	}
 	p, err := New(o.config)
 	if err != nil {
@@ -184,6 +189,9 @@ func (o *options) prepare(errOut io.Writer) error {
 	}
 	if o.reject != 0 && (o.reject < 300 || o.reject > 699) {
 		return fmt.Errorf("cannot refuse with %d: want 300 to 699", o.reject)
+	}
+	if o.phones < 0 || o.phones > mostPhones {
+		return fmt.Errorf("--phones %d: want 1 to %d", o.phones, mostPhones)
 	}
 	if o.script == "" && o.call == "" && !o.answer && o.reject == 0 && !o.register {
 		return errors.New("nothing to do: give --call, --answer, --reject, --register or --script")
