@@ -31,7 +31,7 @@ func Parse(b []byte) (Packet, error) {
 		return nil, err
 	}
 	if p[0]&0x20 != 0 {
-		room := len(p) - p.headerLen()
+		room := len(p) - p.HeaderLen()
 		if pad := int(p[len(p)-1]); pad == 0 || pad > room {
 			return nil, ErrPadding
 		}
@@ -86,10 +86,11 @@ func (p Packet) Payload() []byte {
 	if p[0]&0x20 != 0 {
 		end -= int(p[len(p)-1])
 	}
-	return p[p.headerLen():end]
+	return p[p.HeaderLen():end]
 }
 
-func (p Packet) headerLen() int {
+// HeaderLen is the length of the header in bytes, with CSRC list and extension.
+func (p Packet) HeaderLen() int {
 	n := HeaderLen + 4*int(p[0]&0x0f)
 	if p[0]&0x10 != 0 {
 		n += 4 + 4*int(binary.BigEndian.Uint16(p[n+2:]))

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 
-	"github.com/pion/rtcp"
-	pionrtp "github.com/pion/rtp"
 	"github.com/pion/srtp/v3"
 
 	"tandem/media/rtp"
@@ -51,17 +49,13 @@ type Counts struct {
 type Context struct {
 	suite  *suiteFacts
 	mki    int
-	pion   *srtp.Context
+	engine engine
 	counts Counts
 	heard  sources
 	heardC sources
 	// resumed are sources whose first packet here is still to come, with the index that they had elsewhere; mostly nil.
 	resumed map[uint32]uint64
 	young   bool // none of them has come yet
-
-	// Reused for every packet, that nothing be allocated.
-	header  pionrtp.Header
-	control rtcp.Header
 }
 
 // sources are the SSRCs that have authenticated, the latest in front.
@@ -73,17 +67,11 @@ func NewContext(k Key) (*Context, error) {
 	if f.name == "" {
 		return nil, ErrSuite
 	}
-	// A bare context has no replay protection unless it is asked for.
-	opts := []srtp.ContextOption{srtp.SRTPReplayProtection(replayWindow), srtp.SRTCPReplayProtection(replayWindowRTCP)}
-	if k.mki != "" {
-		opts = append(opts, srtp.MasterKeyIndicator([]byte(k.mki)))
-	}
-	secret := k.secret()
-	c, err := srtp.CreateContext(secret[:f.key], secret[f.key:], f.profile, opts...)
+	e, err := newEngine(k, f)
 	if err != nil {
 		return nil, err
 	}
-	return &Context{suite: f, mki: len(k.mki), pion: c}, nil
+	return &Context{suite: f, mki: len(k.mki), engine: e}, nil
 }
 
 // Suite is that of the key.
@@ -93,10 +81,10 @@ func (c *Context) Suite() Suite { return c.suite.suite }
 func (c *Context) Counts() Counts { return c.counts }
 
 // ROC is the rollover counter of a source (RFC 3711 §3.2.1); false if it has not been heard.
-func (c *Context) ROC(ssrc uint32) (uint32, bool) { return c.pion.ROC(ssrc) }
+func (c *Context) ROC(ssrc uint32) (uint32, bool) { return c.engine.ROC(ssrc) }
 
 // SetROC gives the rollover counter of a source, as when a call in progress is taken over.
-func (c *Context) SetROC(ssrc, roc uint32) { c.pion.SetROC(ssrc, roc) }
+func (c *Context) SetROC(ssrc, roc uint32) { c.engine.SetROC(ssrc, roc) }
 
 // ProtectRTP turns the RTP packet p into SRTP in its own buffer, which must have MaxOverhead bytes of room behind it (MKI length more,
 // for a key that has one), and returns the longer slice of the same buffer.
@@ -110,7 +98,7 @@ func (c *Context) ProtectRTP(p rtp.Packet) ([]byte, error) {
 			return nil, err
 		}
 	}
-	out, err := c.pion.EncryptRTP(p[:0], p, &c.header)
+	out, err := c.engine.sealRTP(p)
 	if err != nil {
 		c.counts.Failed++
 		return nil, ErrExpired
@@ -125,9 +113,6 @@ func (c *Context) UnprotectRTP(b []byte) (rtp.Packet, error) {
 	if err != nil || len(b) < rtp.HeaderLen+c.suite.rtpTag+c.mki {
 		return nil, c.malformed()
 	}
-	if _, err := c.header.Unmarshal(b); err != nil {
-		return nil, c.malformed()
-	}
 	if c.heard.full(p.SSRC()) {
 		c.counts.Excess++
 		return nil, ErrExcess
@@ -136,7 +121,7 @@ func (c *Context) UnprotectRTP(b []byte) (rtp.Packet, error) {
 	if at, waits := c.resumes(p.SSRC()); waits {
 		out, err = c.takeUp(b, p, at)
 	} else {
-		out, err = c.pion.DecryptRTP(b[:0], b, &c.header)
+		out, err = c.engine.openRTP(p)
 	}
 	if err != nil {
 		return nil, c.refused(err)
@@ -157,7 +142,7 @@ func (c *Context) ProtectRTCP(b rtp.Compound) ([]byte, error) {
 		c.counts.Failed++
 		return nil, ErrNoRoom
 	}
-	out, err := c.pion.EncryptRTCP(b[:0], b, &c.control)
+	out, err := c.engine.sealRTCP(b)
 	if err != nil {
 		c.counts.Failed++
 		return nil, ErrExpired
@@ -185,7 +170,7 @@ func (c *Context) unprotectRTCP(b []byte, parse func([]byte) (rtp.Compound, erro
 		c.counts.Excess++
 		return nil, ErrExcess
 	}
-	out, err := c.pion.DecryptRTCP(b[:0], b, &c.control)
+	out, err := c.engine.openRTCP(b)
 	if err != nil {
 		return nil, c.refused(err)
 	}
@@ -205,7 +190,10 @@ func (c *Context) malformed() error {
 
 // refused tells authentication from replay. What else could be wrong with the packet was ruled out before.
 func (c *Context) refused(err error) error {
-	if errors.Is(err, srtp.ErrFailedToVerifyAuthTag) || errors.Is(err, srtp.ErrMKINotFound) {
+	if errors.Is(err, ErrPacket) {
+		return c.malformed()
+	}
+	if errors.Is(err, ErrAuth) || errors.Is(err, srtp.ErrFailedToVerifyAuthTag) || errors.Is(err, srtp.ErrMKINotFound) {
 		c.counts.Auth++
 		return ErrAuth
 	}

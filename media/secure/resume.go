@@ -24,7 +24,7 @@ func (c *Context) Sources(ssrc uint32, seq uint16) []Source {
 	var out []Source
 	for _, id := range c.known(ssrc) {
 		s := Source{SSRC: id}
-		roc, ok := c.pion.ROC(id)
+		roc, ok := c.engine.ROC(id)
 		switch {
 		case ok && id == ssrc:
 			s.Index = uint64(roc)<<16 | uint64(seq)
@@ -34,7 +34,7 @@ func (c *Context) Sources(ssrc uint32, seq uint16) []Source {
 		if at, waits := c.resumed[id]; waits {
 			s.Index, ok = at, true
 		}
-		s.Control, _ = c.pion.Index(id)
+		s.Control, _ = c.engine.Index(id)
 		out = append(out, s)
 	}
 	return out
@@ -77,7 +77,7 @@ func (c *Context) Resume(list []Source) {
 			c.resumed = make(map[uint32]uint64)
 		}
 		c.resumed[s.SSRC] = s.Index
-		c.pion.SetIndex(s.SSRC, s.Control+controlLeap)
+		c.engine.SetIndex(s.SSRC, s.Control+controlLeap)
 	}
 }
 
@@ -122,9 +122,9 @@ func (c *Context) takeUp(b []byte, p rtp.Packet, at uint64) ([]byte, error) {
 			err = ErrReplay
 			continue
 		}
-		c.pion.SetROC(p.SSRC(), uint32(roc))
+		c.engine.SetROC(p.SSRC(), uint32(roc))
 		try := append(make([]byte, 0, len(b)), b...)
-		out, wrong := c.pion.DecryptRTP(try[:0], try, &c.header)
+		out, wrong := c.engine.openRTP(try)
 		if wrong == nil {
 			c.settled(p.SSRC())
 			return b[:copy(b, out)], nil
@@ -143,7 +143,7 @@ func (c *Context) carryOn(p rtp.Packet, at uint64) error {
 		c.counts.Failed++
 		return ErrReplay
 	}
-	c.pion.SetROC(p.SSRC(), uint32(roc))
+	c.engine.SetROC(p.SSRC(), uint32(roc))
 	c.settled(p.SSRC())
 	return nil
 }

@@ -23,13 +23,14 @@ type suiteFacts struct {
 	key, salt     int // bytes
 	rtpTag        int
 	rtcpTagAndIdx int
+	aead          bool
 }
 
 var suites = [...]suiteFacts{
-	AESCM128SHA1Tag80: {AESCM128SHA1Tag80, "AES_CM_128_HMAC_SHA1_80", srtp.ProtectionProfileAes128CmHmacSha1_80, 16, 14, 10, 14},
-	AESCM128SHA1Tag32: {AESCM128SHA1Tag32, "AES_CM_128_HMAC_SHA1_32", srtp.ProtectionProfileAes128CmHmacSha1_32, 16, 14, 4, 14},
-	AESGCM128:         {AESGCM128, "AEAD_AES_128_GCM", srtp.ProtectionProfileAeadAes128Gcm, 16, 12, 16, 20},
-	AESGCM256:         {AESGCM256, "AEAD_AES_256_GCM", srtp.ProtectionProfileAeadAes256Gcm, 32, 12, 16, 20},
+	AESCM128SHA1Tag80: {AESCM128SHA1Tag80, "AES_CM_128_HMAC_SHA1_80", srtp.ProtectionProfileAes128CmHmacSha1_80, 16, 14, 10, 14, false},
+	AESCM128SHA1Tag32: {AESCM128SHA1Tag32, "AES_CM_128_HMAC_SHA1_32", srtp.ProtectionProfileAes128CmHmacSha1_32, 16, 14, 4, 14, false},
+	AESGCM128:         {AESGCM128, "AEAD_AES_128_GCM", srtp.ProtectionProfileAeadAes128Gcm, 16, 12, 16, 20, true},
+	AESGCM256:         {AESGCM256, "AEAD_AES_256_GCM", srtp.ProtectionProfileAeadAes256Gcm, 32, 12, 16, 20, true},
 }
 
 func (s Suite) facts() *suiteFacts {

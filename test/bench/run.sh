@@ -26,4 +26,4 @@ if [ -n "$missing" ]; then
 fi
 [ -x bin/tandem ] || make build
 go build -o bin/bench ./test/bench
-timeout 480 ./bin/bench -tandem bin/tandem -json bin/bench.json ${QUICK:+-quick} "$@"
+timeout 600 ./bin/bench -tandem bin/tandem -json bin/bench.json ${QUICK:+-quick} "$@"
