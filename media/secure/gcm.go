@@ -17,6 +17,7 @@ type gcm struct {
 	mediaSalt   [gcmSalt]byte
 	controlSalt [gcmSalt]byte
 	sources     []source
+	first       [1]source // room for most legs' only one: a packet touches as little memory as can be
 
 	// Reused for every packet, that nothing be allocated.
 	iv  [gcmSalt]byte
@@ -206,7 +207,7 @@ func (g *gcm) source(ssrc uint32) *source {
 
 func (g *gcm) add(s source) *source {
 	if g.sources == nil {
-		g.sources = make([]source, 0, 1) // most legs have one
+		g.sources = g.first[:0]
 	}
 	g.sources = append(g.sources, s)
 	return &g.sources[len(g.sources)-1]

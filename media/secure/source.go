@@ -8,8 +8,8 @@ type source struct {
 	index   uint64 // ROC<<16 | highest sequence number,
 	begun   bool   // which is that of a packet; else only the ROC counts,
 	known   bool   // where it was told
-	seen    *window
 	reports uint64 // bit n: the report n before control has come
+	seen    window
 }
 
 const (
@@ -19,8 +19,9 @@ const (
 
 // A window tells which of the replayWindow indexes up to top have come: bits has each at its remainder.
 type window struct {
-	top  uint64
-	bits [windowWords]uint64
+	top   uint64
+	begun bool
+	bits  [windowWords]uint64
 }
 
 func (w *window) bit(index uint64) (*uint64, uint64) {
@@ -46,8 +47,8 @@ func (s *source) advance(index uint64) {
 
 // passed tells that a packet has come before, or is too old for that to be known (RFC 3711 §3.3.2).
 func (s *source) passed(index uint64) bool {
-	w := s.seen
-	if w == nil || index > w.top {
+	w := &s.seen
+	if !w.begun || index > w.top {
 		return false
 	}
 	word, bit := w.bit(index)
@@ -56,10 +57,9 @@ func (s *source) passed(index uint64) bool {
 
 // note takes the index of a packet that has authenticated.
 func (s *source) note(index uint64) {
-	w := s.seen
-	if w == nil {
-		w = &window{top: index}
-		s.seen = w
+	w := &s.seen
+	if !w.begun {
+		w.top, w.begun = index, true
 	}
 	for w.top < index { // what is passed over may still come
 		if index-w.top >= replayWindow {
