@@ -25,10 +25,12 @@ type peer struct {
 	pc     *webrtc.PeerConnection
 	track  *peerTrack
 	sender *webrtc.RTPSender
+	tcp    bool // no UDP: the candidates, active all of them, are made when the other side's are known, and no description names them
 	log    *slog.Logger
 
 	gathered  chan struct{} // one token for each time candidates are complete
 	connected atomic.Bool
+	chosen    atomic.Pointer[[2]string] // the pair of addresses, for when the connection is closed
 	audio     func(packet []byte)
 	control   func(packet []byte)
 }
@@ -43,7 +45,7 @@ const (
 
 // newPeer makes a PeerConnection that gathers candidates on ip only; tcp leaves UDP out (RFC 6544, active).
 func newPeer(codecs []uint8, ip netip.Addr, tcp bool, log *slog.Logger) (*peer, error) {
-	p := &peer{log: log, gathered: make(chan struct{}, 4)}
+	p := &peer{log: log, tcp: tcp, gathered: make(chan struct{}, 4)}
 	media := &webrtc.MediaEngine{}
 	if err := registerCodecs(media, codecs); err != nil {
 		return nil, err
@@ -72,6 +74,7 @@ func newPeer(codecs []uint8, ip netip.Addr, tcp bool, log *slog.Logger) (*peer, 
 	p.pc.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		p.log.Debug("peer connection", "state", state.String())
 		p.connected.Store(state == webrtc.PeerConnectionStateConnected)
+		_, _ = p.pair()
 	})
 	p.track = &peerTrack{}
 	transceiver, err := p.pc.AddTransceiverFromTrack(p.track)
@@ -203,7 +206,7 @@ func (p *peer) local(d Direction, gathers bool) ([]byte, error) {
 		}
 	}
 	text := p.pc.LocalDescription().SDP
-	if !strings.Contains(text, "a=candidate:") {
+	if !p.tcp && !strings.Contains(text, "a=candidate:") {
 		return nil, errors.New("no ICE candidate: the local address is none of an interface")
 	}
 	return []byte(withDirection(text, d)), nil
@@ -235,20 +238,20 @@ func (p *peer) writeControl(packets []rtcp.Packet) {
 	}
 }
 
-// pair is the selected pair of addresses, local first; both are empty before there is one.
+// pair is the selected pair of addresses, or the last one, local first; both are empty before there is one.
 func (p *peer) pair() (local, remote string) {
-	transport := p.sender.Transport()
-	if transport == nil || transport.ICETransport() == nil {
-		return "", ""
-	}
-	pair, err := transport.ICETransport().GetSelectedCandidatePair()
-	if err != nil || pair == nil {
-		return "", ""
-	}
 	text := func(c *webrtc.ICECandidate) string {
 		return hostPort(c.Address, int(c.Port)) + "/" + c.Protocol.String()
 	}
-	return text(pair.Local), text(pair.Remote)
+	if transport := p.sender.Transport(); transport != nil && transport.ICETransport() != nil {
+		if pair, err := transport.ICETransport().GetSelectedCandidatePair(); err == nil && pair != nil {
+			p.chosen.Store(&[2]string{text(pair.Local), text(pair.Remote)})
+		}
+	}
+	if last := p.chosen.Load(); last != nil {
+		return last[0], last[1]
+	}
+	return "", ""
 }
 
 func (p *peer) close() { _ = p.pc.GracefulClose() }
