@@ -25,7 +25,6 @@ type Config struct {
 	SessionInterval time.Duration
 	StopWait        time.Duration // how long Run waits for the answers to its last BYEs; default 4 s
 	Product         string        // User-Agent and Server
-	StateFile       string        // what people have set and extensions have used, over restarts; empty: it is forgotten
 }
 
 func (c Config) withDefaults() Config {

@@ -26,7 +26,7 @@ func (s *Switchboard) Features(extension string) (dialplan.Features, error) {
 }
 
 // Set does what somebody has asked for in an extension's name; for a schedule the extension does not matter. It fails
-// where the configuration has no such extension or schedule.
+// where the configuration has no such extension or schedule, and with ErrDeposed where another node serves.
 func (s *Switchboard) Set(extension string, set dialplan.Set) error {
 	plan := s.settings.Load().Plan
 	if set.Schedule != "" {
@@ -52,7 +52,9 @@ func (s *Switchboard) Set(extension string, set dialplan.Set) error {
 		g.state.Features[extension] = f
 	}
 	g.mu.Unlock()
-	s.groups.keep()
+	if err := g.hold(keyFeatures+extension, &s.stats); err != nil {
+		return err
+	}
 	s.log.Info("set", "extension", extension, "what", set.String())
 	return nil
 }
@@ -72,17 +74,11 @@ func (s *Switchboard) setSchedule(plan *dialplan.Plan, set dialplan.Set) error {
 		g.state.Switches[set.Schedule] = set.State == dialplan.OpenByHand
 	}
 	g.mu.Unlock()
-	s.groups.keep()
+	if err := g.hold(keySwitch+set.Schedule, &s.stats); err != nil {
+		return err
+	}
 	s.log.Info("set", "schedule", set.Schedule, "what", set.String())
 	return nil
-}
-
-// keep has the state written at once.
-func (g *groupState) keep() {
-	select {
-	case g.changed <- struct{}{}:
-	default: // it is about to be written
-	}
 }
 
 // Switches is the schedules that are open (true) or closed by hand.

@@ -3,7 +3,6 @@ package call
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"tandem/dialplan"
@@ -19,9 +18,10 @@ type groupState struct {
 	day   string      // that Usage.MinutesToday is of
 	begun []beginning // of the last minute, oldest first; only of extensions whose class counts them
 
-	trunks  *trunk.Set    // whose minutes are kept with it
-	changed chan struct{} // somebody has set something: it is to be kept at once
-	used    atomic.Bool   // Usage has changed: it is kept at the next round
+	trunks  *trunk.Set          // whose minutes are kept with it
+	memory  Memory              // nil: nothing is kept
+	due     map[string]struct{} // keys whose values are to be kept at the next settle
+	keeping sync.Mutex          // held while values are on their way to the memory
 }
 
 // beginning is a call that an extension began.
@@ -42,11 +42,15 @@ func (s *Switchboard) route(plan *dialplan.Plan, facts dialplan.Facts) dialplan.
 func (s *Switchboard) begun(plan *dialplan.Plan, facts dialplan.Facts) dialplan.Decision {
 	g := &s.groups
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.roll(plan, facts.Now)
 	facts.State = g.state
 	d := plan.Route(facts)
 	g.count(plan, &facts, &d)
+	changed := len(g.due) > 0
+	g.mu.Unlock()
+	if changed {
+		g.settle()
+	}
 	return d
 }
 
@@ -69,7 +73,6 @@ func (g *groupState) roll(plan *dialplan.Plan, now time.Time) {
 		u.MinutesToday = 0
 		g.use(extension, u)
 	}
-	g.used.Store(true)
 }
 
 // use sets what an extension has used; nothing used is not kept.
@@ -104,8 +107,8 @@ func (g *groupState) charge(plan *dialplan.Plan, extension, number string, now t
 		g.begun = append(g.begun, beginning{now, extension})
 	}
 	if country := plan.Abroad(number); country != "" && !slices.Contains(u.Countries, country) {
-		u.Countries = append(u.Countries, country)
-		g.used.Store(true)
+		u.Countries = append(slices.Clone(u.Countries), country)
+		g.note(keyUsage + extension)
 		first = true
 	}
 	g.use(extension, u)
@@ -121,6 +124,7 @@ func (c *Call) forwardedBy(extension, number string) []dialplan.Alarm {
 	g.roll(plan, now)
 	first := g.charge(plan, extension, number, now)
 	g.mu.Unlock()
+	g.settle()
 	x, _ := plan.Extension(extension)
 	if class, _ := plan.Class(x.Class); !first || !class.AlarmsNewCountry() {
 		return nil
@@ -143,6 +147,7 @@ func (s *Switchboard) turn(group string) {
 // spent notes what a call that is over has used.
 func (s *Switchboard) spent(plan *dialplan.Plan, r *Record) {
 	g := &s.groups
+	defer g.settle()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state.IdleSince == nil {
@@ -153,7 +158,10 @@ func (s *Switchboard) spent(plan *dialplan.Plan, r *Record) {
 		if a.Status == 200 && a.Extension != "" {
 			g.state.IdleSince[a.Extension] = r.Ended
 		}
-		outside = outside || a.Status == 200 && a.Trunk != ""
+		if a.Status == 200 && a.Trunk != "" {
+			outside = true
+			g.note(keyMinutes + a.Trunk)
+		}
 	}
 	payer := r.From
 	if r.payer != "" {
@@ -166,5 +174,5 @@ func (s *Switchboard) spent(plan *dialplan.Plan, r *Record) {
 	u := g.state.Usage[payer]
 	u.MinutesToday += r.Duration / 60
 	g.use(payer, u)
-	g.used.Store(true)
+	g.note(keyUsage + payer)
 }

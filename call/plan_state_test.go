@@ -1,12 +1,15 @@
 package call
 
 import (
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,17 +163,49 @@ func TestMinutesADay(t *testing.T) {
 	}
 }
 
-// The first call to a country is an alarm, the second is not; the state survives, whole, and a broken file does not
-// keep the switch from starting.
+// fakeMemory keeps values in memory.
+type fakeMemory struct {
+	mu     sync.Mutex
+	values map[string][]byte
+	answer error
+}
+
+func (m *fakeMemory) Keep(key string, value []byte, done func(error)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.values == nil {
+		m.values = map[string][]byte{}
+	}
+	if m.values[key] = value; value == nil {
+		delete(m.values, key)
+	}
+	if done != nil {
+		go done(m.answer)
+	}
+}
+
+// remembering is a switchboard that has taken what is kept in a memory.
+func remembering(t *testing.T, plan *dialplan.Plan, values map[string][]byte) *Switchboard {
+	s := New(Config{}, Rooms{Ledger: &fakeLedger{}, Memory: &fakeMemory{}}, slog.New(slog.DiscardHandler))
+	s.Update(&Settings{Plan: plan})
+	for key, v := range values {
+		if err := s.Remember(key, v); err != nil {
+			t.Error(err)
+		}
+	}
+	return s
+}
+
+// The first call to a country is an alarm, the second is not; what was set and used is there for another process at once, each
+// under its key, and what is taken back is forgotten.
 func TestStateIsKept(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "state.json")
-	log := slog.New(slog.DiscardHandler)
 	plan := planOf(t, counted)
 	now := time.Now()
 	call := func(s *Switchboard) []dialplan.Alarm {
 		return s.begun(plan, dialplan.Facts{From: "1001", To: "+33140000000", Now: now}).Alarms
 	}
-	s := New(Config{StateFile: file}, Rooms{Ledger: &fakeLedger{}}, log)
+	memory := &fakeMemory{}
+	s := New(Config{}, Rooms{Ledger: &fakeLedger{}, Memory: memory}, slog.New(slog.DiscardHandler))
 	s.Update(&Settings{Plan: plan})
 	if a := call(s); len(a) != 1 || a[0].Why != "extension 1001 has never called FR before" {
 		t.Errorf("alarms %v", a)
@@ -188,11 +223,7 @@ func TestStateIsKept(t *testing.T) {
 		t.Error("what is not there is set")
 	}
 	s.spent(plan, &Record{From: "1001", Ended: now, Duration: 300, Attempts: []Attempt{{Trunk: "a", Status: 200}}})
-	if err := writeState(file, s.groups.kept()); err != nil {
-		t.Fatal(err)
-	}
-	again := New(Config{StateFile: file}, Rooms{Ledger: &fakeLedger{}}, log)
-	again.Update(&Settings{Plan: plan})
+	again := remembering(t, plan, memory.values)
 	f, err := again.Features("1002")
 	if err != nil || !f.DoNotDisturb || f.Forward.Busy != "1004" || again.Switches()["office"] {
 		t.Errorf("features %+v, switches %v, %v", f, again.Switches(), err)
@@ -206,16 +237,81 @@ func TestStateIsKept(t *testing.T) {
 	if u := again.groups.state.Usage["1001"]; u.MinutesToday != 5 {
 		t.Errorf("usage %+v", u)
 	}
-	if err := os.WriteFile(file, []byte(`{"version":1,"feat`), 0o600); err != nil {
+	for _, set := range []dialplan.Set{{Feature: dialplan.ForwardOff}, {Feature: dialplan.DoNotDisturbOff}, {Feature: dialplan.Night, Schedule: "office", State: dialplan.ByHours}} {
+		if err := s.Set("1002", set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key := range memory.values {
+		if key != "usage/1001" {
+			t.Errorf("%s = %s is still kept", key, memory.values[key])
+		}
+	}
+	if err := again.Remember("features/1002", nil); err != nil {
 		t.Fatal(err)
 	}
-	var said strings.Builder
-	empty := New(Config{StateFile: file}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.NewTextHandler(&said, nil)))
-	if len(empty.groups.state.Features) != 0 || !strings.Contains(said.String(), "kept state cannot be read") {
-		t.Errorf("%v, said %s", empty.groups.state.Features, &said)
+	if f, _ := again.Features("1002"); f.DoNotDisturb {
+		t.Error("what was forgotten elsewhere still counts")
 	}
-	if aside, _ := filepath.Glob(file + ".broken-*"); len(aside) != 1 {
-		t.Errorf("put aside: %v", aside)
+	memory.answer = ErrDeposed
+	if err := s.Set("1002", dialplan.Set{Feature: dialplan.DoNotDisturbOn}); !errors.Is(err, ErrDeposed) {
+		t.Errorf("set while another node serves: %v", err)
+	}
+}
+
+// Minutes are those of a day: a later one ends them, whichever comes first.
+func TestMinutesOfAnotherDay(t *testing.T) {
+	plan := planOf(t, counted)
+	s := New(Config{}, Rooms{Ledger: &fakeLedger{}}, slog.New(slog.DiscardHandler))
+	s.Update(&Settings{Plan: plan})
+	for _, step := range []struct{ extension, kept string }{
+		{"1001", `{"day":"2026-11-27","minutes":7,"countries":["FR"]}`},
+		{"1002", `{"day":"2026-11-28","minutes":2}`},
+		{"1004", `{"day":"2026-11-27","minutes":9}`},
+	} {
+		if err := s.Remember("usage/"+step.extension, []byte(step.kept)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	usage := s.groups.state.Usage
+	if u := usage["1001"]; u.MinutesToday != 0 || len(u.Countries) != 1 {
+		t.Errorf("%+v", u)
+	}
+	if usage["1002"].MinutesToday != 2 || usage["1004"].MinutesToday != 0 {
+		t.Errorf("%+v", usage)
+	}
+	if s.Remember("usage/1001", []byte("{")) == nil || s.Remember("another/1001", []byte("{")) != nil {
+		t.Error("what cannot be read is taken, or what is none of ours is refused")
+	}
+}
+
+// The file of an earlier version says the same under its keys.
+func TestOldState(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.json")
+	if _, err := ReadOldState(file); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	month := time.Now().UTC().Format("2006-01")
+	for text, good := range map[string]bool{`{"version":1,"feat`: false, `{"version":2}`: false,
+		`{"version":1,"switches":{"office":false},"features":{"1002":{"do_not_disturb":true}},"day":"2026-11-28",
+		"usage":{"1001":{"minutes":5,"countries":["FR"]}},"trunks":{"a":{"day":"2026-11-28","day_seconds":60,"month":"` + month + `","month_seconds":60}}}`: true} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		all, err := ReadOldState(file)
+		if (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+		if !good {
+			continue
+		}
+		s := remembering(t, planOf(t, counted), all)
+		f, _ := s.Features("1002")
+		_, closed := s.Switches()["office"]
+		minutes, _ := s.trunks.MinutesOf("a", time.Now())
+		if u := s.groups.state.Usage["1001"]; !f.DoNotDisturb || !closed || u.MinutesToday != 5 || len(u.Countries) != 1 || minutes.MonthSeconds != 60 {
+			t.Errorf("features %+v, switches %v, usage %+v, minutes %+v", f, s.Switches(), u, minutes)
+		}
 	}
 }
 

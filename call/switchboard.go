@@ -31,6 +31,7 @@ type Rooms struct {
 	// Accounts finds what a user name proves itself with, short-lived ones among them; nil: Settings.Credentials.
 	Accounts func(username string) (digest.Credential, bool)
 	Journal  Journal // keeps the state of calls; nil: a call ends with the process
+	Memory   Memory  // keeps what people set and calls use up; nil: it is forgotten with the process
 	Proxy    Proxy   // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
@@ -95,10 +96,7 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		s.trunks = trunk.New(trunk.Rooms{}, log)
 	}
 	s.buffers.New = func() any { b := make([]byte, 0, 2048); return &b }
-	s.groups.changed, s.groups.trunks = make(chan struct{}, 1), s.trunks
-	if s.cfg.StateFile != "" {
-		s.groups.load(s.cfg.StateFile, log)
-	}
+	s.groups.trunks, s.groups.memory = s.trunks, rooms.Memory
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s
 }
@@ -123,7 +121,7 @@ func (s *Switchboard) Draining() bool { return s.draining.Load() }
 func (s *Switchboard) Run(ctx context.Context) error {
 	keeping, kept := context.WithCancel(context.Background())
 	var keeper sync.WaitGroup
-	keeper.Go(func() { s.groups.run(keeping, s.cfg.StateFile, s.log) })
+	keeper.Go(func() { s.groups.run(keeping) })
 	keeper.Go(func() { s.noteStreams(keeping) })
 	<-ctx.Done()
 	s.Drain(true)

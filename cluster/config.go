@@ -62,6 +62,9 @@ type Config struct {
 	// Report is what the others are told of this node each second, as JSON; nil: nothing.
 	Report func() any
 
+	// Plan names what a switch is configured to do, by a checksum; empty, or nil: there is none.
+	Plan func() string
+
 	// Stale is called when a deposed node's late write of a key was seen after this node had taken over; the owner of
 	// the key puts its own value again. It must not block.
 	Stale func(bucket, key string)

@@ -34,6 +34,7 @@ type Engine struct {
 	address *addresses
 	peers   peers
 	twin    *twin // of two nodes without a witness
+	plans   plans
 	self    Member
 	token   string     // of a member's own connection to its server
 	lock    *os.File   // of the folder

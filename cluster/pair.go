@@ -219,6 +219,7 @@ type Peer struct {
 	Held   bool            `json:"held,omitempty"` // it holds the lease
 	Waits  int             `json:"waits,omitempty"`
 	Leads  []string        `json:"leads,omitempty"`
+	Plan   string          `json:"plan,omitempty"` // checksum of what it is configured to do
 	Report json.RawMessage `json:"report,omitempty"`
 	Heard  time.Time       `json:"heard"`
 }
@@ -254,6 +255,7 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 				_ = e.twin.link.conn.Publish(peerSubject+e.cfg.Node, b)
 			}
 		}
+		e.plans.watch(e, time.Now())
 		select {
 		case <-ctx.Done():
 			return
@@ -265,6 +267,9 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 func (e *Engine) asPeer() Peer {
 	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
 	p.Role, _, _ = e.standing()
+	if e.cfg.Plan != nil {
+		p.Plan = e.cfg.Plan()
+	}
 	if e.cfg.Report != nil {
 		p.Report, _ = json.Marshal(e.cfg.Report())
 	}

@@ -72,6 +72,9 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 	if e.coincide.Load() {
 		s.Problems = append(s.Problems, "the active node leads streams of the store: if it died now, writes would wait for seconds")
 	}
+	if other := e.otherPlan(now); other != "" {
+		s.Problems = append(s.Problems, other)
+	}
 	e.peers.mu.Lock()
 	defer e.peers.mu.Unlock()
 	for _, m := range e.cfg.Members {

@@ -155,11 +155,38 @@ func (s *Set) Minutes(now time.Time) map[string]Minutes {
 	return out
 }
 
-// Restore gives the set what was kept. It is called before Update.
-func (s *Set) Restore(kept map[string]Minutes) {
+// MinutesOf is what one trunk has used this month; false: nothing.
+func (s *Set) MinutesOf(name string, now time.Time) (Minutes, bool) {
+	t := s.Find(name)
+	if t == nil {
+		s.keeping.Lock()
+		defer s.keeping.Unlock()
+		m, there := s.kept[name]
+		return m, there
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m := t.meters.keep(now)
+	return m, m.MonthSeconds > 0
+}
+
+// Remember takes what another process has kept of a trunk, one that is there or that comes with an Update. None of its calls may be in
+// progress here.
+func (s *Set) Remember(name string, m Minutes) {
+	if t := s.Find(name); t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.meters.restore(time.Now(), m)
+		return
+	}
 	s.keeping.Lock()
 	defer s.keeping.Unlock()
-	s.kept = kept
+	if s.kept == nil {
+		s.kept = map[string]Minutes{}
+	}
+	if _, there := s.kept[name]; there || len(s.kept) < mostKept {
+		s.kept[name] = m
+	}
 }
 
 // recall is what was kept of a trunk that begins; forget keeps that of one that goes.

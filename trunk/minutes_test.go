@@ -129,14 +129,18 @@ func minutesSurviveARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := New(Rooms{}, slog.New(slog.DiscardHandler))
-	second.Restore(kept)
+	for name, m := range kept {
+		second.Remember(name, m)
+	}
 	second.Update([]Config{config})
 	if got := used(second.Find("a"), now); got.Today < 4.9 || got.ThisMonth < 4.9 {
 		t.Errorf("%+v after a restart", got)
 	}
 	kept["a"] = Minutes{Day: "2001-01-01", DaySeconds: 600, Month: "2001-01", MonthSeconds: 600}
 	third := New(Rooms{}, slog.New(slog.DiscardHandler))
-	third.Restore(kept)
+	for name, m := range kept {
+		third.Remember(name, m)
+	}
 	third.Update([]Config{config})
 	if got := used(third.Find("a"), now); got.Today != 0 || got.ThisMonth != 0 {
 		t.Errorf("%+v of periods long past", got)

@@ -154,6 +154,9 @@ func printCluster(w io.Writer, s cluster.Status) {
 		if m.Epoch != 0 {
 			fmt.Fprintf(w, ", epoch %d", m.Epoch)
 		}
+		if m.Plan != "" {
+			fmt.Fprintf(w, ", plan %s", m.Plan)
+		}
 		if len(m.Leads) > 0 {
 			fmt.Fprintf(w, ", leads the streams %s", strings.Join(m.Leads, " "))
 		}

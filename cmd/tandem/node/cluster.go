@@ -41,8 +41,17 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
 		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
 		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
+		c.Plan = n.plan
 	}
 	return cluster.Open(context.Background(), c, n.log.With("room", "cluster"))
+}
+
+// plan is the version of the plan in force; a witness has none.
+func (n *Node) plan() string {
+	if !n.built.Load() {
+		return ""
+	}
+	return n.config.Load().Plan.Version()
 }
 
 // paired tells whether the node is one of a pair.

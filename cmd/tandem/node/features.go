@@ -16,6 +16,9 @@ func (v view) Features(extension string) (console.Features, error) {
 
 // Set does what an operator sets. A number is one that the extension could call itself.
 func (v view) Set(extension string, set dialplan.Set) error {
+	if !v.n.state.Lease().Held() {
+		return console.ErrStandsBy
+	}
 	if err := set.Valid(); err != nil {
 		return err
 	}

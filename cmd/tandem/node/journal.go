@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"tandem/call"
 	"tandem/cluster"
 	"tandem/registrar"
 )
@@ -26,12 +25,7 @@ type callJournal struct{ engine *cluster.Engine }
 func (j callJournal) Put(id string, state []byte, done func(error)) {
 	w := cluster.Write{Bucket: bucketCalls, Key: id, Value: state, Version: callForm}
 	if done != nil {
-		w.Done = func(err error) {
-			if errors.Is(err, cluster.ErrFenced) || errors.Is(err, cluster.ErrClosed) {
-				err = call.ErrDeposed
-			}
-			done(err)
-		}
+		w.Done = func(err error) { done(deposedOr(err)) }
 	}
 	j.engine.Put(w)
 }

@@ -132,10 +132,10 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen), Servers: cfg.Node.NameServers})
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
-	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version, StateFile: filepath.Join(cfg.Node.StateDir, "state.json")}, call.Rooms{
+	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: n.bindings, Voicemail: n.boxes,
 		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
-		Journal: callJournal{n.state},
+		Journal: callJournal{n.state}, Memory: callMemory{n.state},
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))

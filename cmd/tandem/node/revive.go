@@ -30,6 +30,9 @@ func (n *Node) revive() error {
 	ctx, cancel := context.WithTimeout(context.Background(), reviveWithin)
 	defer cancel()
 	began := time.Now()
+	if err := n.reviveMemory(ctx); err != nil { // before the calls, whose minutes go on from it
+		return fmt.Errorf("settings: %w", err)
+	}
 	bindings, err := n.reviveBindings(ctx, began)
 	if err != nil {
 		return fmt.Errorf("registrations: %w", err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"tandem/call"
@@ -18,6 +19,7 @@ type standby struct {
 	n         *Node
 	calls     *call.Standby
 	followers []*cluster.Follower
+	settings  atomic.Bool // the store has some
 }
 
 // follow begins to stand by. It returns when all that the active node has kept so far is applied.
@@ -27,6 +29,7 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		bucket string
 		apply  func(cluster.Record)
 	}{
+		{bucketState, s.setting},
 		{bucketRegistrations, s.binding},
 		{bucketCalls, s.call},
 		{bucketMedia, s.note}, // after the calls that they are of
@@ -58,6 +61,9 @@ func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
 		}
 	}
 	s.stop()
+	if !s.settings.Load() {
+		s.n.takeOldState()
+	}
 	written, err := s.n.ledger.Written()
 	if err != nil {
 		s.n.log.Error("call records cannot be read: one may be written twice", "err", err)
@@ -81,6 +87,11 @@ func (s *standby) stop() {
 func (s *standby) close() {
 	s.stop()
 	s.calls.Close()
+}
+
+func (s *standby) setting(r cluster.Record) {
+	s.settings.Store(true)
+	s.n.remember(r)
 }
 
 func (s *standby) binding(r cluster.Record) {
