@@ -276,6 +276,9 @@ func (e *Engine) asPeer() Peer {
 	return p
 }
 
+// HasStandby tells whether a standby has been heard lately.
+func (e *Engine) HasStandby() bool { return e.peers.standby(time.Now()) }
+
 // standby tells whether a standby has been heard lately.
 func (p *peers) standby(now time.Time) bool {
 	p.mu.Lock()

@@ -1,10 +1,14 @@
 package voicemail
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Draft is a message that is being recorded. It ends with Commit or Discard.
@@ -58,18 +62,49 @@ func (s *Store) room(box string) error {
 	if size >= s.cfg.MaxBytes {
 		return fmt.Errorf("%w: %d bytes", ErrFull, size)
 	}
+	return s.spare()
+}
+
+// spare tells whether the disk has room for messages: what is left belongs to calls and their records.
+func (s *Store) spare() error {
+	var disk unix.Statfs_t
+	dir := s.cfg.Dir
+	for unix.Statfs(dir, &disk) != nil { // it may not be there yet
+		up := filepath.Dir(dir)
+		if up == dir {
+			return nil
+		}
+		dir = up
+	}
+	if free := int64(disk.Bavail) * disk.Bsize; free < s.cfg.Reserve {
+		return fmt.Errorf("%w: the disk has %d bytes left, and messages leave %d", ErrFull, free, s.cfg.Reserve)
+	}
 	return nil
 }
 
 // Commit puts the message in its box: from now on it is there, whatever happens. What was recorded must be complete.
-// Call, From, Caller and Seconds are taken from m.
+// Call, From, Caller and Seconds are taken from m. It returns when other nodes have the message too, as far as there are any.
 func (d *Draft) Commit(m Message) (Message, error) {
-	m.ID, m.Box, m.Recorded, m.Heard = d.message.ID, d.message.Box, d.message.Recorded, false
+	m.ID, m.Box, m.Recorded, m.Heard, m.Shared = d.message.ID, d.message.Box, d.message.Recorded, false, false
 	s := d.store
+	defer d.end()
+	if err := s.save(m, d.File); err != nil {
+		return m, fmt.Errorf("voicemail: %w", err)
+	}
+	if err := s.share(&m); err != nil {
+		return m, err // it is offered again when this node serves
+	}
+	s.enter(m)
+	s.log.Info("message left", "box", m.Box, "message", m.ID, "call", m.Call, "from", m.From+m.Caller, "seconds", m.Seconds)
+	return m, nil
+}
+
+// save completes the files of a message: the sound, which is open under its name for parts, and then the description.
+func (s *Store) save(m Message, sound *os.File) error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
-	err := d.File.Sync()
-	if closed := d.File.Close(); err == nil {
+	err := sound.Sync()
+	if closed := sound.Close(); err == nil {
 		err = closed
 	}
 	if err == nil {
@@ -81,20 +116,54 @@ func (d *Draft) Commit(m Message) (Message, error) {
 	if err != nil {
 		_ = os.Remove(s.path(m))
 		_ = os.Remove(s.path(m) + partSuffix)
-		d.end()
-		return m, fmt.Errorf("voicemail: %w", err)
+		return err
 	}
 	if err := syncDir(filepath.Join(s.cfg.Dir, m.Box)); err != nil {
 		s.log.Warn("message may not outlive a crash of the machine", "box", m.Box, "err", err)
 	}
+	return nil
+}
+
+// share lists a message whose files are complete, and waits for its copy.
+func (s *Store) share(m *Message) error {
+	if err := s.cfg.Index.Put(*m); err != nil {
+		return err
+	}
+	s.cfg.Index.Copied(*m)
+	m.Shared = true
+	s.disk.Lock()
+	defer s.disk.Unlock()
+	if err := s.write(*m); err != nil {
+		s.log.Warn("message is not marked as shared", "box", m.Box, "message", m.ID, "err", err)
+	}
+	return nil
+}
+
+// enter puts a message into memory, or what has become of it, and tells of it.
+func (s *Store) enter(m Message) {
+	s.put(m)
+	s.tell(m.Box)
+}
+
+// put enters a message in its place.
+func (s *Store) put(m Message) {
 	s.mu.Lock()
-	s.boxes[m.Box] = append(s.boxes[m.Box], m)
+	defer s.mu.Unlock()
+	list := s.boxes[m.Box]
+	i, there := slices.BinarySearchFunc(list, m.ID, func(m Message, id string) int { return cmp.Compare(m.ID, id) })
+	if there {
+		list[i] = m
+	} else {
+		s.boxes[m.Box] = slices.Insert(list, i, m)
+	}
+}
+
+// tell says that a box has changed.
+func (s *Store) tell(box string) {
+	s.mu.RLock()
 	changed := s.changed
-	s.mu.Unlock()
-	d.end()
-	s.log.Info("message left", "box", m.Box, "message", m.ID, "call", m.Call, "from", m.From+m.Caller, "seconds", m.Seconds)
-	changed(m.Box)
-	return m, nil
+	s.mu.RUnlock()
+	changed(box)
 }
 
 // Discard throws the draft away; after Commit it does nothing.

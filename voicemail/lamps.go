@@ -35,16 +35,49 @@ type Lamps struct {
 	product string
 	log     *slog.Logger
 
+	keep func(box string, told Count)
+
 	mu    sync.Mutex
 	due   map[string]bool
-	ready chan struct{} // capacity 1: a signal that waits already is enough
+	told  map[string]Count // what the phones of each box have been told, where it is not nothing
+	ready chan struct{}    // capacity 1: a signal that waits already is enough
 }
 
 // NewLamps makes the lamps of a store's boxes. Run lights them.
 func NewLamps(s *Store, l Locator, to Sender, product string, log *slog.Logger) *Lamps {
-	m := &Lamps{store: s, locator: l, sender: to, product: product, log: log, due: map[string]bool{}, ready: make(chan struct{}, 1)}
+	m := &Lamps{store: s, locator: l, sender: to, product: product, log: log, due: map[string]bool{}, told: map[string]Count{}, keep: func(string, Count) {}, ready: make(chan struct{}, 1)}
 	s.Notify(m.tell)
 	return m
+}
+
+// Keep has what the phones of a box are told kept for the next process; it is called before Run.
+func (m *Lamps) Keep(keep func(box string, told Count)) { m.keep = keep }
+
+// Remember takes what another process has kept.
+func (m *Lamps) Remember(box string, told Count) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.told[box] = told; told == (Count{}) {
+		delete(m.told, box)
+	}
+}
+
+// missed are the boxes whose phones have not been told how they are.
+func (m *Lamps) missed() (boxes []string) {
+	lit := m.store.Boxes()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, box := range lit {
+		if m.store.Count(box) != m.told[box] {
+			boxes = append(boxes, box)
+		}
+	}
+	for box := range m.told {
+		if m.store.Count(box) == (Count{}) {
+			boxes = append(boxes, box)
+		}
+	}
+	return boxes
 }
 
 // Registered has the phones of an extension told when there are messages; it does not block.
@@ -71,8 +104,11 @@ func (m *Lamps) tell(box string) {
 	}
 }
 
-// Run tells the phones of boxes that changed, until ctx ends.
+// Run tells the phones of boxes that changed, until ctx ends. It begins with those that the process before could not tell.
 func (m *Lamps) Run(ctx context.Context) error {
+	for _, box := range m.missed() {
+		m.light(box)
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -92,6 +128,7 @@ func (m *Lamps) Run(ctx context.Context) error {
 // light sends the count of a box to each of its phones, and waits for none: one that does not know NOTIFY says so.
 func (m *Lamps) light(box string) {
 	n := m.store.Count(box)
+	defer m.tells(box, n)
 	for _, b := range m.locator.Lookup(box, time.Now()) {
 		if !b.Flow.Alive() {
 			continue
@@ -99,6 +136,19 @@ func (m *Lamps) light(box string) {
 		if _, err := m.sender.Send(b.Flow, m.notify(b, n), nil); err != nil {
 			m.log.Debug("phone not told of its messages", "box", box, "err", err)
 		}
+	}
+}
+
+// tells notes what the phones of a box know now.
+func (m *Lamps) tells(box string, n Count) {
+	m.mu.Lock()
+	same := m.told[box] == n
+	if m.told[box] = n; n == (Count{}) {
+		delete(m.told, box)
+	}
+	m.mu.Unlock()
+	if !same {
+		m.keep(box, n)
 	}
 }
 

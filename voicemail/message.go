@@ -19,11 +19,13 @@ type Message struct {
 	Recorded time.Time `json:"recorded"`
 	Seconds  float64   `json:"seconds"`
 	Heard    bool      `json:"heard"`
+	Shared   bool      `json:"shared,omitempty"` // the index has it: where it is missing there, it was deleted at another node
 }
 
 // Count is what a box holds.
 type Count struct {
-	New, Heard int
+	New   int `json:"new,omitempty"`
+	Heard int `json:"heard,omitempty"`
 }
 
 // validBox tells whether a number can be the name of a folder: nothing of it may lead elsewhere.
@@ -41,6 +43,11 @@ func validBox(box string) bool {
 	return true
 }
 
+// validID tells whether a name can be that of a message's files.
+func validID(id string) bool {
+	return id != "" && len(id) <= 64 && !strings.ContainsAny(id, "/\\.\x00")
+}
+
 // readMessage reads a message's JSON file; the file's name and its folder must say the same as it does.
 func readMessage(dir, box, name string) (Message, error) {
 	b, err := os.ReadFile(filepath.Join(dir, box, name))
@@ -51,7 +58,7 @@ func readMessage(dir, box, name string) (Message, error) {
 	if err := json.Unmarshal(b, &m); err != nil {
 		return Message{}, fmt.Errorf("%s: %w", name, err)
 	}
-	if m.ID+".json" != name || m.Box != box || strings.ContainsAny(m.ID, "/\\.") {
+	if m.ID+".json" != name || m.Box != box || !validID(m.ID) {
 		return Message{}, fmt.Errorf("%s is not the message that it says", name)
 	}
 	return m, nil

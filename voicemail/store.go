@@ -22,6 +22,8 @@ var (
 	ErrFull = errors.New("voicemail: box is full")
 	// ErrBox says that a number cannot be a box.
 	ErrBox = errors.New("voicemail: no such box")
+	// ErrElsewhere says that another node serves: nothing was changed.
+	ErrElsewhere = errors.New("voicemail: another node serves")
 	// ErrNoMessage says that a message is gone.
 	ErrNoMessage = errors.New("voicemail: no such message")
 )
@@ -33,7 +35,26 @@ type Config struct {
 	Dir         string // made when the first message comes
 	MaxMessages int    // of one box; default 100
 	MaxBytes    int64  // of one box; default 256 MB
+	Reserve     int64  // bytes of the disk that messages leave to others; default 256 MB
+	Index       Index  // of the messages of all nodes; nil: this is the only one
 }
+
+// Index lists the messages of all nodes. Its methods block for a moment; ErrElsewhere is why nothing was listed.
+type Index interface {
+	// Put lists a message, or what has become of it; it returns when that is held.
+	Put(m Message) error
+	// Delete takes a message off the list.
+	Delete(box, id string) error
+	// Copied returns when another node has the sound of a message too, or cannot be expected to have it soon.
+	Copied(m Message)
+}
+
+// nowhere is the index of a store that is alone.
+type nowhere struct{}
+
+func (nowhere) Put(Message) error           { return nil }
+func (nowhere) Delete(string, string) error { return nil }
+func (nowhere) Copied(Message)              {}
 
 // Store keeps the boxes. Its methods write and read files, so they are not for goroutines that must not block; Count
 // and List answer from memory.
@@ -53,6 +74,10 @@ type Store struct {
 func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	cfg.MaxMessages = cmp.Or(cfg.MaxMessages, 100)
 	cfg.MaxBytes = cmp.Or(cfg.MaxBytes, 256<<20)
+	cfg.Reserve = cmp.Or(cfg.Reserve, 256<<20)
+	if cfg.Index == nil {
+		cfg.Index = nowhere{}
+	}
 	s := &Store{cfg: cfg, log: log, boxes: map[string][]Message{}, drafts: map[string]int{}, changed: func(string) {}}
 	folders, err := os.ReadDir(cfg.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -190,51 +215,63 @@ func (s *Store) Mark(box, id string) error {
 			return nil
 		}
 		m.Heard = true
+		if err := s.cfg.Index.Put(*m); err != nil {
+			return err
+		}
 		return s.write(*m)
 	})
 }
 
-// Delete removes a message.
+// Delete removes a message: from the index first, so that one which a crash leaves here is known to be gone.
 func (s *Store) Delete(box, id string) error {
 	return s.change(box, id, func(m *Message) error {
-		if err := os.Remove(s.json(*m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.cfg.Index.Delete(box, id); err != nil {
 			return err
 		}
-		if err := os.Remove(s.path(*m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("sound of a deleted message stays until the next start", "box", box, "err", err)
-		}
-		m.ID = ""
-		return nil
+		return s.remove(m)
 	})
+}
+
+// remove takes the files of a message away, the description first, and empties its ID.
+func (s *Store) remove(m *Message) error {
+	if err := os.Remove(s.json(*m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Remove(s.path(*m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.log.Warn("sound of a deleted message stays until the next start", "box", m.Box, "err", err)
+	}
+	m.ID = ""
+	return nil
 }
 
 // change does something with a message on the disk, and then in memory. A message whose ID it empties is gone.
 func (s *Store) change(box, id string, do func(*Message) error) error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
-	s.mu.RLock()
-	i := slices.IndexFunc(s.boxes[box], func(m Message) bool { return m.ID == id })
-	if i < 0 {
-		s.mu.RUnlock()
+	m, here := s.find(box, id)
+	if !here {
 		return ErrNoMessage
 	}
-	m := s.boxes[box][i]
-	s.mu.RUnlock()
 	if err := do(&m); err != nil {
 		return fmt.Errorf("voicemail: %w", err)
 	}
-	s.mu.Lock()
 	if m.ID == "" {
-		if s.boxes[box] = slices.Delete(s.boxes[box], i, i+1); len(s.boxes[box]) == 0 {
-			delete(s.boxes, box)
-		}
+		s.mu.Lock()
+		s.drop(box, id)
+		s.mu.Unlock()
 	} else {
-		s.boxes[box][i] = m
+		s.put(m)
 	}
-	changed := s.changed
-	s.mu.Unlock()
-	changed(box)
+	s.tell(box)
 	return nil
+}
+
+// drop takes a message out of memory. The caller holds the lock.
+func (s *Store) drop(box, id string) {
+	list := slices.DeleteFunc(s.boxes[box], func(m Message) bool { return m.ID == id })
+	if s.boxes[box] = list; len(list) == 0 {
+		delete(s.boxes, box)
+	}
 }
 
 func (s *Store) json(m Message) string { return filepath.Join(s.cfg.Dir, m.Box, m.ID+".json") }

@@ -102,8 +102,9 @@ route "internal" {
 // extensions is how many the rig has, from 1000 on.
 const extensions = 1000
 
-// NewPair makes the cluster as a person would: init on a, an invitation and a join for each of the others.
-func NewPair(t testing.TB, election time.Duration) *Pair {
+// NewPair makes the cluster as a person would: init on a, an invitation and a join for each of the others. What is more stands in the
+// configuration of all.
+func NewPair(t testing.TB, election time.Duration, more ...string) *Pair {
 	t.Helper()
 	p := &Pair{wires: newWires(t, hosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}
 	for _, name := range []string{"a", "b", "w"} {
@@ -111,7 +112,7 @@ func NewPair(t testing.TB, election time.Duration) *Pair {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		text := strings.NewReplacer("NAME", name, "VIRTUAL", virtual, "ELECTION", election.String()).Replace(configuration)
+		text := strings.NewReplacer("NAME", name, "VIRTUAL", virtual, "ELECTION", election.String()).Replace(configuration + strings.Join(more, ""))
 		p.write(name, "switch.hcl", text)
 		p.write(name, "phones.csv", phoneTable())
 		p.write(name, "password", binary.Password)

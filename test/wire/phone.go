@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ type Phone struct {
 	User, Password, Domain string
 	Page                   bool // its contact is that of JsSIP in a page: under .invalid, with the feature tag for ICE
 	MD5                    bool // take the MD5 challenge, where there is one; else the first
+	Login                  string // user name of the credentials; empty: the user's
 	regID                  string
 	regSeq                 int
 }
@@ -86,7 +88,7 @@ func (p *Phone) credentials(answer Message, method, uri string, count int) strin
 	if err != nil {
 		p.T.Fatalf("%v in %q", err, text)
 	}
-	cred, err := digest.Digest(c, digest.Options{Method: method, URI: uri, Username: p.User, Password: p.Password, Count: count})
+	cred, err := digest.Digest(c, digest.Options{Method: method, URI: uri, Username: cmp.Or(p.Login, p.User), Password: p.Password, Count: count})
 	if err != nil {
 		p.T.Fatal(err)
 	}

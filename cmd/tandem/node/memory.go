@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"tandem/call"
@@ -46,10 +47,17 @@ func (n *Node) remember(r cluster.Record) {
 		if r.Deleted {
 			value = nil
 		}
-		err = n.board.Remember(r.Key, value)
+		switch kind, name, _ := strings.Cut(r.Key, "/"); kind + "/" {
+		case keyMessage:
+			err = n.rememberMessage(name, value)
+		case keyLamp:
+			err = n.rememberLamp(name, value)
+		default:
+			err = n.board.Remember(r.Key, value)
+		}
 	}
 	if err != nil {
-		n.log.Error("a setting cannot be read: it begins empty", "key", r.Key, "err", err)
+		n.log.Error("a record of state cannot be read: it is left out", "key", r.Key, "err", err)
 	}
 }
 
@@ -66,6 +74,7 @@ func (n *Node) reviveMemory(ctx context.Context) error {
 	if none {
 		n.takeOldState()
 	}
+	n.replica.Settle()
 	return nil
 }
 

@@ -68,6 +68,7 @@ type Node struct {
 	ledger    *call.FileLedger
 	boxes     *voicemail.Store
 	lamps     *voicemail.Lamps
+	replica   *voicemail.Replica // of the boxes, with those of the other switch
 	state     *cluster.Engine
 	built     atomic.Bool // every room is there
 	hot       atomic.Bool // a node that stands by has read everything
@@ -123,7 +124,12 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	if n.media, err = media.NewEngine(n.mediaConfig(cfg), opts.Log.With("room", "media")); err != nil {
 		return fmt.Errorf("media: %w", err)
 	}
-	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail")}, opts.Log.With("room", "voicemail")); err != nil {
+	mail := opts.Log.With("room", "voicemail")
+	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail"), Index: messageIndex{n.state, mail}}, mail); err != nil {
+		return err
+	}
+	n.replica = voicemail.NewReplica(n.boxes, n.fetchSound, mail)
+	if err = n.answerSounds(); err != nil {
 		return err
 	}
 	if err = n.loadKeys(cfg); err != nil {
@@ -140,7 +146,8 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.board.Update(settings)
 	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
 	n.board.Use(n.table)
-	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, opts.Log.With("room", "voicemail"))
+	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, mail)
+	n.lamps.Keep(n.keepLamp)
 	n.trunks.Use(n.table)
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
 	if err := n.newCertificates(); err != nil {
@@ -177,7 +184,7 @@ type Ends struct{ Leave, Drain, Stop context.Context }
 // serving starts the rooms that speak of their own accord: only the node that serves has them.
 func (n *Node) serving() []*running {
 	return []*running{
-		n.background("voicemail", n.lamps.Run), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run),
+		n.background("voicemail", n.serveMessages), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run),
 	}
 }
 
@@ -188,6 +195,7 @@ func (n *Node) Run(ends Ends) error {
 	calls := n.background("call", n.board.Run)
 	records := n.background("cdr", n.ledger.Run)
 	packets := n.background("media", n.media.Run)
+	copies := n.background("messages", n.replica.Run)
 	tokens := n.background("token", n.oauth.Run)
 	transactions := n.background("transaction", n.table.Run)
 	sockets := n.background("transport", n.layer.Run)
@@ -215,7 +223,7 @@ func (n *Node) Run(ends Ends) error {
 		n.board.Leave()
 	}
 	rooms := append([]*running{alive, calls, records}, m.rooms...)
-	for _, room := range append(rooms, tokens, packets, transactions, sockets, relay, certificates, views) {
+	for _, room := range append(rooms, copies, tokens, packets, transactions, sockets, relay, certificates, views) {
 		errs = append(errs, room.end())
 	}
 	n.state.Close()

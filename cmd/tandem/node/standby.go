@@ -41,6 +41,7 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		}
 		s.followers = append(s.followers, f)
 	}
+	n.replica.Settle()
 	return s, nil
 }
 
@@ -90,7 +91,9 @@ func (s *standby) close() {
 }
 
 func (s *standby) setting(r cluster.Record) {
-	s.settings.Store(true)
+	if !strings.HasPrefix(r.Key, keyMessage) && !strings.HasPrefix(r.Key, keyLamp) {
+		s.settings.Store(true)
+	}
 	s.n.remember(r)
 }
 

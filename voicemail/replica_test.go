@@ -1,0 +1,202 @@
+package voicemail
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tandem/media/codec"
+)
+
+// fakeIndex is the list that two nodes share, as JSON would carry it, with the replicas that follow it.
+type fakeIndex struct {
+	all      map[place]Message
+	follow   []*Replica
+	copied   []string
+	deposed  bool
+	unlisted int // messages that were not put
+}
+
+func (x *fakeIndex) Put(m Message) error {
+	if x.deposed {
+		x.unlisted++
+		return ErrElsewhere
+	}
+	m.Shared = false
+	m.Recorded = m.Recorded.Round(0)
+	x.all[place{m.Box, m.ID}] = m
+	for _, r := range x.follow {
+		if err := r.Put(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *fakeIndex) Delete(box, id string) error {
+	delete(x.all, place{box, id})
+	for _, r := range x.follow {
+		r.Delete(box, id)
+	}
+	return nil
+}
+
+func (x *fakeIndex) Copied(m Message) { x.copied = append(x.copied, m.ID) }
+
+// stands lets a store stand by: it is told the whole index first.
+func (x *fakeIndex) stands(t *testing.T, s *Store, fetch Fetch) *Replica {
+	r := NewReplica(s, fetch, quiet)
+	for m := range maps.Values(x.all) {
+		if err := r.Put(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Settle()
+	x.follow = append(x.follow, r)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return r
+}
+
+// from reads sounds of another store, piece by piece.
+func from(s *Store) Fetch {
+	return func(_ context.Context, m Message, w io.Writer) error {
+		for at := int64(0); ; {
+			piece, size, err := s.Read(m.Box, m.ID, at, 500)
+			if err != nil {
+				return err
+			}
+			if _, err := w.Write(piece); err != nil {
+				return err
+			}
+			if at += int64(len(piece)); at >= size {
+				return nil
+			}
+		}
+	}
+}
+
+// A message that was left at one node is at the other with its sound, is heard and deleted there, and is gone at the first when that
+// comes back; one that was left while nobody listed it is listed later.
+func TestReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &fakeIndex{all: map[place]Message{}}
+		one := Config{Dir: filepath.Join(t.TempDir(), "one"), Index: x}
+		two := Config{Dir: filepath.Join(t.TempDir(), "two"), Index: x}
+		a, b := openStore(t, one), openStore(t, two)
+		away := errors.New("the other node is away")
+		there := from(a)
+		standby := x.stands(t, b, func(ctx context.Context, m Message, w io.Writer) error {
+			if away != nil {
+				return away
+			}
+			return there(ctx, m, w)
+		})
+		first := leave(t, a, "1001", "1002")
+		leave(t, a, "1001", "1003")
+		synctest.Wait()
+		if n := standby.Missing(); n != 2 || len(x.copied) != 2 || b.Has("1001", first.ID) {
+			t.Errorf("%d messages missing, copies of %v", n, x.copied)
+		}
+		away = nil
+		time.Sleep(retryEvery)
+		synctest.Wait()
+		if n := standby.Missing(); n != 0 || b.Count("1001") != (Count{2, 0}) {
+			t.Errorf("%d missing, %+v", n, b.List("1001"))
+		}
+		if pcm, err := codec.LoadWAV(b.Sound(first)); err != nil || len(pcm) != 800 {
+			t.Errorf("%d samples, %v", len(pcm), err)
+		}
+		if err := a.Mark("1001", first.ID); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if b.Count("1001") != (Count{1, 1}) {
+			t.Errorf("marked at a: %+v at b", b.List("1001"))
+		}
+		// b takes over; a was killed in the middle of a message, and comes back later.
+		var told []string
+		b.Notify(func(box string) { told = append(told, box) })
+		standby.Serve()
+		x.follow = nil
+		x.deposed = true
+		d, err := a.Begin("1001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		record(t, d)
+		late, err := d.Commit(Message{From: "1009", Seconds: 0.1})
+		if !errors.Is(err, ErrElsewhere) || x.unlisted != 1 {
+			t.Errorf("left at a node that does not serve: %v", err)
+		}
+		x.deposed = false
+		if err := b.Delete("1001", first.ID); err != nil {
+			t.Fatal(err)
+		}
+		a = openStore(t, one)
+		back := x.stands(t, a, from(b))
+		synctest.Wait()
+		if a.Has("1001", first.ID) {
+			t.Error("what was deleted at b is still at a")
+		}
+		if _, err := os.Stat(a.path(first)); err == nil {
+			t.Error("its sound is still there")
+		}
+		if !a.Has("1001", late.ID) || b.Has("1001", late.ID) {
+			t.Error("what was not listed was thrown away")
+		}
+		x.follow = append(x.follow, standby)
+		there = from(a)
+		back.Serve()
+		synctest.Wait()
+		if !b.Has("1001", late.ID) || len(told) == 0 {
+			t.Errorf("not listed later: %+v, told of %v", b.List("1001"), told)
+		}
+		for _, s := range []*Store{a, b, openStore(t, one), openStore(t, two)} {
+			if got := s.Count("1001"); got != (Count{2, 0}) {
+				t.Errorf("in the end %+v", s.List("1001"))
+			}
+		}
+		if standby.Put(Message{Box: "..", ID: "x"}) == nil || standby.Put(Message{Box: "1001", ID: "../x"}) == nil {
+			t.Error("a name that leads elsewhere is taken")
+		}
+	})
+}
+
+// A single node takes a message whose sound is lost off the list.
+func TestLostSound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &fakeIndex{all: map[place]Message{{"1001", "gone"}: {ID: "gone", Box: "1001"}}}
+		s := openStore(t, Config{Dir: t.TempDir(), Index: x})
+		r := x.stands(t, s, func(context.Context, Message, io.Writer) error { return ErrNoMessage })
+		synctest.Wait()
+		if len(x.all) != 1 {
+			t.Error("taken off by a node that does not serve")
+		}
+		r.Serve()
+		time.Sleep(retryEvery)
+		synctest.Wait()
+		if len(x.all) != 0 || r.Missing() != 0 {
+			t.Errorf("%v is still listed", x.all)
+		}
+	})
+}
+
+// A disk that is nearly full takes no message.
+func TestReserve(t *testing.T) {
+	s := openStore(t, Config{Dir: filepath.Join(t.TempDir(), "later"), Reserve: 1 << 60})
+	if _, err := s.Begin("1001"); !errors.Is(err, ErrFull) {
+		t.Error(err)
+	}
+}
