@@ -27,7 +27,11 @@ func (e *Engine) Answer(topic string, f func(question []byte) []byte) error {
 
 // Ask asks a node and waits for its answer. An answer may be 4 MB long.
 func (e *Engine) Ask(ctx context.Context, node, topic string, question []byte) ([]byte, error) {
-	m, err := e.conn.RequestWithContext(ctx, askPrefix+node+"."+topic, question)
+	conn := e.conn
+	if e.twin != nil { // whose stores are two
+		conn = e.twin.link.conn
+	}
+	m, err := conn.RequestWithContext(ctx, askPrefix+node+"."+topic, question)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, ErrNobody

@@ -12,8 +12,8 @@ import (
 type Phone struct {
 	*Line
 	User, Password, Domain string
-	Page                   bool // its contact is that of JsSIP in a page: under .invalid, with the feature tag for ICE
-	MD5                    bool // take the MD5 challenge, where there is one; else the first
+	Page                   bool   // its contact is that of JsSIP in a page: under .invalid, with the feature tag for ICE
+	MD5                    bool   // take the MD5 challenge, where there is one; else the first
 	Login                  string // user name of the credentials; empty: the user's
 	regID                  string
 	regSeq                 int
