@@ -197,13 +197,13 @@ func (s *Store) Has(box, id string) bool {
 	return here
 }
 
-// Read gives a piece of the sound of a message from an offset on, and how long it is in all.
+// Read gives a piece of the sound of a message from an offset on, and how long it is in all. The message may be one that is complete on
+// the disk and not in its box yet, since its copy is waited for.
 func (s *Store) Read(box, id string, offset int64, length int) (piece []byte, size int64, err error) {
-	m, here := s.find(box, id)
-	if !here {
+	if !validBox(box) || !validID(id) {
 		return nil, 0, ErrNoMessage
 	}
-	f, err := os.Open(s.path(m))
+	f, err := os.Open(s.path(Message{Box: box, ID: id}))
 	if err != nil {
 		return nil, 0, err
 	}

@@ -19,6 +19,7 @@ type fakeIndex struct {
 	all      map[place]Message
 	follow   []*Replica
 	copied   []string
+	waits    func(m Message) // what Copied does
 	deposed  bool
 	unlisted int // messages that were not put
 }
@@ -47,7 +48,12 @@ func (x *fakeIndex) Delete(box, id string) error {
 	return nil
 }
 
-func (x *fakeIndex) Copied(m Message) { x.copied = append(x.copied, m.ID) }
+func (x *fakeIndex) Copied(m Message) {
+	x.copied = append(x.copied, m.ID)
+	if x.waits != nil {
+		x.waits(m)
+	}
+}
 
 // stands lets a store stand by: it is told the whole index first.
 func (x *fakeIndex) stands(t *testing.T, s *Store, fetch Fetch) *Replica {
@@ -118,6 +124,18 @@ func TestReplica(t *testing.T) {
 		if pcm, err := codec.LoadWAV(b.Sound(first)); err != nil || len(pcm) != 800 {
 			t.Errorf("%d samples, %v", len(pcm), err)
 		}
+		// While it is committed, it is copied, and its owner has not been told.
+		x.waits = func(m Message) {
+			synctest.Wait()
+			if a.Has("1001", m.ID) || !b.Has("1001", m.ID) {
+				t.Error("in its box before the copy, or no copy")
+			}
+		}
+		third := leave(t, a, "1001", "1004")
+		x.waits = nil
+		if err := a.Delete("1001", third.ID); err != nil {
+			t.Fatal(err)
+		}
 		if err := a.Mark("1001", first.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -167,6 +185,9 @@ func TestReplica(t *testing.T) {
 			if got := s.Count("1001"); got != (Count{2, 0}) {
 				t.Errorf("in the end %+v", s.List("1001"))
 			}
+		}
+		if _, _, err := a.Read("..", "x", 0, 1); !errors.Is(err, ErrNoMessage) {
+			t.Error("what lies elsewhere is read:", err)
 		}
 		if standby.Put(Message{Box: "..", ID: "x"}) == nil || standby.Put(Message{Box: "1001", ID: "../x"}) == nil {
 			t.Error("a name that leads elsewhere is taken")

@@ -133,7 +133,7 @@ func TestMessagesGoOn(t *testing.T) {
 	p.lamp(owner, "1/0")
 	left := p.messages(to, "1002")
 	if len(left) != 1 || len(p.messages(from, "1002")) != 1 {
-		t.Fatalf("the lamp is lit, and the nodes have %v and %v", p.messages(from, "1002"), left)
+		t.Fatalf("the lamp is lit, and the nodes have %v and %v\n%s\n%s", p.messages(from, "1002"), left, p.nodes[from].out, p.nodes[to].out)
 	}
 	one, err := os.ReadFile(p.messages(from, "1002")[0])
 	if err != nil {
