@@ -18,7 +18,7 @@ import (
 
 var (
 	listenSchema = block.Schema("transport address advertise certificate key client_ca origins pages")
-	limitsSchema = block.Schema("connections connections_per_source strangers_rate strangers_burst strangers_total write_queue first_message idle write message udp_readers")
+	limitsSchema = block.Schema("connections connections_per_source connection_rate strangers_rate strangers_burst strangers_total write_queue first_message idle write message udp_readers")
 )
 
 var protos = map[string]transport.Proto{
@@ -221,6 +221,7 @@ func (l *loader) limits(b *hcl.Block) {
 	set := &l.config.Transport.Limits
 	set.Connections = r.Int("connections", 0, 1, 10_000_000)
 	set.ConnectionsPerSource = r.Int("connections_per_source", 0, 1, 10_000_000)
+	set.ConnectionRate = r.Int("connection_rate", 0, 1, 1_000_000)
 	set.WriteQueue = r.Int("write_queue", 0, 4096, 1<<30)
 	set.Message = r.Int("message", 0, 1500, 1<<20)
 	set.FirstMessage = r.Duration("first_message", 0, time.Second, time.Hour)

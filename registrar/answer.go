@@ -20,7 +20,11 @@ func (r *Registrar) begin200(dst []byte, now time.Time, m *sip.Message, c *chang
 	if c.outbound { // RFC 5626 §6
 		dst = append(dst, "Require: outbound\r\n"...)
 		if c.direct {
-			dst = append(dst, r.policy().flowTimer...)
+			if p := r.policy(); c.flow.Proto().Reliable() {
+				dst = append(dst, p.connTimer...)
+			} else {
+				dst = append(dst, p.flowTimer...)
+			}
 		}
 	}
 	if extra := r.policy().Extra; extra != nil {

@@ -23,7 +23,8 @@ type Config struct {
 	// it would let a phone choose where its calls are sent.
 	TrustedPath []netip.Prefix
 	// FlowTimer is told to phones that use outbound: how long a silent flow is kept (RFC 5626 §4.4.1).
-	// It should be below the transports' idle limit. Default 120 s; negative: not told.
+	// It should be below the transports' idle limit. Default 20 s over connections, so that a phone soon finds out that another node
+	// serves, and 120 s over UDP; negative: not told.
 	FlowTimer time.Duration
 	// Key makes To-tags; nodes that stand in for each other share it. Empty: random.
 	Key []byte
@@ -57,7 +58,6 @@ func (c Config) withDefaults() Config {
 	def(&c.MinExpires, time.Minute)
 	def(&c.MaxExpires, time.Hour)
 	def(&c.DefaultExpires, 10*time.Minute)
-	def(&c.FlowTimer, 120*time.Second)
 	def(&c.Keepalive.Interval, 25*time.Second)
 	c.DefaultExpires = min(max(c.DefaultExpires, c.MinExpires), c.MaxExpires)
 	if c.MaxContacts <= 0 {

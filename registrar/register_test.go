@@ -251,6 +251,24 @@ func TestOutbound(t *testing.T) {
 	}
 }
 
+// A phone pings more often over a connection, which may be gone without a word, than over UDP; the configuration may say otherwise.
+func TestFlowTimer(t *testing.T) {
+	for _, c := range []struct {
+		proto transport.Proto
+		set   time.Duration
+		want  string
+	}{
+		{transport.UDP, 0, "120"}, {transport.TCP, 0, "20"}, {transport.WSS, 0, "20"}, {transport.TLS, 45 * time.Second, "45"}, {transport.TLS, -1, ""},
+	} {
+		r := newTestRegistrar(Config{FlowTimer: c.set})
+		resp := answered(t, r.Register(start, newLink(c.proto).flow(homeAddr), message(t, homeAddr,
+			`Contact: <sip:1001@10.0.0.1;ob>;reg-id=1;+sip.instance="<urn:uuid:A>"`, "Supported: path, outbound"), "1001"))
+		if got := resp.Header(sip.HeaderFlowTimer); got != c.want {
+			t.Errorf("%v, set to %v: %q", c.proto, c.set, got)
+		}
+	}
+}
+
 // A new REGISTER of the same instance and reg-id takes the place of the old flow, whatever its Contact and Call-ID;
 // another reg-id is another flow of the same phone (RFC 5626 §6).
 func TestOutboundReplacesTheFlow(t *testing.T) {

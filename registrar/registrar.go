@@ -61,7 +61,8 @@ func newRegistrar(cfg Config, store *Store, authority *digest.Authority, account
 type policy struct {
 	Config
 	minExpires string // header line of a 423
-	flowTimer  string // header line of an outbound 200; empty: none
+	// header lines of an outbound 200 over UDP and over connections; empty: none
+	flowTimer, connTimer string
 }
 
 // policy is the one in force.
@@ -72,11 +73,17 @@ func (r *Registrar) policy() *policy { return r.inForce.Load() }
 func (r *Registrar) Update(cfg Config) {
 	p := &policy{Config: cfg.withDefaults()}
 	p.minExpires = "Min-Expires: " + strconv.Itoa(seconds(p.MinExpires))
-	if p.FlowTimer > 0 {
-		p.flowTimer = "Flow-Timer: " + strconv.Itoa(seconds(p.FlowTimer)) + "\r\n"
+	switch {
+	case p.FlowTimer > 0:
+		p.flowTimer = flowTimer(p.FlowTimer)
+		p.connTimer = p.flowTimer
+	case p.FlowTimer == 0:
+		p.flowTimer, p.connTimer = flowTimer(120*time.Second), flowTimer(20*time.Second)
 	}
 	r.inForce.Store(p)
 }
+
+func flowTimer(d time.Duration) string { return "Flow-Timer: " + strconv.Itoa(seconds(d)) + "\r\n" }
 
 // Store is where the bindings are.
 func (r *Registrar) Store() *Store { return r.store }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"time"
 )
 
@@ -53,6 +54,7 @@ type Listen struct {
 type Limits struct {
 	Connections          int           // all connections together; default 20000
 	ConnectionsPerSource int           // from one IP address (IPv6: one /64); default 200
+	ConnectionRate       int           // accepted in a second, above which they wait; default 400 for each core
 	WriteQueue           int           // bytes waiting in one connection before it is closed; default 256 KiB
 	FirstMessage         time.Duration // from accept to the first whole message; default 10 s
 	Idle                 time.Duration // nothing received on a connection; default 10 min
@@ -75,6 +77,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	fill(&l.Connections, 20000)
 	fill(&l.ConnectionsPerSource, 200)
+	fill(&l.ConnectionRate, 400*runtime.GOMAXPROCS(0))
 	fill(&l.WriteQueue, 256<<10)
 	fill(&l.Message, maxMessage)
 	l.Message = min(l.Message, maxMessage)

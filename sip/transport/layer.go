@@ -25,6 +25,7 @@ type Layer struct {
 	opened  [WSS + 1]counters // connections that we opened, by transport
 	senders sync.Pool         // *datagram
 	buffers sync.Pool         // *[]byte of readBuffer octets
+	pace    pace              // of connections accepted
 
 	wg sync.WaitGroup // everything that the Layer has started
 

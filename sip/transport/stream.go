@@ -72,7 +72,9 @@ func (s *streamListener) accept() {
 		nc, err := s.ln.Accept()
 		if err == nil {
 			pause = 0
-			s.admit(nc)
+			if s.admit(nc) && !s.rest(s.layer.pace.take(time.Now(), s.layer.limits().ConnectionRate)) {
+				return
+			}
 			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
@@ -84,23 +86,38 @@ func (s *streamListener) accept() {
 			s.layer.log.Warn("cannot accept connections", "listener", s.settings().Name, "error", err)
 		}
 		pause = min(time.Second, max(5*time.Millisecond, 2*pause))
-		select {
-		case <-s.gone:
+		if !s.rest(pause) {
 			return
-		case <-time.After(pause):
 		}
 	}
 }
 
-// admit refuses a connection above the caps with a reset, which costs us nothing to remember.
-func (s *streamListener) admit(nc net.Conn) {
+// rest waits before the next connection is accepted; false: the listener is closed.
+func (s *streamListener) rest(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case <-s.gone:
+		return false
+	case <-wait.C:
+		return true
+	}
+}
+
+// admit refuses a connection above the caps with a reset, which costs us nothing to remember; false: it was refused.
+func (s *streamListener) admit(nc net.Conn) bool {
 	l := s.layer
 	c := newConn(l, nc, s, s.settings().Proto)
 	c.listener, c.count = s, &s.count
 	if !l.enter(c, sourceKey(c.flow.remote.Addr()), c.accepted) {
 		s.count.drop(DropRefused)
 		reset(nc)
+		return false
 	}
+	return true
 }
 
 func reset(nc net.Conn) {

@@ -184,7 +184,7 @@ type Ends struct{ Leave, Drain, Stop context.Context }
 // serving starts the rooms that speak of their own accord: only the node that serves has them.
 func (n *Node) serving() []*running {
 	return []*running{
-		n.background("voicemail", n.serveMessages), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run),
+		n.background("voicemail", n.serveMessages), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run), n.background("wake", n.wake),
 	}
 }
 
