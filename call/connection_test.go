@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/media"
 	"tandem/sip"
 	"tandem/sip/siptest"
 	"tandem/sip/transport"
@@ -276,4 +277,30 @@ func (p *phone) humble() {
 			(&dialogue{phone: p, request: siptest.Request{URI: "sip:1002@" + domain}}).acksRefusal(r)
 		}
 	})
+}
+
+// A page that sends nothing any more, not even checks, is gone when its connection is gone too: the other side is told at once. While the connection
+// stands it may come back.
+func TestPageIsGone(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		t.Run(map[bool]string{false: "connection stands", true: "connection closed"}[closed], func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				alice, bob := o.tcpAlice(), o.bob()
+				a, b := o.talk(alice, bob)
+				if closed {
+					o.net.Break(alice.flow)
+				}
+				o.media.of("a").options.Events(media.Event{Kind: media.Lost})
+				o.settle()
+				if !closed {
+					bob.hearsNothing(time.Second)
+					o.hangsUp(a, b)
+					return
+				}
+				bob.oks(sip.BYE)
+				o.pass(2 * parkTime)
+				o.idle()
+			})
+		})
+	}
 }

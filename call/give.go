@@ -148,6 +148,20 @@ func (c *Call) notGiven(busy bool) {
 	c.transferFailed(status)
 }
 
+// takesOver tells whether an INVITE takes a call of its own extension over: for a moment there are two of them.
+func (s *Switchboard) takesOver(m *sip.Message, extension string) bool {
+	value, ok := m.Named("Replaces")
+	if !ok {
+		return false
+	}
+	r := parseReplaces(oneLine(value))
+	if r == nil {
+		return false
+	}
+	_, fail := s.replaced(r, extension)
+	return fail == nil
+}
+
 // takeOver begins a call that takes the place of another one of the same extension (INVITE with Replaces, RFC 3891 §3).
 // false: there is no such header.
 func (c *Call) takeOver() bool {

@@ -39,7 +39,7 @@ func (l *Leg) allocate(nat bool) *sip.StatusError {
 // may be lost; each can come again only after packets, or after another Play. A key may be lost to a full inbox.
 func (c *Call) hear(l *Leg, ev media.Event) {
 	switch ev.Kind {
-	case media.PlayDone, media.RecordDone:
+	case media.PlayDone, media.RecordDone, media.Lost:
 		c.postOnce(mediaEvent{l, ev})
 	case media.Silence, media.DTMF:
 		c.post(mediaEvent{l, ev})

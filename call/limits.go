@@ -42,7 +42,7 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
 	}
 	if user := who.extension; user != "" {
-		if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit && !s.urgent(c) {
+		if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit && !s.urgent(c) && !s.takesOver(m, user) {
 			s.stats.Refused.Add(1)
 			return &sip.StatusError{Code: 403, Reason: "Too many calls at once", Cause: sip.CauseNoCircuit}
 		}

@@ -15,6 +15,8 @@ func (c *Call) mediaHeard(l *Leg, ev media.Event) {
 	switch {
 	case ev.Kind == media.Silence && ev.Inbound:
 		c.legSilent(l)
+	case ev.Kind == media.Lost:
+		c.browserLost(l)
 	case ev.Kind == media.PlayDone:
 		c.playDone(l)
 	case ev.Kind == media.DTMF:
@@ -41,6 +43,15 @@ func (c *Call) legSilent(l *Leg) {
 		return
 	}
 	c.probe(l)
+}
+
+// browserLost ends the leg of a page that was closed, or reloaded and has not taken its call back: it sends nothing, and its connection is gone too. One
+// whose connection stands may have lost its network, and is asked as any other.
+func (c *Call) browserLost(l *Leg) {
+	if l.state != legUp || l.farewell != nil || c.phase == phaseEnding || l.flow.Alive() {
+		return
+	}
+	c.hangUp(l.name, sip.CauseOutOfOrder, "Page is gone")
 }
 
 // stillSilent tells whether nothing was heard of the peer since the watchdog's report.

@@ -25,10 +25,11 @@ const (
 	DTMF                            // the peer pressed a key; once for each press
 	PlayDone                        // the clip of the last Play was sent whole
 	Latched                         // the peer's media was heard for the first time, or from elsewhere
+	Lost                            // a browser sends nothing any more, not even checks; once until it comes back
 	RecordDone                      // a recording has reached its limit, or could not be written
 )
 
-var eventNames = [...]string{Silence: "silence", DTMF: "dtmf", PlayDone: "play done", Latched: "latched", RecordDone: "record done"}
+var eventNames = [...]string{Silence: "silence", DTMF: "dtmf", PlayDone: "play done", Latched: "latched", Lost: "lost", RecordDone: "record done"}
 
 // String names the kind for logs.
 func (k EventKind) String() string {
@@ -53,6 +54,8 @@ func hear(events func(Event)) func(relay.Event) {
 			events(Event{Kind: PlayDone})
 		case relay.Latched:
 			events(Event{Kind: Latched, Addr: e.Addr})
+		case relay.Lost:
+			events(Event{Kind: Lost})
 		}
 	}
 }

@@ -13,6 +13,8 @@ const (
 	maxPaths = 8
 	// consent is how long a browser may go without a check before nothing more is sent to it (RFC 7675 §5.1).
 	consent = 30 * time.Second
+	// lost is how long a browser may be without checks and media before its owner is told: browsers check every two to six seconds.
+	lost = 10 * time.Second
 	// gone is how long the chosen path must have been without checks and media before another one's media takes its place.
 	gone = 2 * time.Second
 	// checkRate and checkBurst are the verified checks of one leg a second that are answered: a browser sends 20 a pair while it
@@ -45,6 +47,7 @@ type browser struct {
 	nominated bool   // the browser chose it
 	ready     bool   // set is known: the browser's fingerprints
 	heard     time.Time
+	missed    bool // its owner was told that nothing comes
 	begun     time.Duration // since began
 	checks    limiter
 
@@ -119,7 +122,7 @@ func (b *browser) checked(p *Port, c ice.Check, at place, to endpoint, by ice.Cr
 		p.drop(DropCheck)
 		return
 	}
-	b.heard = now
+	b.heard, b.missed = now, false
 	i := b.index(at)
 	if i < 0 {
 		i = b.add(path{at: at, to: to})
@@ -280,6 +283,10 @@ func (b *browser) lookAfter(p *Port) {
 	now := b.web.loop.now
 	if b.flight != nil && now.After(b.flight.until) {
 		b.flight = nil
+	}
+	if b.association != 0 && !b.missed && now.Sub(b.heard) >= lost && now.Sub(p.lastIn) >= lost {
+		b.missed = true
+		p.emit(Event{Kind: Lost})
 	}
 	b.initiate(p)
 }

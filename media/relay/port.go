@@ -66,6 +66,7 @@ const (
 	Digit
 	PlayDone
 	Latched
+	Lost // a browser sends neither checks nor media any more; once until it comes back
 )
 
 // A Port is one leg's pair of sockets with the streams through them. Its loop alone touches what is below the lock; methods with

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -83,23 +84,53 @@ func TestMute(t *testing.T) {
 	s.Idle(patience)
 }
 
-// A reload ends the call for the other side too, and the page is back at once: the same registration, ready to call.
+// A reload keeps the call: the page takes it up again, although its class allows one call only, and the other side has the same call all the time. Muted
+// before is muted after, and so is the clock.
 func TestReloadDuringACall(t *testing.T) {
 	t.Parallel()
-	s := binary.Start(t, binary.Office+binary.Media)
-	b, d, c := talking(t, s, s.Addr(5066))
+	s := binary.Start(t, strings.Replace(binary.Office, `class "office" {}`, `class "office" { max_calls = 1 }`, 1)+binary.Media)
+	b, _, c := talking(t, s, s.Addr(5066))
+	b.click("Mute")
+	must(t, "silence", c.WaitQuiet(within(t), 300*time.Millisecond))
+	began := time.Now()
 	b.run(chromedp.Reload())
+	b.await("the call", `page.phone?.calls[0]?.state === 'up'`)
+	b.hears(phoneHz)
+	t.Logf("heard again after %v", time.Since(began).Round(10*time.Millisecond))
+	must(t, "still muted", c.WaitQuiet(within(t), time.Second))
+	b.click("Unmute")
+	hear(t, c, microphoneHz)
+	if since := eval[float64](b, `Date.now() - page.phone.calls[0].since`); since < float64(time.Since(began).Milliseconds()) {
+		t.Errorf("the clock begins anew: %v ms", since)
+	}
+	// It can be held and taken back, from both sides, and reloaded again.
+	b.click("Hold")
+	b.await("hold", `page.phone.calls[0].held`)
+	must(t, "silence on hold", c.WaitQuiet(within(t), 300*time.Millisecond))
+	b.run(chromedp.Reload())
+	b.await("the call on hold", `page.phone?.calls[0]?.state === 'up' && page.phone.calls[0].held`)
+	must(t, "silence after it", c.WaitQuiet(within(t), time.Second))
+	b.click("Resume")
+	hear(t, c, microphoneHz)
+	b.hears(phoneHz)
+	if c.State() != phone.Answered {
+		t.Fatalf("the phone's call is %s", c.State())
+	}
+	must(t, "hang up", c.Hangup(within(t)))
+	b.over()
+	s.Idle(patience)
+}
+
+// A page that is closed, or whose browser dies, says nothing. The other side is told when neither checks nor signalling come any more.
+func TestPageIsClosed(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, _, c := talking(t, s, s.Addr(5066))
+	b.expect("'getUserMedia'") // of our own script, on a page that is no telephone
+	b.run(chromedp.Navigate("about:blank"))
 	if e, err := c.Wait(within(t)); err != nil || e.By != phone.ByRemote {
 		t.Errorf("the phone's call ended %+v %v", e, err)
 	}
-	b.await("registration after the reload", `page.phone?.state === 'registered'`)
-	again, err := d.Dial(within(t), "1001", phone.CallOptions{Play: "tone:660"})
-	must(t, "dial", err)
-	b.click("Answer")
-	b.hears(phoneHz)
-	hear(t, again, microphoneHz)
-	must(t, "hang up", again.Hangup(within(t)))
-	b.over()
 	s.Idle(patience)
 }
 

@@ -26,6 +26,21 @@ export interface Wiring {
   reach(): Promise<boolean>;
 }
 
+/** Bookmark is what a page must know of a call to take it up again after a reload. */
+export interface Bookmark {
+  extension: string;
+  /** replaces names the dialog, as a Replaces header does (RFC 3891). */
+  replaces: string;
+  number: string;
+  name: string;
+  incoming: boolean;
+  muted: boolean;
+  held: boolean;
+  /** since and left are milliseconds of the clock. */
+  since: number;
+  left: number;
+}
+
 /** gatherFor is how long an offer waits for further candidates after the first one, in milliseconds. The switch needs none. */
 const gatherFor = 100;
 
@@ -43,6 +58,8 @@ export class Call extends Emitter<Events> {
   lost = false;
   /** wanting: another way for sound is to be looked for as soon as the switch can be reached. */
   wanting = false;
+  /** returning: the page was reloaded and takes the call up again. */
+  returning = false;
   since?: Date;
   transfer?: TransferState;
   problem?: Problem;
@@ -76,6 +93,46 @@ export class Call extends Emitter<Events> {
     this.follow(session);
   }
 
+  /** bookmark is how to find this call again; undefined: there is nothing to come back to. */
+  bookmark(extension: string): Bookmark | undefined {
+    const id = this.session?._dialog?.id;
+    if (this.state !== "up" || !id) return undefined;
+    return {
+      extension,
+      replaces: `${id.call_id};to-tag=${id.remote_tag};from-tag=${id.local_tag}`,
+      number: this.number,
+      name: this.name,
+      incoming: this.incoming,
+      muted: this.muted,
+      held: this.held,
+      since: this.since?.getTime() ?? Date.now(),
+      left: Date.now(),
+    };
+  }
+
+  /** comeBack takes a call up again: this one takes the place of the one before the reload, and the other side notices little. */
+  async comeBack(ua: any, b: Bookmark): Promise<void> {
+    this.returning = true;
+    this.since = new Date(b.since);
+    try {
+      this.local = await openMicrophone(this.wiring.choice.microphone);
+    } catch (error) {
+      return this.end(microphone(error));
+    }
+    if (this.state === "ended") return stop(this.local);
+    const quiet = b.muted || b.held;
+    for (const track of this.local.getAudioTracks()) track.enabled = !quiet;
+    this.follow(ua.call(b.number, this.options({ extraHeaders: [`Replaces: ${b.replaces}`] })));
+    if (quiet) this.session.mute({ audio: true });
+    this.set({ muted: b.muted });
+    const done = this.on("change", () => {
+      if (this.state === "up" && b.held && !this.held) this.hold(true);
+      if (this.state === "calling" || (b.held && this.state === "up" && !this.held)) return;
+      done();
+      if (b.held && !b.muted && this.state === "up") this.session.unmute({ audio: true }); // the hold keeps it quiet
+    });
+  }
+
   /** follow listens to a session; for an outgoing call JsSIP has sent nothing yet. */
   follow(session: any): void {
     this.session = session;
@@ -90,6 +147,7 @@ export class Call extends Emitter<Events> {
     });
     session.on("accepted", () => {
       this.since ??= new Date();
+      this.returning = false;
       this.become("up");
     });
     session.on("hold", (e: any) => this.set(e.originator === "local" ? { held: true } : { heldByPeer: true }));
@@ -97,6 +155,7 @@ export class Call extends Emitter<Events> {
     session.on("newDTMF", (e: any) => e.originator === "remote" && this.emit("digit", e.dtmf.tone));
     session.on("ended", (e: any) => this.end(failure(e.message?.status_code ?? 0, e.cause)));
     session.on("failed", (e: any) => {
+      if (this.returning) return this.end(new Problem("gone", "The call ended while the page was reloaded.", "Call again."));
       const declined = this.incoming || e.originator === "local";
       this.end(declined && e.cause !== "RTP Timeout" ? e.cause === "WebRTC Error" ? failure(0, e.cause) : undefined : failure(e.message?.status_code ?? 0, e.cause));
     });

@@ -221,7 +221,7 @@ export function stateLine(call: Call): string {
   if (call.transfer === "asked" || call.transfer === "ringing") return "Transferring…";
   switch (call.state) {
     case "calling":
-      return "Calling…";
+      return call.returning ? "Coming back to the call…" : "Calling…";
     case "ringing":
       return "Ringing…";
     case "incoming":

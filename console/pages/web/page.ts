@@ -1,4 +1,4 @@
-import type { Call } from "./call";
+import type { Bookmark, Call } from "./call";
 import { CallView } from "./callview";
 import { announce, button, clock, h } from "./dom";
 import { keypad } from "./keypad";
@@ -19,6 +19,10 @@ interface Kept {
 }
 
 const keptAs = "tandem.phone";
+
+/** leftAs is where the calls of a page that is reloaded wait for it, and leftFor how long the switch waits, in milliseconds. */
+const leftAs = "tandem.calls";
+const leftFor = 10_000;
 
 /** Page is the phone at /phone. */
 class Page {
@@ -50,16 +54,30 @@ class Page {
     }
     this.root.removeAttribute("aria-busy");
     window.addEventListener("keydown", (e) => this.key(e));
-    window.addEventListener("pagehide", () => this.phone?.stop());
+    window.addEventListener("pagehide", () => this.leave());
     window.addEventListener("pageshow", (e) => e.persisted && location.reload());
     window.addEventListener("beforeunload", (e) => this.phone?.calls.some((c) => c.state === "up") && !navigator.webdriver && e.preventDefault());
+  }
+
+  /** leave notes the calls that are up, for a reload. When the page is closed they are ended by the switch, which hears nothing of it any more. */
+  private leave(): void {
+    const left = this.phone?.leave() ?? [];
+    if (left.length > 0) sessionStorage.setItem(leftAs, JSON.stringify(left));
+  }
+
+  /** comeBack takes up the calls that were left, the ones on hold first. */
+  private comeBack(): void {
+    const left = read<Bookmark[]>(leftAs) ?? [];
+    sessionStorage.removeItem(leftAs);
+    const mine = left.filter((b) => b.extension === this.phone!.account.extension && Date.now() - b.left < leftFor);
+    for (const b of mine.sort((a, z) => Number(z.held) - Number(a.held))) this.phone!.comeBack(b);
   }
 
   /** enter signs in with a link, or as this tab was signed in before; otherwise it asks. */
   private async enter(): Promise<void> {
     const link = new URLSearchParams(location.hash.slice(1));
     if (location.hash) history.replaceState(null, "", location.pathname);
-    this.kept = load();
+    this.kept = read<Kept>(keptAs);
     const token = link.get("token") ?? this.kept?.token;
     if (token) return this.borrow(token);
     const account = link.has("username") ? this.fromLink(link) : this.kept?.account;
@@ -145,6 +163,7 @@ class Page {
           this.show(numbers);
           resolve(undefined);
         }
+        if (entered && state === "registered") this.comeBack();
         if (entered) this.showState();
       });
       phone.on("change", () => this.showCalls());
@@ -304,9 +323,10 @@ function instance(): string {
   return crypto.randomUUID?.() ?? "00000000-0000-4000-8000-" + [...crypto.getRandomValues(new Uint8Array(6))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
-function load(): Kept | undefined {
+/** read is what a tab has kept under a name. */
+function read<T>(name: string): T | undefined {
   try {
-    return JSON.parse(sessionStorage.getItem(keptAs) ?? "null") ?? undefined;
+    return JSON.parse(sessionStorage.getItem(name) ?? "null") ?? undefined;
   } catch {
     return undefined;
   }

@@ -1,5 +1,5 @@
 import JsSIP from "jssip";
-import { Call, type Wiring } from "./call";
+import { Call, type Bookmark, type Wiring } from "./call";
 import type { Choice } from "./devices";
 import { Emitter } from "./emitter";
 import { Life } from "./life";
@@ -114,6 +114,27 @@ export class Phone extends Emitter<Events> {
     this.rest();
     this.ua.stop();
     this.become("offline");
+  }
+
+  /** leave is for a page that is reloaded: calls that are up stay so for the few seconds that the switch waits, and comeBack takes them up again. */
+  leave(): Bookmark[] {
+    const stay = this.calls.map((call) => call.bookmark(this.account.extension)).filter((b) => b !== undefined);
+    if (stay.length === 0) {
+      this.stop();
+      return stay;
+    }
+    for (const call of [...this.calls]) if (call.state !== "up") call.hangUp();
+    this.rest();
+    return stay;
+  }
+
+  /** comeBack takes a call up again that was left. */
+  comeBack(b: Bookmark): Call {
+    const call = new Call(b.incoming, b.number, b.name, this.wiring());
+    call.state = "calling";
+    this.add(call);
+    void call.comeBack(this.ua, b);
+    return call;
   }
 
   /** look finds out, after a change of the network, whether the connection is still good, and else makes another at once. */
