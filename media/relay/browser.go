@@ -47,7 +47,7 @@ type browser struct {
 	nominated bool   // the browser chose it
 	ready     bool   // set is known: the browser's fingerprints
 	heard     time.Time
-	missed    bool // its owner was told that nothing comes
+	missed    bool          // its owner was told that nothing comes
 	begun     time.Duration // since began
 	checks    limiter
 
