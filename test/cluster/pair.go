@@ -82,6 +82,8 @@ limits {
   strangers_rate  = 100000
   strangers_burst = 100000
   strangers_total = 1000000
+
+  connections_per_source = 5000
 }
 media {
   ports         = "20000-23999"

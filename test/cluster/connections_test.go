@@ -1,0 +1,134 @@
+package cluster
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"tandem/test/binary"
+	"tandem/test/wire"
+)
+
+const connections = `
+listen "tcp" {
+  transport = "tcp"
+  address   = "10.77.0.100:5060"
+}
+listen "tls" {
+  transport   = "tls"
+  address     = "10.77.0.100:5061"
+  certificate = "self-signed"
+}
+listen "wss" {
+  transport   = "wss"
+  address     = "10.77.0.100:7443"
+  certificate = "self-signed"
+}
+`
+
+// client is a phone or page that keeps one connection. It says nothing by itself, so what it learns it has been told.
+type client struct {
+	*wire.Phone
+	kind, user, instance string
+	gone                 time.Time // its connection was found to have ended
+	back                 time.Time // and it had registered again
+}
+
+// reconnect is what JsSIP waits at least before it connects anew.
+const reconnect = 2 * time.Second
+
+// connect opens the client's connection and registers over it.
+func (c *client) connect(p *Pair) {
+	p.t.Helper()
+	var line *wire.Line
+	p.inside("phones", func() {
+		switch c.kind {
+		case "TCP":
+			line = wire.TCP(p.t, phoneHost, virtual+":5060")
+		case "TLS":
+			line = wire.TLS(p.t, phoneHost, virtual+":5061")
+		default:
+			line = wire.WS(p.t, phoneHost, virtual+":7443", true)
+		}
+	})
+	c.Phone = wire.NewPhone(line, c.user, binary.Password)
+	contact := c.Contact() + `;reg-id=1;+sip.instance="<urn:uuid:` + c.instance + `>"`
+	m := c.Ask(c.Registration(contact, "Supported: path, outbound", "Expires: 3600"))
+	if m.Status() != 200 || m.Get("flow-timer") != "20" {
+		p.t.Fatalf("REGISTER over %s: %s", c.kind, m.Raw)
+	}
+}
+
+// T9: media of clients over TCP, TLS and WSS goes on; they are told that their connections are gone, and 95 of 100 are back within ten
+// seconds, two of which they wait by themselves. What is said to a phone meanwhile reaches it when it is back.
+func TestConnectionsComeBack(t *testing.T) {
+	p := NewPair(t, election, connections)
+	count := 120
+	if v, err := strconv.Atoi(os.Getenv("TANDEM_CLIENTS")); err == nil {
+		count = v
+	}
+	clients := make([]*client, count)
+	for n := range clients {
+		clients[n] = &client{kind: []string{"TCP", "TLS", "WSS"}[n%3], user: fmt.Sprint(1010 + n%900), instance: fmt.Sprintf("00000000-0000-0000-0000-%012d", n)}
+		clients[n].connect(p)
+	}
+	desk := p.phone("1001")
+	var talks []*talk
+	for n := range 3 {
+		talks = append(talks, p.connect(clients[n].Phone, desk, n))
+	}
+	from := p.serving()
+	p.kill(from)
+	p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(from), virtual) })
+	moved := time.Now()
+	for _, c := range talks { // before anybody is back
+		c.goesOn(5 * time.Second)
+	}
+	said := make([]string, 0, len(talks))
+	for _, c := range talks { // it waits for its phone
+		c.b.Phone.Send(c.b.Phone.Text(c.b.Next("BYE", "")))
+		said = append(said, c.a.ID)
+	}
+	p.eventually(60*time.Second, "all clients back", func() bool {
+		left := 0
+		for _, c := range clients {
+			select {
+			case <-c.Ended():
+				if c.gone.IsZero() {
+					c.gone = time.Now()
+				}
+			default:
+			}
+			if c.back.IsZero() && !c.gone.IsZero() && time.Since(c.gone) >= reconnect {
+				c.connect(p)
+				c.back = time.Now()
+			}
+			if c.back.IsZero() {
+				left++
+			}
+		}
+		return left == 0
+	})
+	for n, id := range said {
+		m := clients[n].Await(8*time.Second, "BYE that waited", func(m wire.Message) bool { return m.Method() == "BYE" && m.Get("call-id") == id })
+		clients[n].Reply(m, 200, wire.Reply{})
+		talks[n].am.Stop()
+		talks[n].bm.Stop()
+	}
+	var told, back []time.Duration
+	for _, c := range clients {
+		told, back = append(told, c.gone.Sub(moved)), append(back, c.back.Sub(moved))
+	}
+	slices.Sort(told)
+	slices.Sort(back)
+	most := 95 * count / 100
+	t.Logf("%d clients: told after %v (95 of 100: %v, last %v), back after %v (95 of 100: %v, last %v)", count,
+		told[count/2], told[most], told[count-1], back[count/2], back[most], back[count-1])
+	if back[most] >= 10*time.Second {
+		t.Errorf("T9 promises that 95 of 100 are back within 10 s, and it took %v", back[most])
+	}
+	p.eventually(10*time.Second, "no call left", func() bool { calls, _ := p.load(other(from)); return calls == 0 })
+}
