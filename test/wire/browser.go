@@ -15,6 +15,7 @@ import (
 // count like those of Media.
 type Browser struct {
 	Mark string
+	Sent uint32 // packets so far; where it is not 0 at first, that many were sent before, as far as their numbers tell
 	PC   *webrtc.PeerConnection
 	t    testing.TB
 	mic  *webrtc.TrackLocalStaticRTP
@@ -136,7 +137,11 @@ func (b *Browser) speak(mic *webrtc.TrackLocalStaticRTP) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	var p rtp.Packet
-	for n := uint32(1); ; n++ {
+	for {
+		b.mu.Lock()
+		b.Sent++
+		n := b.Sent
+		b.mu.Unlock()
 		if p.Unmarshal(Packet(b.Mark, 1, n)) == nil {
 			_ = mic.WriteRTP(&p)
 		}
@@ -166,4 +171,11 @@ func (b *Browser) Heard(mark string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.heard[mark])
+}
+
+// Count is how many packets have been sent.
+func (b *Browser) Count() uint32 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Sent
 }

@@ -284,3 +284,10 @@ func (m *Media) Missing(mark string) (counts []uint32) {
 	}
 	return counts
 }
+
+// Count is how many packets have been sent.
+func (m *Media) Count() uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.Sent
+}
