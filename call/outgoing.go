@@ -111,7 +111,7 @@ func (c *Call) refind(l *Leg) {
 	bindings := c.board.locator.Lookup(l.party, time.Now())
 	for _, b := range bindings {
 		same := b.Instance != "" && b.Instance == l.instance || b.RequestURI() == l.dialog.Target || len(bindings) == 1
-		if same && b.Flow.Alive() {
+		if same && b.Flow.Alive() && len(b.Path) == 0 { // a Path is not on the dialog's route
 			l.move(b.Flow)
 			return
 		}

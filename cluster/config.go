@@ -45,8 +45,8 @@ type Config struct {
 	// process loses nothing in either case, a machine without power what came after the last flush.
 	SyncEvery time.Duration
 
-	// Members makes the node part of a pair: two switches and a witness, the same list on each. None: a single node, which
-	// opens no port.
+	// Members makes the node part of a pair: two switches and one to three witnesses, the same list on each. None: a single
+	// node, which opens no port.
 	Members  []Member
 	Identity *Identity     // of a member; see Init and Join
 	Timers   time.Duration // election time; 0: 150 ms, right for machines of their own in one network. 300 ms for virtual ones
@@ -54,6 +54,7 @@ type Config struct {
 	Decides   Decides
 	Fence     Fence
 	Preferred string // who shall be active when the cluster begins; it is never asked again
+	Shard     string // one of several groups that the same machines make, each with ports of its own; empty: the only one
 
 	// Addresses move with the role; Hook is told of it.
 	Addresses []Address
@@ -147,7 +148,10 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// checkMembers wants two switches and a witness.
+// mostMembers is how many copies of a record the store keeps at most.
+const mostMembers = 5
+
+// checkMembers wants two switches, and enough witnesses for a majority.
 func (c Config) checkMembers() error {
 	if len(c.Members) == 0 {
 		return nil
@@ -171,8 +175,8 @@ func (c Config) checkMembers() error {
 	switch {
 	case c.Decides != ByVote && (len(c.Members) != 2 || witnesses != 0):
 		return fmt.Errorf("%d switches and %d witnesses: without a vote there are two switches and nobody else", len(c.Members)-witnesses, witnesses)
-	case c.Decides == ByVote && (len(c.Members) != 3 || witnesses != 1):
-		return fmt.Errorf("%d switches and %d witnesses: a pair is two switches and one witness, since two machines cannot tell a dead peer from a cut cable", len(c.Members)-witnesses, witnesses)
+	case c.Decides == ByVote && (len(c.Members)-witnesses != 2 || witnesses == 0 || len(c.Members) > mostMembers):
+		return fmt.Errorf("%d switches and %d witnesses: a pair is two switches and one to three witnesses, since two machines cannot tell a dead peer from a cut cable", len(c.Members)-witnesses, witnesses)
 	case !seen[c.Node]:
 		return fmt.Errorf("this machine is node %q, which is no member: the members are %s", c.Node, strings.Join(slices.Sorted(maps.Keys(seen)), ", "))
 	case c.Preferred != "" && !seen[c.Preferred]:

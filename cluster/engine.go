@@ -85,7 +85,11 @@ func (e *Engine) start(ctx context.Context) error {
 	if e.lock, err = lockFolder(e.cfg.Dir); err != nil {
 		return err
 	}
-	key, err := clusterKey(e.cfg.Dir)
+	keys := e.cfg.Dir
+	if e.cfg.Identity != nil {
+		keys = e.cfg.Identity.dir
+	}
+	key, err := clusterKey(keys)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (e *Engine) routes(opts *server.Options) error {
 	e.token = rand.Text() + rand.Text()
 	opts.Authorization = e.token
 	opts.Cluster = server.ClusterOpts{
-		Name: "tandem-" + e.cfg.Identity.Fingerprint[:16], Host: me.Host, Port: me.Port + 1,
+		Name: "tandem-" + e.cfg.Identity.Fingerprint[:16] + e.cfg.Shard, Host: me.Host, Port: me.Port + 1,
 		TLSConfig: e.cfg.Identity.tls(e.names()), TLSTimeout: handshakeWithin.Seconds(), NoAdvertise: true,
 		// A peer whose machine is gone says no goodbye.
 		PingInterval: time.Second, MaxPingsOut: 2,
@@ -160,6 +160,13 @@ func (e *Engine) pin(b *bucket, asked map[string]time.Time, now time.Time) {
 	asked[b.Name] = now
 	ask, _ := json.Marshal(map[string]any{"placement": map[string]any{"preferred": e.cfg.Node}})
 	_ = e.conn.Publish("$JS.API.STREAM.LEADER.STEPDOWN."+b.stream, ask)
+}
+
+// Serving is the member that serves, as far as this one has heard; empty: nobody, or it is being decided. A member that has
+// only just begun knows nobody either.
+func (e *Engine) Serving() string {
+	_, _, active := e.standing()
+	return active
 }
 
 // playing is what decides the role; nil until it is asked.

@@ -16,7 +16,8 @@ import (
 
 var (
 	clusterSchema = block.Schema("election preferred witness role", "node name", "witness name", "address prefix", "hook", "fence")
-	memberSchema  = block.Schema("address")
+	memberSchema  = block.Schema("address", "shard prefix")
+	witnessSchema = block.Schema("address")
 	movingSchema  = block.Schema("interface")
 	hookSchema    = block.Schema("command url timeout")
 )
@@ -30,10 +31,21 @@ type Cluster struct {
 	Hook      cluster.Hook
 	Decides   cluster.Decides
 	Fence     cluster.Fence
+	Shards    []Shard // more than a pair: each node owns one; none: a pair
+	Shard     string  // which of them this is the configuration of; empty: of the whole machine
+	Home      string  // folder with the identity of the machine, where it is not that of the state
 }
 
 // ClusterDir is the folder of the state engine, with the identity of the node.
 func (n Node) ClusterDir() string { return filepath.Join(n.StateDir, "cluster") }
+
+// IdentityDir is the folder with the identity of this machine.
+func (c *Config) IdentityDir() string {
+	if c.Cluster.Home != "" {
+		return c.Cluster.Home
+	}
+	return c.Node.ClusterDir()
+}
 
 // cluster reads the pair. Who of its members this machine is says the identity in the state folder, so that one
 // configuration serves all of them.
@@ -61,6 +73,10 @@ func (l *loader) cluster(b *hcl.Block) {
 			l.fence(inner)
 		}
 	}
+	if len(l.shards) > 0 {
+		l.arrange(r, b.DefRange)
+		return
+	}
 	l.checkDecides(r, b.DefRange, witnesses)
 	if nodes := len(c.Members) - witnesses; c.Decides == cluster.ByVote && (nodes != 2 || witnesses != 1) {
 		r.Fail(b.DefRange, "not a pair", "A cluster is two nodes and a witness, and here are %d and %d. Without a witness nobody can tell a dead peer from a cut cable, so neither of two machines may promote itself; the witness is a small third one that runs the same program. Two machines alone say witness = \"none\", and a person decides.", nodes, witnesses)
@@ -77,9 +93,13 @@ func (l *loader) cluster(b *hcl.Block) {
 }
 
 func (l *loader) member(b *hcl.Block) {
-	r := l.open(b.Body, memberSchema)
-	r.Require("address")
 	m := cluster.Member{Name: b.Labels[0], Witness: b.Type == "witness"}
+	schema := memberSchema
+	if m.Witness {
+		schema = witnessSchema
+	}
+	r := l.open(b.Body, schema)
+	r.Require("address")
 	if err := cluster.CheckName(m.Name); err != nil {
 		r.Fail(b.LabelRanges[0], "not a name", "%s.", capital(err.Error()))
 	}
@@ -96,6 +116,9 @@ func (l *loader) member(b *hcl.Block) {
 	}
 	m.Host, m.Port = host, n
 	l.config.Cluster.Members = append(l.config.Cluster.Members, m)
+	for _, inner := range r.Blocks {
+		l.shard(m.Name, inner)
+	}
 }
 
 // moving reads an address that is where the active node is.

@@ -50,6 +50,7 @@ type loader struct {
 	secrets    map[string]secret // by number of the extension
 	sockets    []bound
 	tables     map[string]bool // that have been read
+	shards     []readShard     // of the cluster
 	acmeAt     []hcl.Range     // listeners whose certificate an authority is to sign
 }
 
@@ -152,6 +153,7 @@ func (l *loader) load() (*Config, Diagnostics) {
 	l.readExtensions()
 	l.single("stir", l.stir)
 	l.single("cluster", l.cluster)
+	l.shardListeners()
 	l.trunks()
 	l.plan()
 	l.credentials()

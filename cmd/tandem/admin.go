@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -27,46 +28,22 @@ func adminCommands() []*cobra.Command {
 	return append(commands, featureCommands()...)
 }
 
-// ask makes a command that asks the switch one thing and prints it as text or JSON.
+// ask makes a command, named with those above it, that asks the switch one thing and prints it as text or JSON.
 func ask[T any](name, short string, question func(*console.Client) (T, error), show func(io.Writer, T)) *cobra.Command {
-	c := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs}
+	_, use, nested := strings.Cut(name, " ")
+	if !nested {
+		use = name
+	}
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.NoArgs}
 	at, asJSON := socketFlags(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.dial()
+		parts, err := at.parts(name == "cluster status")
 		if err != nil {
 			return err
 		}
-		answer, err := question(client)
-		if err != nil {
-			return err
-		}
-		return output(c.OutOrStdout(), *asJSON, answer, show)
+		return eachPart(c.OutOrStdout(), *asJSON, parts, question, show)
 	}
 	return c
-}
-
-// place is how a command finds the switch.
-type place struct{ socket, config string }
-
-func socketFlags(c *cobra.Command) (*place, *bool) {
-	at := &place{}
-	c.Flags().StringVar(&at.socket, "socket", os.Getenv("TANDEM_SOCKET"), "admin socket of the switch (or set TANDEM_SOCKET)")
-	c.Flags().StringVar(&at.config, "config", "", "configuration folder of the switch, to find its socket")
-	return at, c.Flags().Bool("json", false, "print JSON")
-}
-
-func (p *place) dial() (*console.Client, error) {
-	switch {
-	case p.socket != "":
-		return console.Dial(p.socket), nil
-	case p.config != "":
-		cfg, diags := configs.Load(p.config)
-		if cfg == nil {
-			return nil, fmt.Errorf("configuration %s is not right, so it does not tell the socket; name it with --socket:\n%s", p.config, diags)
-		}
-		return console.Dial(cfg.Node.AdminSocket), nil
-	}
-	return console.Dial(defaultSocket()), nil
 }
 
 // defaultSocket is where a switch listens whose configuration does not say: the service's, or else the demo's.
@@ -138,15 +115,11 @@ func reloadCommand() *cobra.Command {
 	at, asJSON := socketFlags(c)
 	force := c.Flags().Bool("force", false, "put it in force even if its tests fail")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.dial()
+		parts, err := at.parts(false)
 		if err != nil {
 			return err
 		}
-		change, err := client.Reload(*force)
-		if err != nil {
-			return err
-		}
-		return output(c.OutOrStdout(), *asJSON, change, printChange)
+		return eachPart(c.OutOrStdout(), *asJSON, parts, func(client *console.Client) (console.Change, error) { return client.Reload(*force) }, printChange)
 	}
 	return c
 }
@@ -156,15 +129,11 @@ func drainCommand() *cobra.Command {
 	at, asJSON := socketFlags(c)
 	off := c.Flags().Bool("off", false, "take new calls again")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.dial()
+		parts, err := at.parts(false)
 		if err != nil {
 			return err
 		}
-		s, err := client.Drain(!*off)
-		if err != nil {
-			return err
-		}
-		return output(c.OutOrStdout(), *asJSON, s, printStatus)
+		return eachPart(c.OutOrStdout(), *asJSON, parts, func(client *console.Client) (console.Status, error) { return client.Drain(!*off) }, printStatus)
 	}
 	return c
 }
@@ -173,12 +142,18 @@ func hangupCommand() *cobra.Command {
 	c := &cobra.Command{Use: "hangup CALL", Short: "End a call by its id (see `tandem calls`)", Args: cobra.ExactArgs(1)}
 	at, asJSON := socketFlags(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		client, err := at.dial()
+		parts, err := at.parts(false)
 		if err != nil {
 			return err
 		}
-		if err := client.HangUp(args[0]); err != nil {
-			return err
+		var failed error
+		for _, p := range parts { // a call is in one of them
+			if failed = p.client.HangUp(args[0]); failed == nil {
+				break
+			}
+		}
+		if failed != nil {
+			return failed
 		}
 		return output(c.OutOrStdout(), *asJSON, map[string]string{"call": args[0]}, func(w io.Writer, _ map[string]string) {
 			fmt.Fprintln(w, "call "+args[0]+" is being ended")

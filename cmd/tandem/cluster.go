@@ -26,7 +26,7 @@ func clusterCommand() *cobra.Command {
 			"  b$ tandem cluster join TOKEN --config DIR           and then `tandem serve`; the same for the witness\n" +
 			"  a$ tandem cluster status --config DIR",
 	}
-	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), notifyCommand(), ask("status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
+	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), notifyCommand(), dnsCommand(), ask("cluster status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
 	return c
 }
 
@@ -181,10 +181,14 @@ func failoverCommand() *cobra.Command {
 	force := c.Flags().Bool("force", false, "promote this node of two without a witness: you say that the other machine is off")
 	c.MarkFlagsMutuallyExclusive("rehearse", "force")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		client, err := at.dial()
+		parts, err := at.parts(false)
 		if err != nil {
 			return err
 		}
+		if len(parts) > 1 {
+			return fmt.Errorf("this machine takes part in the shards %s: say which one with --shard", shardNames(parts))
+		}
+		client := parts[0].client
 		if *force {
 			return promote(c, client, *asJSON)
 		}

@@ -50,37 +50,46 @@ func serveCommand() *cobra.Command {
 			return fmt.Errorf("state folder: %w (set `state_dir` in the node block)", err)
 		}
 		opts := node.Options{Log: logger(cfg.Log, c.ErrOrStderr()), Load: load}
-		witness, err := node.IsWitness(cfg)
-		if err != nil {
-			return err
+		if len(cfg.Cluster.Shards) > 0 {
+			return serveShards(cfg, opts)
 		}
-		if witness {
-			return serveWitness(cfg, opts)
-		}
-		for {
-			err := serve(cfg, opts, func(*node.Node) {})
-			if !errors.Is(err, node.ErrDeposed) {
-				return err
-			}
-			opts.Log.Warn("another node serves: this one stands by from now on")
-			if again, diags := configs.Load(*dir); again != nil {
-				cfg = again
-			} else {
-				opts.Log.Error("the configuration has become wrong: the old one stays in force", "err", diags)
-			}
-		}
+		return serveMember(c.Context(), cfg, opts)
 	}
 	return c
 }
 
+// serveMember runs what this machine is in a configuration, a switch or a witness, until signals end it, or ctx does as SIGTERM would.
+// A switch that has been deposed is built anew and stands by.
+func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options) error {
+	witness, err := node.IsWitness(cfg)
+	if err != nil {
+		return err
+	}
+	if witness {
+		return serveWitness(ctx, cfg, opts)
+	}
+	for {
+		err := serve(ctx, cfg, opts, func(*node.Node) {})
+		if !errors.Is(err, node.ErrDeposed) {
+			return err
+		}
+		opts.Log.Warn("another node serves: this one stands by from now on")
+		if again, err := opts.Load(); err == nil {
+			cfg = again
+		} else {
+			opts.Log.Error("the configuration has become wrong: the old one stays in force", "err", err)
+		}
+	}
+}
+
 // serveWitness runs a witness until a signal ends it.
-func serveWitness(cfg *configs.Config, opts node.Options) error {
+func serveWitness(ctx context.Context, cfg *configs.Config, opts node.Options) error {
 	opts.Version = version
 	w, err := node.NewWitness(cfg, opts)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	return w.Run(ctx)
 }
@@ -93,8 +102,8 @@ func logger(l configs.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// serve runs a switch until signals end it. ready is called when its sockets are bound.
-func serve(cfg *configs.Config, opts node.Options, ready func(*node.Node)) error {
+// serve runs a switch until signals end it, or ctx does as SIGTERM would. ready is called when its sockets are bound.
+func serve(ctx context.Context, cfg *configs.Config, opts node.Options, ready func(*node.Node)) error {
 	collectLess()
 	opts.Version = version
 	log := opts.Log
@@ -118,6 +127,9 @@ func serve(cfg *configs.Config, opts node.Options, ready func(*node.Node)) error
 		select {
 		case err := <-done:
 			return err
+		case <-ctx.Done():
+			leaveNow()
+			return <-done
 		case s := <-signals:
 			switch {
 			case s == syscall.SIGHUP:
@@ -168,7 +180,7 @@ func demoCommand() *cobra.Command {
 		}
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 		guests := demoGuests(d)
-		return serve(d.Config, node.Options{Log: log, Guests: guests}, func(n *node.Node) {
+		return serve(c.Context(), d.Config, node.Options{Log: log, Guests: guests}, func(n *node.Node) {
 			fmt.Fprint(c.OutOrStdout(), welcome(d, n, guests.Token))
 		})
 	}

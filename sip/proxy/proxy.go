@@ -52,15 +52,21 @@ func Forward(table Sender, tx *transaction.Server, m *sip.Message, targets []Tar
 		return
 	}
 	for _, t := range targets {
-		raw := rewrite(m, t, hops-1)
+		raw := rewrite(m, t, hops-1, passing{})
 		if _, err := table.Send(t.Flow, raw, f); err != nil {
 			f.Failed(nil, transaction.TransportError)
 		}
 	}
 }
 
+// passing is how a request goes through us: as one that ends here for its sender, or as one that is on its way.
+type passing struct {
+	record      []string // values of Record-Route headers to be put on top
+	credentials bool     // they are for who comes after us
+}
+
 // rewrite makes the copy for one target (RFC 3261 §16.6).
-func rewrite(m *sip.Message, t Target, hops int) []byte {
+func rewrite(m *sip.Message, t Target, hops int, p passing) []byte {
 	edits := []sip.Edit{{Kind: sip.EditStart, Text: m.Method() + " " + t.URI + " SIP/2.0"}}
 	top := m.Index(sip.HeaderVia)
 	hopsLine := fmt.Sprintf("Max-Forwards: %d", hops)
@@ -74,6 +80,9 @@ func rewrite(m *sip.Message, t Target, hops int) []byte {
 			for _, r := range t.Routes {
 				text += "\r\nRoute: " + r
 			}
+			for _, r := range p.record {
+				text += "\r\nRecord-Route: " + r
+			}
 			if !m.Has(sip.HeaderMaxForwards) {
 				text += hopsLine
 			}
@@ -82,7 +91,7 @@ func rewrite(m *sip.Message, t Target, hops int) []byte {
 				sip.Edit{Kind: sip.EditReplace, Line: i, Text: stamped(m)})
 		case id == sip.HeaderMaxForwards:
 			edits = append(edits, sip.Edit{Kind: sip.EditReplace, Line: i, Text: hopsLine})
-		case id == sip.HeaderRoute, id == sip.HeaderAuthorization, id == sip.HeaderProxyAuthorization:
+		case id == sip.HeaderRoute, !p.credentials && (id == sip.HeaderAuthorization || id == sip.HeaderProxyAuthorization):
 			// Route led to us and no further, which the caller has checked; credentials were for us.
 			edits = append(edits, sip.Edit{Kind: sip.EditRemove, Line: i})
 		}

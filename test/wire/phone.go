@@ -111,8 +111,9 @@ type Call struct {
 	From  string // our side's header value with our tag
 	To    string // the other's; its tag is there once it is known
 	ID    string
-	Seq   int    // of the last request that we sent
-	Peer  string // target of requests
+	Seq   int      // of the last request that we sent
+	Peer  string   // target of requests
+	Route []string // header lines of the dialog's route set, of one who was called (RFC 3261 §12.1.1)
 
 	Invite Request // ours
 	Asked  Message // theirs
@@ -194,7 +195,7 @@ func (c *Call) AckTo(m Message) {
 }
 
 func (c *Call) ack(seq int) Request {
-	return Request{Method: "ACK", URI: c.Peer, From: c.From, To: c.To, CallID: c.ID, Seq: seq}
+	return Request{Method: "ACK", URI: c.Peer, From: c.From, To: c.To, CallID: c.ID, Seq: seq, Extra: c.Route}
 }
 
 // Cancel gives the INVITE up.
@@ -211,7 +212,12 @@ func (p *Phone) Rung() *Call {
 	p.T.Helper()
 	m := p.Request(5*time.Second, "INVITE")
 	tag := Token()
+	var route []string
+	for _, v := range m.All("record-route") {
+		route = append(route, "Route: "+v)
+	}
 	return &Call{
+		Route: route,
 		Phone: p, From: m.Get("to") + ";tag=" + tag, To: m.Get("from"), ID: m.Get("call-id"), Peer: Target(m.Get("contact")),
 		Asked: m, Tag: tag, Seq: 100,
 	}
@@ -231,7 +237,7 @@ func (c *Call) Acked() Message {
 // Next is the next request inside the dialog.
 func (c *Call) Next(method, body string) Request {
 	c.Seq++
-	r := Request{Method: method, URI: c.Peer, From: c.From, To: c.To, CallID: c.ID, Seq: c.Seq, Body: body}
+	r := Request{Method: method, URI: c.Peer, From: c.From, To: c.To, CallID: c.ID, Seq: c.Seq, Body: body, Extra: c.Route}
 	if method == "INVITE" || method == "UPDATE" {
 		r.Contact = c.Phone.Contact()
 	}

@@ -33,11 +33,11 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		// costs a third of what a flush each time would. With a pair two machines would have to lose it at once.
 		SyncEvery: time.Second}
 	if len(cfg.Cluster.Members) > 0 {
-		id, err := cluster.LoadIdentity(c.Dir)
+		id, err := cluster.LoadIdentity(cfg.IdentityDir())
 		if err != nil {
 			return nil, err
 		}
-		c.Node, c.Identity = id.Node, id
+		c.Node, c.Identity, c.Shard = id.Node, id, cfg.Cluster.Shard
 		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
 		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
 		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
@@ -62,7 +62,7 @@ func IsWitness(cfg *configs.Config) (bool, error) {
 	if !paired(cfg) {
 		return false, nil
 	}
-	id, err := cluster.LoadIdentity(cfg.Node.ClusterDir())
+	id, err := cluster.LoadIdentity(cfg.IdentityDir())
 	if err != nil {
 		return false, err
 	}

@@ -25,9 +25,9 @@ func (p messages) Forward(tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	var targets []proxy.Target
-	for _, b := range p.n.bindings.Lookup(extension.Number, time.Now()) {
-		if b.Flow.Alive() {
-			targets = append(targets, proxy.Target{URI: b.RequestURI(), Routes: b.Route(), Flow: b.Flow})
+	for _, b := range (locator{p.n}).Lookup(extension.Number, time.Now()) {
+		if f := p.n.sends(&b); f.Alive() {
+			targets = append(targets, proxy.Target{URI: b.RequestURI(), Routes: b.Route(), Flow: f})
 		}
 	}
 	proxy.Forward(p.n.table, tx, m, targets)

@@ -26,6 +26,7 @@ import (
 	"tandem/media/turn"
 	"tandem/registrar"
 	"tandem/sip/digest"
+	"tandem/sip/proxy"
 	"tandem/sip/transaction"
 	"tandem/sip/transport"
 	"tandem/token"
@@ -43,6 +44,8 @@ type Options struct {
 	Guests *Guests
 	// Timers of transactions; zero: RFC 3261's.
 	Timers transaction.Config
+	// Directory is where the phones of the other shards are; nil: the switch has no shards.
+	Directory *Directory
 }
 
 // Node is one running switch.
@@ -75,6 +78,7 @@ type Node struct {
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
+	pathKey   []byte       // of the ways to our phones that other shards are told
 	turn      *turn.Server // nil: we run none
 	signed    *certificate.SelfSigned
 	acme      *certificate.ACME // nil: no listener asks for it
@@ -116,6 +120,7 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	opts := n.opts
 	var err error
 	n.authority = digest.New(digest.Config{Realm: cfg.Node.Realm, Key: n.state.Secret("nonces")})
+	n.pathKey = n.state.Secret("paths")
 	n.oauth = token.NewOAuth(opts.Log.With("room", "token"))
 	n.acceptTokens(cfg)
 	n.held = newBindingJournal(n.state, opts.Log.With("room", "registrar"))
@@ -139,13 +144,12 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen), Servers: cfg.Node.NameServers})
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
-		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: n.bindings, Voicemail: n.boxes,
+		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: locator{n}, Voicemail: n.boxes,
 		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
 		Journal: callJournal{n.state}, Memory: callMemory{n.state},
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
-	n.table = transaction.New(opts.Timers, n.board, opts.Log.With("room", "transaction"))
-	n.board.Use(n.table)
+	n.newTable()
 	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, mail)
 	n.lamps.Keep(n.keepLamp)
 	n.trunks.Use(n.table)
@@ -169,6 +173,18 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 		view{n}, n.metrics(), opts.Log.With("room", "console"))
 	n.built.Store(err == nil)
 	return err
+}
+
+// newTable puts the transactions between the transports and the switchboard; with shards the edge stands before that.
+func (n *Node) newTable() {
+	user, use := transaction.User(n.board), func(*transaction.Table) {}
+	if n.opts.Directory != nil {
+		edge := proxy.NewEdge(n.board, paths{n})
+		user, use = edge, func(t *transaction.Table) { edge.Use(t) }
+	}
+	n.table = transaction.New(n.opts.Timers, user, n.opts.Log.With("room", "transaction"))
+	n.board.Use(n.table)
+	use(n.table)
 }
 
 // Listeners are the sockets that serve SIP.
@@ -203,6 +219,7 @@ func (n *Node) Run(ends Ends) error {
 	relay := n.background("turn", n.runTURN)
 	certificates := n.background("certificate", n.keepCertificates)
 	alive := n.background("watchdog", n.watchdog)
+	known := n.background("directory", n.followShard)
 	n.log.Info("switch serves", "node", n.config.Load().Node.Name, "version", n.opts.Version,
 		"plan", n.config.Load().Plan.Version())
 
@@ -222,7 +239,7 @@ func (n *Node) Run(ends Ends) error {
 		n.log.Info("leaving", "calls", n.board.Live())
 		n.board.Leave()
 	}
-	rooms := append([]*running{alive, calls, records}, m.rooms...)
+	rooms := append([]*running{alive, known, calls, records}, m.rooms...)
 	for _, room := range append(rooms, copies, tokens, packets, transactions, sockets, relay, certificates, views) {
 		errs = append(errs, room.end())
 	}
@@ -321,7 +338,7 @@ func (n *Node) transport(cfg *configs.Config) transport.Config {
 	if paired(cfg) {
 		c.Serves, c.Away = n.state.Lease().Held, true
 	}
-	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) }
+	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) || n.opts.Directory.knows(a) }
 	return c
 }
 

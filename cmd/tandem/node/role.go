@@ -125,9 +125,13 @@ func (n *Node) report() any {
 	if !n.built.Load() {
 		return nil
 	}
-	return map[string]any{
+	says := map[string]any{
 		"version": n.opts.Version, "hot": n.hot.Load(), "registrations": n.registrations(), "calls": n.board.Live(),
 	}
+	if d := n.opts.Directory; d != nil {
+		says["directory"] = d.count()
+	}
+	return says
 }
 
 var _ cluster.Switch = (*member)(nil)

@@ -37,9 +37,10 @@ func NewWitness(cfg *configs.Config, opts Options) (*Witness, error) {
 // Run takes part until ctx ends.
 func (w *Witness) Run(ctx context.Context) error {
 	views := w.n.background("console", w.console.Run)
+	known := w.n.background("directory", w.n.followShard)
 	w.n.log.Info("witness votes", "node", w.n.state.Status().Node, "version", w.n.opts.Version)
 	err := w.n.state.Play(ctx, idle{w.n.log})
-	err = errors.Join(err, views.end())
+	err = errors.Join(err, known.end(), views.end())
 	w.n.state.Close()
 	return err
 }

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"tandem/cmd/tandem/node"
+	"tandem/configs"
+)
+
+// serveShards runs this machine's part in every shard: a switch for the one that it owns and for those that it backs up, a
+// witness for all others. They share the directory of registrations and nothing else: each has a role, a state and an address
+// of its own, so what happens to one shard leaves the others alone. One that cannot start ends the process.
+func serveShards(cfg *configs.Config, opts node.Options) error {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	opts.Directory = node.NewDirectory(cfg)
+	errs := make([]error, len(cfg.Cluster.Shards))
+	var running sync.WaitGroup
+	for i, s := range cfg.Cluster.Shards {
+		if err := os.MkdirAll(cfg.Node.ShardDir(s.Name), 0o750); err != nil {
+			stop()
+			errs[i] = fmt.Errorf("state folder of shard %s: %w", s.Name, err)
+			break
+		}
+		mine := opts
+		mine.Log = opts.Log.With("shard", s.Name)
+		mine.Load = func() (*configs.Config, error) { return loadShard(opts.Load, s.Name) }
+		running.Go(func() {
+			defer stop()
+			if err := serveMember(ctx, cfg.Shard(i), mine); err != nil {
+				errs[i] = fmt.Errorf("shard %s: %w", s.Name, err)
+			}
+		})
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
+// loadShard reads the configuration anew, and takes one shard's out of it.
+func loadShard(load func() (*configs.Config, error), name string) (*configs.Config, error) {
+	cfg, err := load()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(cfg.Cluster.Shards, func(s configs.Shard) bool { return s.Name == name })
+	if i < 0 {
+		return nil, fmt.Errorf("the shard of node %q has gone from the cluster block: this needs a restart", name)
+	}
+	return cfg.Shard(i), nil
+}

@@ -1,0 +1,109 @@
+package cluster
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"tandem/test/wire"
+)
+
+// Four nodes with a shard each: phones of each call those of all others.
+func TestShards(t *testing.T) {
+	t.Parallel()
+	s := NewShards(t, election)
+
+	s.run("phones of each shard call those of every shard", func(t *testing.T) {
+		var pairs [][2]*wire.Phone
+		for i, from := range nodeNames {
+			for j, to := range nodeNames {
+				pairs = append(pairs, [2]*wire.Phone{s.phoneAt(from, fmt.Sprintf("1%d%d1", i, j)), s.phoneAt(to, fmt.Sprintf("1%d%d2", i, j))})
+			}
+		}
+		s.known(2 * len(pairs))
+		for n, p := range pairs {
+			c := s.connect(p[0], p[1], n)
+			c.hold(c.a, c.b, c.am, c.bm)
+			c.goesOn(5 * time.Second)
+			c.hold(c.b, c.a, c.bm, c.am)
+			c.goesOn(5 * time.Second)
+			c.bye(c.b, c.a)
+		}
+	})
+
+	// Two calls of each shard, one to the next shard and one from it, while nodes die one after the other.
+	var talks []*talk
+	var moving []*wire.Phone
+	for i, shard := range nodeNames {
+		next := nodeNames[(i+1)%len(nodeNames)]
+		moving = append(moving, s.phoneAt(shard, fmt.Sprintf("19%d1", i)), s.phoneAt(next, fmt.Sprintf("19%d2", i)))
+	}
+	s.known(32 + len(moving))
+	for i := 0; i < len(moving); i += 2 {
+		talks = append(talks, s.connect(moving[i], moving[i+1], 100+i))
+	}
+	all := func(limit time.Duration) {
+		t.Helper()
+		for _, c := range talks {
+			c.goesOn(limit)
+		}
+	}
+
+	s.run("a node is killed: its shard goes on at its backup, the others notice nothing", func(t *testing.T) {
+		s.kill("a")
+		s.eventually(20*time.Second, "b serves the shard of a", func() bool { return s.has("b", shardAddress["a"]) })
+		all(20 * time.Second)
+		for i, shard := range nodeNames {
+			if want := map[bool]string{true: "b", false: shard}[shard == "a"]; s.at(shard) != want {
+				t.Errorf("shard %s is at %q", shard, s.at(shard))
+			}
+			if gap := talks[i].gap(); shard != "a" && shard != "d" && gap > 3*time.Second { // calls of a, and d's, whose phone is a's
+				t.Errorf("call of shard %s: silent for %v", shard, gap)
+			}
+		}
+		// Registrations of the dead node's shard are there, for calls from everywhere and to everywhere.
+		for i, shard := range nodeNames {
+			c := s.connect(s.phoneAt(shard, fmt.Sprintf("18%d1", i)), moving[0], 200+i)
+			c.hold(c.b, c.a, c.bm, c.am)
+			c.bye(c.b, c.a)
+		}
+	})
+
+	s.run("a second node is killed", func(t *testing.T) {
+		s.kill("c")
+		s.eventually(20*time.Second, "d serves the shard of c", func() bool { return s.has("d", shardAddress["c"]) })
+		all(20 * time.Second)
+		for n, c := range talks { // and either side may hold and hang up
+			if n%2 == 0 {
+				c.hold(c.a, c.b, c.am, c.bm)
+			} else {
+				c.hold(c.b, c.a, c.bm, c.am)
+			}
+		}
+		all(5 * time.Second)
+	})
+
+	s.run("the dead nodes come back and take their shards by hand", func(t *testing.T) {
+		s.start("a")
+		s.start("c")
+		s.eventually(60*time.Second, "whole again", s.allWhole)
+		for shard, node := range map[string]string{"a": "b", "c": "d"} {
+			if s.at(shard) != node {
+				t.Errorf("shard %s went back to %s by itself", shard, s.at(shard))
+			}
+			s.eventually(20*time.Second, "shard "+shard+" is at home", func() bool {
+				_, err := s.try(node, "failover", "--shard", shard)
+				return err == nil || s.at(shard) == shard
+			})
+		}
+		s.eventually(60*time.Second, "whole again", s.allWhole)
+		all(20 * time.Second)
+		for n, c := range talks {
+			if n%2 == 0 {
+				c.bye(c.b, c.a)
+			} else {
+				c.bye(c.a, c.b)
+			}
+		}
+	})
+}
