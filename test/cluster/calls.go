@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
+	"tandem/console"
 	"tandem/test/binary"
 	"tandem/test/wire"
 )
@@ -23,6 +26,15 @@ func (p *Pair) phone(user string) *wire.Phone {
 	return phone
 }
 
+// line registers the phones for so many calls, and one to transfer them to.
+func (p *Pair) line(calls int) {
+	p.t.Helper()
+	for n := range 2 * calls {
+		p.phones = append(p.phones, p.phone(fmt.Sprint(1000+n)))
+	}
+	p.spare = p.phone(fmt.Sprint(1000 + 2*calls))
+}
+
 // talk is a call between two phones, 50 packets a second each way.
 type talk struct {
 	p      *Pair
@@ -31,6 +43,14 @@ type talk struct {
 }
 
 func (p *Pair) connect(alice, bob *wire.Phone, n int) *talk {
+	p.t.Helper()
+	c := p.place(alice, bob, n)
+	c.goesOn(5 * time.Second)
+	return c
+}
+
+// place is connect that waits for no packet.
+func (p *Pair) place(alice, bob *wire.Phone, n int) *talk {
 	p.t.Helper()
 	c := &talk{p: p}
 	p.inside("phones", func() {
@@ -47,20 +67,41 @@ func (p *Pair) connect(alice, bob *wire.Phone, n int) *talk {
 	c.a.Ack()
 	c.b.Acked()
 	c.am.Start(p.t, m.Body)
-	c.goesOn(5 * time.Second)
 	return c
 }
 
 // goesOn waits until each side has heard ten more packets of the other.
 func (c *talk) goesOn(limit time.Duration) {
 	c.p.t.Helper()
-	a, _ := c.am.Heard(c.bm.Mark)
-	b, _ := c.bm.Heard(c.am.Mark)
-	c.p.eventually(limit, "media both ways of "+c.am.Mark, func() bool {
-		a2, _ := c.am.Heard(c.bm.Mark)
-		b2, _ := c.bm.Heard(c.am.Mark)
-		return a2 >= a+10 && b2 >= b+10
+	c.p.goOn([]*talk{c}, limit)
+}
+
+// goOn is goesOn of many calls at a time.
+func (p *Pair) goOn(talks []*talk, limit time.Duration) {
+	p.t.Helper()
+	type heard struct {
+		c    *talk
+		a, b int
+	}
+	waits := make([]heard, len(talks))
+	for i, c := range talks {
+		waits[i].c = c
+		waits[i].a, waits[i].b = c.heard()
+	}
+	p.eventually(limit, fmt.Sprintf("media both ways of %d calls", len(talks)), func() bool {
+		waits = slices.DeleteFunc(waits, func(w heard) bool {
+			a, b := w.c.heard()
+			return a >= w.a+10 && b >= w.b+10
+		})
+		return len(waits) == 0
 	})
+}
+
+// heard is how many packets of the other each side has heard.
+func (c *talk) heard() (a, b int) {
+	a, _ = c.am.Heard(c.bm.Mark)
+	b, _ = c.bm.Heard(c.am.Mark)
+	return a, b
 }
 
 // gap is the longest time in which one of the two heard nothing.
@@ -92,6 +133,57 @@ func (c *talk) hold(from, to *wire.Call, fm, tm *wire.Media) {
 			return m.Status() == 200 && method == "INVITE" && m.Get("call-id") == from.ID
 		}))
 	}
+}
+
+// refresh has one side refresh the session (RFC 4028).
+func (c *talk) refresh(from *wire.Call) {
+	c.p.t.Helper()
+	r := from.Next("UPDATE", "")
+	r.Extra = []string{"Supported: timer", "Session-Expires: 1800;refresher=uac"}
+	if m := from.Phone.Do(r); m.Status() != 200 {
+		c.p.t.Errorf("UPDATE that refreshes the session: %s", m.Raw)
+	}
+}
+
+// reoffered answers a re-INVITE if there is one.
+func reoffered(c *wire.Call, media *wire.Media) bool {
+	m, ok := c.Phone.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "INVITE" && m.Get("call-id") == c.ID })
+	if ok {
+		c.Phone.Reply(m, 200, wire.Reply{Contact: c.Phone.Contact(), Body: media.Answer(m.Body)})
+		media.Start(c.Phone.T, m.Body)
+	}
+	return ok
+}
+
+// transfer has one side send the other to carol, and leave. The call that comes of it is between the two that stay.
+func (c *talk) transfer(by, stays *wire.Call, sm *wire.Media, carol *wire.Phone, n int) *talk {
+	c.p.t.Helper()
+	var cm *wire.Media
+	c.p.inside("phones", func() { cm = wire.NewMedia(c.p.t, phoneHost, fmt.Sprintf("C%03d", n)) })
+	r := by.Next("REFER", "")
+	r.Contact, r.Extra = by.Phone.Contact(), []string{"Refer-To: <" + by.Phone.URI(carol.User) + ">"}
+	if m := by.Phone.Do(r); m.Status() != 202 {
+		c.p.t.Fatalf("REFER: %s", m.Raw)
+	}
+	c.p.eventually(5*time.Second, "who stays is offered anew", func() bool { return reoffered(stays, sm) })
+	b := carol.Rung()
+	b.Respond(200, cm.Answer(b.Asked.Body))
+	b.Acked()
+	cm.Start(c.p.t, b.Asked.Body)
+	told := false
+	c.p.eventually(10*time.Second, "the transfer is done", func() bool {
+		if m, ok := by.Phone.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "NOTIFY" }); ok {
+			by.Phone.Reply(m, 200, wire.Reply{})
+			told = told || strings.HasPrefix(m.Body, "SIP/2.0 200")
+		}
+		reoffered(stays, sm)
+		reoffered(b, cm)
+		x, _ := sm.Heard(cm.Mark)
+		y, _ := cm.Heard(sm.Mark)
+		return told && x > 10 && y > 10
+	})
+	by.Ended(5 * time.Second)
+	return &talk{p: c.p, a: stays, b: b, am: sm, bm: cm}
 }
 
 // bye hangs up from one side and waits for the other's BYE.
@@ -136,6 +228,25 @@ func (p *Pair) records() map[string]int {
 		_ = f.Close()
 	}
 	return all
+}
+
+// gauges are the counts of a node that calls must not leave changed.
+func (p *Pair) gauges(name string) (s console.Status) {
+	p.t.Helper()
+	s, err := console.Dial(filepath.Join(p.dir, name, "state", "admin.sock")).Status()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
+// idle waits until a node has nothing of calls left.
+func (p *Pair) idle(name string) {
+	p.t.Helper()
+	p.eventually(60*time.Second, "nothing of calls left on "+name, func() bool {
+		s := p.gauges(name)
+		return s.Calls == 0 && s.Dialogs == 0 && s.MediaSessions == 0 && s.PortsInUse == 0
+	})
 }
 
 // load is what a node says of itself to the others.

@@ -1,77 +1,168 @@
 package cluster
 
 import (
-	"fmt"
 	"slices"
+	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"tandem/test/wire"
 )
 
-// Answered calls and registrations when the serving node dies, and in a planned change: T1, T2, T4, T5 and T7, small.
-func TestCallsGoOn(t *testing.T) {
+// short is how many calls are in progress in a test that is no soak.
+const short = 12
+
+// T1, T4, T5 and T7, small: calls and registrations when the serving node is killed, twice.
+func TestT1CallsSurviveKills(t *testing.T) {
 	t.Parallel()
 	p := NewPair(t, election)
-	const calls = 6
-	var phones []*wire.Phone
-	for n := range 2 * calls {
-		phones = append(phones, p.phone(fmt.Sprint(1000+n)))
+	p.line(short)
+	for range 2 {
+		p.survive(func(serves string) { p.kill(serves) }, func(serves string) { p.start(serves) })
 	}
-	answered := 0
-	for _, fault := range []struct {
-		name string
-		do   func(from string)
+	p.agree(2 * (short + 1))
+}
+
+// survive is underCalls, and that nobody had to register again.
+func (p *Pair) survive(begin, end func(serves string)) {
+	p.t.Helper()
+	from := p.serving()
+	gaps := p.underCalls(short, begin, end)
+	slices.Sort(gaps)
+	p.t.Logf("silence: median %v, worst %v", gaps[len(gaps)/2], gaps[len(gaps)-1])
+	if _, registrations := p.load(other(from)); registrations != len(p.phones)+1 {
+		p.t.Errorf("T4: %d registrations of %d", registrations, len(p.phones)+1)
+	}
+	c := p.connect(p.phones[1], p.phones[0], 0)
+	c.bye(c.a, c.b)
+	p.eventually(60*time.Second, "whole again", p.whole)
+}
+
+// T2: a planned change while re-INVITE and BYE go each 100 ms: none fails. T3: from the first datagram of the new node on, the old one sends none:
+// planned, with its cable cut, with all packets dropped, and frozen for longer than its lease and thawed.
+func TestT2T3OneServesAtATime(t *testing.T) {
+	t.Parallel()
+	p := NewPair(t, election)
+	p.line(short)
+	p.run("T2 planned", func(t *testing.T) {
+		for _, phone := range append(p.phones, p.spare) {
+			phone.T = t
+		}
+		t.Logf("silence of the wire: %v", p.change())
+		p.eventually(60*time.Second, "whole again", p.whole)
+	})
+	for _, f := range []struct {
+		name       string
+		begin, end func(serves string)
 	}{
-		{"T2 planned change", func(from string) { p.failover(from) }},
-		{"T1 kill -9", func(from string) { p.kill(from) }},
-		{"T3 cut off", func(from string) { p.cut(from) }},
+		{"cut off", p.cut, p.plug},
+		{"packets dropped", p.drop, p.pass},
+		{"frozen and thawed", func(s string) { p.signal(s, syscall.SIGSTOP) }, func(s string) {
+			p.signal(s, syscall.SIGCONT)
+			p.always(time.Second, "without the address on the thawed node", func() bool { return !p.has(s, virtual) })
+		}},
 	} {
-		p.run(fault.name, func(t *testing.T) {
-			for _, phone := range phones {
+		p.run("T3 "+f.name, func(t *testing.T) {
+			for _, phone := range append(p.phones, p.spare) {
 				phone.T = t
 			}
+			e := p.listen()
 			from := p.serving()
-			var talks []*talk
-			for n := range calls {
-				talks = append(talks, p.connect(phones[2*n], phones[2*n+1], n))
-				answered++
-			}
-			fault.do(from)
-			p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(from), virtual) })
-			var gaps []time.Duration
-			for _, c := range talks {
-				c.goesOn(20 * time.Second)
-				gaps = append(gaps, c.gap())
-			}
-			slices.Sort(gaps)
-			t.Logf("silence: median %v, worst %v", gaps[len(gaps)/2], gaps[len(gaps)-1])
-			// T7: holds and hang-ups by either side.
-			for n, c := range talks {
-				if n%2 == 0 {
-					c.hold(c.a, c.b, c.am, c.bm)
-					c.bye(c.b, c.a)
-				} else {
-					c.hold(c.b, c.a, c.bm, c.am)
-					c.bye(c.a, c.b)
+			p.survive(f.begin, func(s string) {
+				p.eventually(4*time.Second, "address gone from the old node", func() bool { return !p.has(s, virtual) })
+				f.end(s)
+				p.eventually(30*time.Second, "the old node stands by", func() bool { x, ok := p.status(s); return ok && x.Role == "standby" })
+				if p.serving() == from {
+					t.Error("the node that came back took the role")
 				}
-			}
-			to := other(from)
-			if _, registrations := p.load(to); registrations != len(phones) {
-				t.Errorf("T4: %d registrations of %d", registrations, len(phones))
-			}
-			c := p.connect(phones[1], phones[0], calls) // nobody had to register again
-			answered++
-			c.bye(c.a, c.b)
-			p.eventually(10*time.Second, "no call left", func() bool { calls, _ := p.load(to); return calls == 0 })
-			switch fault.name {
-			case "T1 kill -9":
-				p.start(from)
-			case "T3 cut off":
-				p.plug(from)
-			}
-			p.eventually(60*time.Second, "whole again", p.whole)
+			})
+			t.Logf("silence of the wire: %v", e.done())
 		})
 	}
-	p.agree(answered)
+}
+
+// change is T2: a planned change under calls, some of which are offered anew and some hung up all along.
+func (p *Pair) change() time.Duration {
+	p.t.Helper()
+	talks := make([]*talk, len(p.phones)/2)
+	for n := range talks {
+		talks[n] = p.place(p.phones[2*n], p.phones[2*n+1], n)
+	}
+	from := p.serving()
+	if out := p.command(from, "failover", "--rehearse"); !strings.Contains(out, "can take over") {
+		p.t.Error(out)
+	}
+	e := p.listen()
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	offers := talks[:len(talks)/2]
+	for i, c := range offers { // each of them every 100 ms, the first one first
+		asking.Go(func() { c.renew(stop, time.Duration(i)*100*time.Millisecond/time.Duration(len(offers))) })
+	}
+	asking.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for _, c := range talks[len(talks)/2:] {
+			<-tick.C
+			if m, ok := c.ask(c.a, c.b, c.a.Next("BYE", ""), c.bm); !ok || m.Status() != 200 {
+				p.t.Errorf("T2: BYE during the change: %v %s", ok, m.Raw)
+			}
+			c.am.Stop()
+			c.bm.Stop()
+		}
+	})
+	p.goOn(offers, 5*time.Second)
+	p.failover(from)
+	p.eventually(5*time.Second, "address on the other node", func() bool { return p.has(other(from), virtual) && !p.has(from, virtual) })
+	p.goOn(offers, 5*time.Second)
+	close(stop)
+	asking.Wait()
+	silence := e.done()
+	for _, c := range offers {
+		c.bye(c.b, c.a)
+	}
+	p.idle(other(from))
+	return silence
+}
+
+// renew offers a call anew every 100 ms until stop: each must be answered.
+func (c *talk) renew(stop <-chan struct{}, after time.Duration) {
+	tick := time.NewTimer(after)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		m, ok := c.ask(c.a, c.b, c.a.Next("INVITE", c.am.SDP()), c.bm)
+		if !ok || m.Status() != 200 {
+			c.p.t.Errorf("T2: re-INVITE during the change: %v %s", ok, m.Raw)
+			return
+		}
+		c.a.AckTo(m)
+		tick.Reset(100 * time.Millisecond)
+	}
+}
+
+// ask sends a request from one side, repeats it as UDP wants, and answers what comes of it on the other.
+func (c *talk) ask(from, to *wire.Call, r wire.Request, media *wire.Media) (m wire.Message, ok bool) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m, ok = from.Phone.Try(r, 5*time.Second)
+	}()
+	for {
+		select {
+		case <-done:
+			return m, ok
+		default:
+		}
+		reoffered(to, media)
+		if bye, heard := to.Phone.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "BYE" && m.Get("call-id") == to.ID }); heard {
+			to.Phone.Reply(bye, 200, wire.Reply{})
+		}
+	}
 }

@@ -42,9 +42,6 @@ func (w *wires) ip(args ...string) {
 // newWires leaves the test out where this user may not make namespaces.
 func newWires(t testing.TB, addresses map[string]string) *wires {
 	t.Helper()
-	if os.Getenv("TANDEM_SOAK") == "" {
-		t.Skip("a node that was frozen does not follow again in every run yet (TestRoles): make soak runs it")
-	}
 	binary.Need(t, "nft", "nftables")
 	id := fmt.Sprintf("td%d-%d", os.Getpid(), rigs.Add(1))
 	w := &wires{t: t, bridge: id + "-bridge", nodes: map[string]*namespace{}}

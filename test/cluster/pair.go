@@ -16,6 +16,7 @@ import (
 	"tandem/cluster"
 	"tandem/console"
 	"tandem/test/binary"
+	"tandem/test/wire"
 )
 
 // The addresses of the rig.
@@ -32,6 +33,9 @@ type Pair struct {
 	t     testing.TB // of the part that runs
 	dir   string
 	nodes map[string]*process
+
+	phones []*wire.Phone // two for each call
+	spare  *wire.Phone   // whom calls are transferred to
 }
 
 // process is one of them.
@@ -88,6 +92,7 @@ limits {
 media {
   ports         = "20000-23999"
   private_peers = true
+  quarantine    = "0s"
 }
 class "office" {}
 extensions { file = "phones.csv" }
@@ -205,6 +210,18 @@ func (p *Pair) start(name string) {
 	}()
 }
 
+// tookOver is what a node says of how long it took to take over.
+func (p *Pair) tookOver(name string) string {
+	var said []string
+	for line := range strings.Lines(p.nodes[name].out.String()) {
+		if strings.Contains(line, "state taken over") || strings.Contains(line, "this node is active") {
+			_, took, _ := strings.Cut(strings.TrimSpace(line), " took=")
+			said = append(said, took)
+		}
+	}
+	return "taken over and active after " + strings.Join(said[max(0, len(said)-2):], ", ")
+}
+
 // signal sends a signal to a node; kill ends it at once and waits.
 func (p *Pair) signal(name string, s syscall.Signal) { _ = p.nodes[name].cmd.Process.Signal(s) }
 
@@ -241,11 +258,11 @@ func (p *Pair) whole() bool {
 		return false
 	}
 	standby, ok := p.status(other(serves))
-	if !ok || standby.Role != "standby" || len(standby.Leads) != 5 || standby.Active != serves {
+	if !ok || standby.Role != "standby" || len(standby.Leads) < 5 || len(active.Leads) > 0 || standby.Active != serves {
 		return false
 	}
 	witness, ok := p.status("w")
-	if !ok || witness.Role != "witness" || witness.Active != serves {
+	if !ok || len(witness.Leads) > 0 || witness.Role != "witness" || witness.Active != serves {
 		return false
 	}
 	for _, m := range standby.Members {

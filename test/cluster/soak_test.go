@@ -86,8 +86,9 @@ func (p *Pair) suffer(f fault, phones []*wire.Phone, calls int) (silences []time
 	p.t.Helper()
 	var talks []*talk
 	for n := range calls {
-		talks = append(talks, p.connect(phones[2*n], phones[2*n+1], n))
+		talks = append(talks, p.place(phones[2*n], phones[2*n+1], n))
 	}
+	p.goOn(talks, 10*time.Second)
 	serves := p.serving()
 	var watching sync.WaitGroup
 	stop := make(chan struct{})
@@ -96,8 +97,8 @@ func (p *Pair) suffer(f fault, phones []*wire.Phone, calls int) (silences []time
 	if f.moves {
 		p.eventually(20*time.Second, "other node serves after "+f.name, func() bool { return p.has(other(serves), virtual) })
 	}
+	p.goOn(talks, 20*time.Second)
 	for _, c := range talks {
-		c.goesOn(20 * time.Second)
 		silences = append(silences, c.gap())
 	}
 	f.end(p, serves)

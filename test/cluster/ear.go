@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ear listens at the phones' end of the cable to what comes from the virtual address, and tells by the Ethernet address which node
+// each datagram is of.
+type ear struct {
+	p      *Pair
+	fd     int
+	names  map[[6]byte]string
+	stop   chan struct{}
+	closed sync.WaitGroup
+
+	mu      sync.Mutex
+	speaks  string         // the node that was heard last; empty: none yet
+	until   time.Time      // when it was heard last
+	counts  map[string]int // datagrams of each node
+	overlap map[string]int // datagrams that a node sent after another one had begun
+	silence time.Duration  // from the last word of one node to the first of the next
+}
+
+// listen begins to listen; done ends it.
+func (p *Pair) listen() *ear {
+	p.t.Helper()
+	e := &ear{p: p, names: map[[6]byte]string{}, stop: make(chan struct{}), counts: map[string]int{}, overlap: map[string]int{}}
+	for _, name := range []string{"a", "b"} {
+		p.inside(name, func() {
+			if i, err := net.InterfaceByName("eth0"); err == nil {
+				e.names[[6]byte(i.HardwareAddr)] = name
+			}
+		})
+	}
+	var err error
+	p.inside("phones", func() {
+		const allIP = unix.ETH_P_IP<<8&0xff00 | unix.ETH_P_IP>>8 // in network order
+		e.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, allIP)
+	})
+	if err == nil {
+		_ = unix.SetsockoptInt(e.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
+		err = unix.SetsockoptTimeval(e.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000})
+	}
+	if err != nil {
+		p.t.Fatalf("packet socket: %v", err)
+	}
+	e.closed.Go(e.hear)
+	return e
+}
+
+func (e *ear) hear() {
+	defer func() { _ = unix.Close(e.fd) }()
+	from := netip.MustParseAddr(virtual).As4()
+	frame := make([]byte, 256)
+	for {
+		select {
+		case <-e.stop:
+			return
+		default:
+		}
+		n, _, err := unix.Recvfrom(e.fd, frame, 0)
+		if err != nil || n < 34 || frame[23] != unix.IPPROTO_UDP || [4]byte(frame[26:30]) != from {
+			continue
+		}
+		if name := e.names[[6]byte(frame[6:12])]; name != "" {
+			e.take(name, time.Now())
+		}
+	}
+}
+
+// take counts a datagram. A node that spoke before the one that speaks now has no word any more.
+func (e *ear) take(name string, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.counts[name]++
+	switch {
+	case e.speaks == name || e.speaks == "":
+	case e.counts[name] == 1:
+		e.silence = now.Sub(e.until)
+	default:
+		e.overlap[name]++
+		return
+	}
+	e.speaks, e.until = name, now
+}
+
+// done ends the listening. Nobody but the last node may have spoken once it had begun.
+func (e *ear) done() (silence time.Duration) {
+	e.p.t.Helper()
+	close(e.stop)
+	e.closed.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for name, n := range e.overlap {
+		e.p.t.Errorf("node %s sent %d datagrams after %s had begun to serve", name, n, e.speaks)
+	}
+	if len(e.counts) != 2 {
+		e.p.t.Errorf("datagrams of each node: %v", e.counts)
+	}
+	return e.silence
+}
