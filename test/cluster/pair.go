@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -109,17 +112,27 @@ route "internal" {
 // extensions is how many the rig has, from 1000 on.
 const extensions = 1000
 
-// NewPair makes the cluster as a person would: init on a, an invitation and a join for each of the others. What is more stands in the
-// configuration of all.
+// NewPair makes two switches and a witness. What is more stands in the configuration of all.
 func NewPair(t testing.TB, election time.Duration, more ...string) *Pair {
 	t.Helper()
+	p := newRig(t, hosts, strings.ReplaceAll(configuration, "ELECTION", election.String())+strings.Join(more, ""))
+	p.eventually(60*time.Second, "pair whole", p.whole)
+	return p
+}
+
+// newRig makes the cluster as a person would: init on a, an invitation and a join for each of the others.
+func newRig(t testing.TB, hosts map[string]string, configuration string) *Pair {
+	t.Helper()
 	p := &Pair{wires: newWires(t, hosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}
-	for _, name := range []string{"a", "b", "w"} {
+	for name := range hosts {
+		if name == "phones" {
+			continue
+		}
 		dir := filepath.Join(p.dir, name)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		text := strings.NewReplacer("NAME", name, "VIRTUAL", virtual, "ELECTION", election.String()).Replace(configuration + strings.Join(more, ""))
+		text := strings.NewReplacer("NAME", name, "VIRTUAL", virtual, "FOLDER", dir).Replace(configuration)
 		p.write(name, "switch.hcl", text)
 		p.write(name, "phones.csv", phoneTable())
 		p.write(name, "password", binary.Password)
@@ -128,7 +141,10 @@ func NewPair(t testing.TB, election time.Duration, more ...string) *Pair {
 	t.Cleanup(p.stop)
 	p.command("a", "cluster", "init", "--name", "a")
 	p.start("a")
-	for _, name := range []string{"b", "w"} {
+	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
+		if name == "a" {
+			continue
+		}
 		var token string
 		p.eventually(10*time.Second, "a token", func() bool {
 			out, err := p.try("a", "cluster", "invite", name)
@@ -141,7 +157,6 @@ func NewPair(t testing.TB, election time.Duration, more ...string) *Pair {
 		})
 		p.start(name)
 	}
-	p.eventually(60*time.Second, "pair whole", p.whole)
 	return p
 }
 
@@ -229,6 +244,9 @@ func (p *Pair) kill(name string) {
 	p.signal(name, syscall.SIGKILL)
 	<-p.nodes[name].done
 }
+
+// pid is the process of a node.
+func (p *Pair) pid(name string) string { return strconv.Itoa(p.nodes[name].cmd.Process.Pid) }
 
 func (p *Pair) stop() {
 	for _, n := range p.nodes {
