@@ -142,13 +142,9 @@ func (h *hand) demote() {
 	h.become("standby")
 }
 
-// life is how long the right to serve lasts without being renewed. Nobody else is promoted sooner.
-func (h *hand) life() time.Duration {
-	if h.e.cfg.Decides == ByKeepalived {
-		return max(2*h.e.cfg.Timers, 300*time.Millisecond)
-	}
-	return max(2*h.e.cfg.Timers, time.Second)
-}
+// life is how long the right to serve lasts without being renewed. Nobody else is promoted by a person sooner, and a node that
+// keepalived has deposed is told so by keepalived.
+func (h *hand) life() time.Duration { return max(2*h.e.cfg.Timers, time.Second) }
 
 func (h *hand) grant() {
 	h.granting.Lock()

@@ -12,6 +12,7 @@ command -v tcpdump >/dev/null || missing="$missing tcpdump"
 command -v turnserver >/dev/null || missing="$missing coturn"
 command -v ip >/dev/null || missing="$missing iproute2"
 command -v nft >/dev/null || missing="$missing nftables"
+command -v keepalived >/dev/null || missing="$missing keepalived"
 command -v chromium >/dev/null || missing="$missing chromium"
 [ -z "$missing" ] && exit 0
 if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
