@@ -1,7 +1,6 @@
 package call
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -9,6 +8,7 @@ import (
 
 	"tandem/dialplan"
 	"tandem/media"
+	"tandem/record"
 	"tandem/registrar"
 	"tandem/sip"
 	"tandem/sip/dialog"
@@ -68,7 +68,7 @@ func (r *Revived) goOn(a *adoption) {
 
 func stateOf(raw []byte) (*State, error) {
 	st := &State{}
-	err := json.Unmarshal(raw, st)
+	err := record.Unmarshal(raw, st)
 	if err == nil && st.Version > stateVersion {
 		err = fmt.Errorf("its state is of version %d, and this switch reads %d", st.Version, stateVersion)
 	}
@@ -160,7 +160,7 @@ func (a *adoption) leg(st *LegState, r role, hears bool) (*Leg, error) {
 	if u := st.Unacked; u != nil {
 		l.unacked = &unacked{
 			raw: []byte(u.Raw), flow: a.attach(u.Flow), seq: u.Seq, answer: u.Answer, initial: u.Initial,
-			next: a.now, every: a.board.cfg.T1, giveUp: a.later(u.GiveUp),
+			next: a.now, every: a.board.cfg.T1, giveUp: a.later(u.GiveUp), doubtful: !u.Answer,
 		}
 	}
 	if st.Media == nil || !hears {
@@ -173,7 +173,7 @@ func (a *adoption) leg(st *LegState, r role, hears bool) (*Leg, error) {
 func (a *adoption) media(l *Leg, st *media.State) error {
 	if raw := a.notes(a.st.Call, l.name); raw != nil {
 		note := st.Port
-		if err := json.Unmarshal(raw, &note); err == nil && note.At.After(st.Port.At) && note.Local == st.Port.Local {
+		if err := record.Unmarshal(raw, &note); err == nil && note.At.After(st.Port.At) && note.Local == st.Port.Local {
 			st.Port = note
 		}
 	}

@@ -112,9 +112,7 @@ func (c *Call) run() {
 				if c.vanished { // what comes now is for the process that goes on
 					break
 				}
-				if changes(e) {
-					c.changed()
-				}
+				c.noteChange(e)
 				c.handle(e)
 			}
 			clear(batch)
@@ -267,6 +265,7 @@ func (c *Call) handle(e any) {
 		c.callerGone()
 	case leaveEvent:
 		c.leaveIt()
+	case doubtEvent: // noted with every change
 	case deposedEvent:
 		c.vanished = true
 	}

@@ -11,14 +11,15 @@ import (
 
 // unacked is a 2xx of ours that is sent again until the ACK comes (RFC 3261 §13.3.1.4).
 type unacked struct {
-	raw     []byte
-	flow    transport.Flow
-	seq     uint32
-	next    time.Time
-	every   time.Duration
-	giveUp  time.Time
-	answer  bool // the 2xx carried our offer, the ACK carries the answer
-	initial bool // it made the dialog: no BYE before the ACK (RFC 3261 §15)
+	raw      []byte
+	flow     transport.Flow
+	seq      uint32
+	next     time.Time
+	every    time.Duration
+	giveUp   time.Time
+	answer   bool // the 2xx carried our offer, the ACK carries the answer
+	initial  bool // it made the dialog: no BYE before the ACK (RFC 3261 §15)
+	doubtful bool // of an adopted call: the ACK may have come to the process before
 }
 
 // provisional sends a 18x to the caller.
@@ -127,6 +128,13 @@ func (l *Leg) await(raw []byte, tx *transaction.Server, seq uint32, answer bool)
 	}
 }
 
+// owesACK tells whether nothing may be sent to the peer before its ACK (RFC 3261 §14.1, §15). It may have come to the process before: then
+// the peer's sound says so.
+func (l *Leg) owesACK() bool {
+	u := l.unacked
+	return u != nil && !(u.doubtful && l.media != nil && l.media.Stats().Heard)
+}
+
 // retransmit sends a 2xx again, or gives the leg up after 64*T1 (RFC 3261 §13.3.1.4).
 func (c *Call) retransmit(l *Leg, now time.Time) {
 	u := l.unacked
@@ -134,6 +142,9 @@ func (c *Call) retransmit(l *Leg, now time.Time) {
 		l.unacked = nil
 		if l.farewell != nil {
 			c.leave(l)
+			return
+		}
+		if u.doubtful { // its ACK came to another process, perhaps; whether somebody is there is heard
 			return
 		}
 		c.hangUp(l.name, sip.CauseTimerExpired, "No ACK")

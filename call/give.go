@@ -53,7 +53,7 @@ func (c *Call) give(e giveEvent) {
 	case l.in() != c, l.dialog.RemoteTag != e.remote, o == nil, c.phase != phaseUp, l.state != legUp, o.state != legUp, l.farewell != nil:
 		e.to.postOnce(givenEvent{})
 		return
-	case l.negotiating(), o.negotiating(), o.unacked != nil, o.wantSync, l.held(), o.held(), c.transfer != nil, len(c.parked) > 0:
+	case l.negotiating(), o.negotiating(), o.owesACK(), o.wantSync, l.held(), o.held(), c.transfer != nil, len(c.parked) > 0:
 		e.to.postOnce(givenEvent{busy: true})
 		return
 	}

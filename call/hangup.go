@@ -93,7 +93,7 @@ func (c *Call) endLeg(l *Leg, cause sip.Cause, text string) {
 		l.release()
 		return
 	}
-	if l.unacked != nil && l.unacked.initial {
+	if l.owesACK() && l.unacked.initial {
 		l.farewell = &farewell{cause, text}
 		l.closeMedia()
 		return

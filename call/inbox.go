@@ -55,6 +55,7 @@ type (
 	closedEvent  struct{} // the caller's connection is gone
 	leaveEvent   struct{} // the process ends, and another one goes on
 	deposedEvent struct{} // another node serves the call
+	doubtEvent   struct{} // the journal may not have it
 )
 
 // inboxSize bounds what may wait for one call: a call with 32 ringing branches gets about two messages of each

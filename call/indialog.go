@@ -20,6 +20,9 @@ func (c *Call) receive(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.board.refuse(tx, m, fail)
 		return
 	}
+	if l.unacked != nil && l.unacked.doubtful && l.farewell == nil {
+		l.unacked = nil // who asks for more has had the 2xx
+	}
 	l.move(tx.Flow()) // the peer speaks from here now: a new connection, or a NAT that forgot
 	if len(c.parked) > 0 {
 		c.parkedNext = time.Now()

@@ -2,9 +2,11 @@ package call
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
+
+	"tandem/record"
+	"tandem/sip"
 )
 
 // Journal keeps the state of calls where another process finds it. Its methods do not block; those of one call keep their order.
@@ -65,7 +67,7 @@ const (
 
 // keep writes the call's state.
 func (c *Call) keep(done func(error)) {
-	raw, err := json.Marshal(c.state())
+	raw, err := record.Marshal(c.state())
 	if err != nil { // nothing in it can fail
 		c.log.Error("state of a call not written", "err", err)
 		if done != nil {
@@ -92,15 +94,58 @@ func (c *Call) keepUp() {
 	}
 }
 
-// changes tells whether an event may change what another process would need. Media only tells of keys and silence.
-func changes(e any) bool {
+// Doubt says that the journal may not have the state of a call, or, without one, of any: it is written again.
+func (s *Switchboard) Doubt(call string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.calls[call]; c != nil {
+		c.postOnce(doubtEvent{})
+		return
+	}
+	if call != "" {
+		s.journal.Delete(call) // it is over
+		return
+	}
+	for _, c := range s.calls {
+		c.postOnce(doubtEvent{})
+	}
+}
+
+// soonAfter is how long the journal may be behind in an ACK: who goes on meanwhile sends the 2xx again, and is told again. Calls that are
+// over by then never cost that write.
+const soonAfter = 2 * time.Second
+
+// changedSoon has the state written a little later, with what else will have changed by then.
+func (c *Call) changedSoon() {
+	if at := time.Now().Add(soonAfter); c.kept == keptNow && at.Before(c.keepAt) {
+		c.keepAt = at
+	}
+}
+
+// noteChange looks whether an event may change what another process would need. Media only tells of keys and silence. A request that
+// changes nothing but its side's CSeq waits for the next writing.
+func (c *Call) noteChange(e any) {
 	switch e := e.(type) {
 	case mediaEvent, awayEvent, storedEvent:
-		return false
 	case responseEvent:
-		return e.m.Status() >= 200 && e.out.purpose != forProbe && e.out.purpose != forRelay
+		if e.m.Status() >= 200 && e.out.purpose != forProbe && e.out.purpose != forRelay {
+			c.changed()
+		}
+	case ackEvent:
+		if e.m.Body() == "" {
+			c.changedSoon()
+		} else { // the answer to an offer of ours
+			c.changed()
+		}
+	case requestEvent:
+		switch e.m.Method() {
+		case sip.OPTIONS, sip.INFO, "NOTIFY", "MESSAGE":
+		default:
+			c.changed()
+		}
+	default:
+		c.changed()
 	}
-	return true
 }
 
 // noteEvery is how often the streams of all calls are looked at.
@@ -115,7 +160,7 @@ func (s *Switchboard) noteStreams(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		for _, n := range s.media.Notes() {
-			if raw, err := json.Marshal(n.Port); err == nil {
+			if raw, err := record.Marshal(n.Port); err == nil {
 				s.journal.Note(n.Call, n.Leg, raw)
 			}
 		}

@@ -42,7 +42,7 @@ func (c *Call) reoffered(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.answerReoffer(l, tx, m)
 		return
 	}
-	if o.unacked != nil { // the other side's INVITE is not confirmed: no re-INVITE yet (RFC 3261 §14.1)
+	if o.owesACK() { // the other side's INVITE is not confirmed: no re-INVITE yet (RFC 3261 §14.1)
 		l.media.Rollback()
 		c.board.refuse(tx, m, &sip.StatusError{Code: 491})
 		return

@@ -1,7 +1,6 @@
 package call
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"tandem/media"
+	"tandem/record"
 )
 
 // A Standby follows the calls of the active node: the ports of each are open here, with keys and counters, so that after Promote the first
@@ -87,7 +87,7 @@ func (b *Standby) Put(raw []byte) error {
 func (c *standing) prepare(s *Switchboard, l *LegState) error {
 	agreed := *l.Media
 	agreed.Port = media.StreamState{Local: agreed.Port.Local}
-	text, err := json.Marshal(agreed)
+	text, err := record.Marshal(agreed)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *standing) drop(leg string) {
 // Note takes how far the streams of a leg have come.
 func (b *Standby) Note(call, leg string, raw []byte) error {
 	var st media.StreamState
-	if err := json.Unmarshal(raw, &st); err != nil {
+	if err := record.Unmarshal(raw, &st); err != nil {
 		return fmt.Errorf("call %s leg %s: %w", call, leg, err)
 	}
 	b.mu.Lock()

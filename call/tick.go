@@ -160,7 +160,7 @@ func (c *Call) syncAt(l *Leg) time.Time {
 // be made after.
 func (c *Call) free(l *Leg) bool {
 	o := c.other(l)
-	return l.state == legUp && !l.held() && l.farewell == nil && l.asking == nil && l.asked == nil && l.unacked == nil &&
+	return l.state == legUp && !l.held() && l.farewell == nil && l.asking == nil && l.asked == nil && !l.owesACK() &&
 		(o == nil || !o.negotiating())
 }
 

@@ -66,9 +66,10 @@ type Config struct {
 	// Plan names what a switch is configured to do, by a checksum; empty, or nil: there is none.
 	Plan func() string
 
-	// Stale is called when a deposed node's late write of a key was seen after this node had taken over; the owner of
-	// the key puts its own value again. It must not block.
-	Stale func(bucket, key string)
+	// Doubt is called when the store may not have what this node put last, and the owner of the key puts its value again: a deposed
+	// node's late write of it was seen after this node had taken over. Without a key it means every key of the bucket: records that
+	// waited had to be dropped. It must not block.
+	Doubt func(bucket, key string)
 	// Tell is called for each Event, in order. It must not block.
 	Tell func(Event)
 }
@@ -139,8 +140,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Backlog == 0 {
 		c.Backlog = 64 << 20
 	}
-	if c.Stale == nil {
-		c.Stale = func(string, string) {}
+	if c.Doubt == nil {
+		c.Doubt = func(string, string) {}
 	}
 	if c.Tell == nil {
 		c.Tell = func(Event) {}

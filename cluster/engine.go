@@ -266,7 +266,7 @@ func (e *Engine) tell(ev Event) {
 func (e *Engine) stale(r Record) {
 	e.log.Warn("late record of a deposed node refused", "bucket", r.Bucket, "key", r.Key, "epoch", r.Epoch, "node", r.Node)
 	if e.lease.Held() {
-		e.cfg.Stale(r.Bucket, r.Key)
+		e.cfg.Doubt(r.Bucket, r.Key)
 	}
 }
 

@@ -104,7 +104,7 @@ func (p *testPair) start(name string) *testNode {
 	p.t.Helper()
 	n := &testNode{done: make(chan struct{})}
 	cfg := p.cfg[name]
-	cfg.Stale = func(bucket, key string) { n.mu.Lock(); n.stale = append(n.stale, bucket+"/"+key); n.mu.Unlock() }
+	cfg.Doubt = func(bucket, key string) { n.mu.Lock(); n.stale = append(n.stale, bucket+"/"+key); n.mu.Unlock() }
 	cfg.Tell = func(e Event) {
 		n.mu.Lock()
 		n.events = append(n.events, e)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,7 +58,8 @@ type writer struct {
 	backlog  map[string]*flight
 	bytes    int
 	degraded bool
-	probing  bool // degraded, and nothing has been answered since
+	probing  bool            // degraded, and nothing has been answered since
+	dropped  map[string]bool // buckets of which records were dropped since
 	retried  time.Time
 	stats    writerStats
 }
@@ -74,7 +77,7 @@ type flight struct {
 
 func newWriter(e *Engine) (*writer, error) {
 	w := &writer{
-		e: e, inbox: nats.NewInbox() + ".", flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{},
+		e: e, inbox: nats.NewInbox() + ".", flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{}, dropped: map[string]bool{},
 	}
 	var err error
 	if w.sub, err = e.conn.Subscribe(w.inbox+"*", w.answer); err != nil {
@@ -198,6 +201,7 @@ func (w *writer) wait(f *flight) bool {
 	}
 	if w.bytes+size > w.e.cfg.Backlog {
 		w.stats.lost.Add(1)
+		w.dropped[f.w.Bucket] = true
 		if w.latest[f.subject] == f {
 			delete(w.latest, f.subject)
 		}
@@ -267,6 +271,7 @@ func (w *writer) run(ctx context.Context) {
 func (w *writer) sweep(now time.Time) {
 	var late []*flight
 	var events []Event
+	var doubted []string
 	w.mu.Lock()
 	late = w.overdue(now)
 	if len(late) > 0 && !w.degraded && w.epoch != 0 {
@@ -284,6 +289,8 @@ func (w *writer) sweep(now time.Time) {
 		if len(w.backlog) == 0 && len(w.flying) == 0 {
 			w.degraded = false
 			events = append(events, Event{Name: "replication restored"})
+			doubted = slices.Collect(maps.Keys(w.dropped))
+			clear(w.dropped)
 		}
 	}
 	w.mu.Unlock()
@@ -292,6 +299,9 @@ func (w *writer) sweep(now time.Time) {
 	}
 	for _, ev := range events {
 		w.e.tell(ev)
+	}
+	for _, bucket := range doubted {
+		w.e.cfg.Doubt(bucket, "")
 	}
 }
 

@@ -10,10 +10,10 @@ import (
 
 // The store goes away and comes back: nobody waits, the last value of each key is written afterwards, and somebody is told.
 func TestStoreGoesAwayAndComesBack(t *testing.T) {
-	events := make(chan Event, 100)
+	events, doubts := make(chan Event, 100), make(chan string, 100)
 	e, err := Open(context.Background(), Config{
 		Node: "a", Dir: t.TempDir(), Buckets: testBuckets, AckWithin: 200 * time.Millisecond, Backlog: 4000,
-		Tell: func(ev Event) { events <- ev },
+		Tell: func(ev Event) { events <- ev }, Doubt: func(bucket, key string) { doubts <- bucket + "/" + key },
 	}, quiet)
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +52,9 @@ func TestStoreGoesAwayAndComesBack(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatalf("never told %q", want)
 		}
+	}
+	if what := <-doubts; what != "reg/" || len(doubts) > 0 { // a record was dropped: its owner puts it again
+		t.Errorf("doubted %q", what)
 	}
 	got := loadAll(t, e, "reg")
 	for i := range 5 {

@@ -22,6 +22,7 @@ type Binding struct {
 	Source     netip.AddrPort // where it came from
 	Expires    time.Time
 	Registered time.Time // the latest REGISTER for it
+	kept       time.Time // the Journal has it until then, see change.keeps
 	CSeq       uint32
 	RegID      uint32 // reg-id of an outbound binding (RFC 5626); 0: none
 	Q          uint16 // thousandths, 0 to 1000

@@ -10,7 +10,8 @@ import (
 	"tandem/sip/transport"
 )
 
-// Journal is told of every change of the Store, so that a standby can follow. Both methods are called with the AOR's
+// Journal is told of every change of the Store, so that a standby can follow; a refresh that changes nothing but the time, within the
+// time that it has been told, is none. Both methods are called with the AOR's
 // shard held, because the order of changes of one AOR must be kept: they append to memory and return, and they must
 // not block or call the Store.
 type Journal interface {
@@ -40,7 +41,7 @@ type BindingRecord struct {
 	Path       []string       `json:"path,omitempty"`
 	NAT        bool           `json:"nat,omitempty"`
 	Source     netip.AddrPort `json:"source"`
-	Expires    time.Time      `json:"expires"`
+	Expires    time.Time      `json:"expires"` // later than what the phone was granted: refreshes until then are not told
 	Registered time.Time      `json:"registered"`
 	Flow       *FlowRecord    `json:"flow,omitempty"`
 }
@@ -60,13 +61,46 @@ func recordOf(aor string, list []Binding) Record {
 		r.Bindings[i] = BindingRecord{
 			Contact: b.Contact, Params: string(b.Params), CallID: b.CallID, CSeq: b.CSeq, Instance: b.Instance,
 			RegID: b.RegID, Q: b.Q, UserAgent: b.UserAgent, Path: b.Path, NAT: b.NAT, Source: b.Source,
-			Expires: b.Expires.UTC(), Registered: b.Registered.UTC(),
+			Expires: later(b.Expires, b.kept).UTC(), Registered: b.Registered.UTC(),
 		}
 		if f := b.Flow; f.Valid() {
 			r.Bindings[i].Flow = &FlowRecord{f.Proto(), f.Listener(), f.Local(), f.Remote()}
 		}
 	}
 	return r
+}
+
+// Doubt says that the Journal may not have what it was told of an AOR last, or, without one, of any: it is told again, of one now, of all
+// with their next refreshes.
+func (s *Store) Doubt(aor string) {
+	if aor != "" {
+		sh := s.shard(aor)
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		if list := sh.aors[aor]; s.journal != nil && len(list) == 0 {
+			s.journal.Delete(aor)
+		} else {
+			s.keep(sh, aor, list)
+		}
+		return
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		for _, list := range sh.aors {
+			for i := range list {
+				list[i].kept = time.Time{}
+			}
+		}
+		sh.mu.Unlock()
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // Snapshot gives everything, for a standby that begins to follow. Its reader queues what the Journal is told from
@@ -103,6 +137,7 @@ func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport
 			// Counted from here on by the monotonic clock, as all bindings are.
 			Expires: now.Add(x.Expires.Sub(now)),
 		}
+		b.kept = b.Expires
 		if x.Flow != nil {
 			b.Flow = attach(*x.Flow)
 		}

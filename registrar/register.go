@@ -17,9 +17,11 @@ type change struct {
 	cseq        uint32
 	star        bool
 	path        []string
-	outbound    bool // one of the contacts is a flow of an instance (RFC 5626)
-	direct      bool // nobody stands between the phone and us
-	repeated    bool // a retransmission: nothing is changed
+	outbound    bool      // one of the contacts is a flow of an instance (RFC 5626)
+	direct      bool      // nobody stands between the phone and us
+	until       time.Time // when the credentials expire that it was proven by; zero: never
+	told        bool      // the Journal must be told: something has changed besides the time
+	repeated    bool      // a retransmission: nothing is changed
 	flow        transport.Flow
 	source      netip.AddrPort
 	agent       string
@@ -33,7 +35,7 @@ func (r *Registrar) register(dst []byte, now time.Time, f transport.Flow, m *sip
 	c.cseq, _, _ = m.CSeq()
 	c.agent = agentOf(m)
 	contacts, star, refused := r.contacts(room[:0], m)
-	if !until.IsZero() {
+	if c.until = until; !until.IsZero() {
 		for i := range contacts {
 			contacts[i].expires = min(contacts[i].expires, until.Sub(now))
 		}
@@ -155,7 +157,9 @@ func (s *Store) apply(sh *shard, now time.Time, c *change, contacts []contact, m
 	for i := range contacts {
 		list = s.applyOne(sh, now, c, &contacts[i], list)
 	}
-	s.keep(sh, c.aor, list)
+	if c.told {
+		s.keep(sh, c.aor, list)
+	}
 	return nil
 }
 
@@ -226,6 +230,7 @@ func (s *Store) applyOne(sh *shard, now time.Time, c *change, x *contact, list [
 		list = append(list, Binding{AOR: aor})
 		at = len(list) - 1
 	case x.expires == 0:
+		c.told = true
 		flow := list[at].Flow
 		copy(list[at:], list[at+1:])
 		list[len(list)-1] = Binding{}
@@ -256,12 +261,32 @@ func (c *change) fill(b *Binding, x *contact, now time.Time) {
 		b.write(x, params, c.callID, c.agent)
 	}
 	if !slices.Equal(b.Path, c.path) {
-		b.Path = c.path
+		b.Path, same = c.path, false
 	}
+	same = same && b.Flow == c.flow && b.Source == c.source && b.RegID == x.regID && b.Q == x.q
 	b.Flow, b.Source = c.flow, c.source
 	b.CSeq, b.RegID, b.Q = c.cseq, x.regID, x.q
 	b.NAT = len(c.path) == 0 && behindNAT(&x.uri, c.flow, c.source)
 	b.Registered, b.Expires = now, now.Add(x.expires)
+	if kept := c.keeps(now, x.expires); !same || b.Expires.After(b.kept) || b.kept.After(kept) {
+		b.kept, c.told = kept, true
+	}
+}
+
+// A binding is kept for longer than it was granted, so that a phone that says the same again and again costs a write each few times
+// only. Who goes on after a fault believes in a phone that has gone for so much longer at most.
+const (
+	slackFactor = 3 // times what was granted,
+	slackMost   = time.Hour
+)
+
+// keeps is until when the Journal shall have a binding. Neither does it outlive the credentials there.
+func (c *change) keeps(now time.Time, granted time.Duration) time.Time {
+	kept := now.Add(granted + min(slackFactor*granted, slackMost))
+	if !c.until.IsZero() && c.until.Before(kept) {
+		return c.until
+	}
+	return kept
 }
 
 // write copies the texts of a binding into one string, so that it costs one allocation and pins no message.

@@ -23,6 +23,7 @@ var may = map[string][]string{
 	"media/turn":      {},
 	"cluster":         {},
 	"certificate":     {},
+	"record":          {},
 	"token":           {},
 	"sip/transport":   {"sip"},
 	"sip/transaction": {"sip", "sip/transport"},
@@ -40,7 +41,7 @@ var may = map[string][]string{
 	"media":           {"media/relay", "media/rtp", "media/secure", "media/ice", "media/codec", "media/sdp"},
 	"call": {
 		"sip", "sip/transport", "sip/transaction", "sip/dialog", "sip/digest", "media", "media/codec", "dialplan",
-		"registrar", "trunk", "voicemail", "stir",
+		"record", "registrar", "trunk", "voicemail", "stir",
 	},
 	"configs": {
 		"sip", "sip/transport", "sip/transaction", "sip/digest", "media", "dialplan", "registrar", "trunk", "call", "cluster", "voicemail", "certificate", "media/turn", "stir",

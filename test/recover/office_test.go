@@ -105,8 +105,8 @@ func (c *talk) hold(from, to *wire.Call, fm, tm *wire.Media) {
 		to.Phone.Reply(asked, 200, wire.Reply{Contact: to.Phone.Contact(), Body: tm.Answer(asked.Body, answer)})
 		to.Acked()
 		m := from.Phone.Await(5*time.Second, "200 to re-INVITE", func(m wire.Message) bool {
-			_, method := m.CSeq()
-			return m.Status() == 200 && method == "INVITE" && m.Get("call-id") == from.ID
+			seq, method := m.CSeq()
+			return m.Status() == 200 && method == "INVITE" && seq == from.Seq && m.Get("call-id") == from.ID
 		})
 		from.AckTo(m)
 	}

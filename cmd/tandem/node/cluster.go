@@ -31,7 +31,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 	c := cluster.Config{Node: "single", Dir: cfg.Node.ClusterDir(), Buckets: buckets,
 		// The power of one machine is not a second node: what came in the last second may be lost with it, and a write
 		// costs a third of what a flush each time would. With a pair two machines would have to lose it at once.
-		SyncEvery: time.Second}
+		SyncEvery: time.Second, Doubt: n.doubt}
 	if len(cfg.Cluster.Members) > 0 {
 		id, err := cluster.LoadIdentity(cfg.IdentityDir())
 		if err != nil {
@@ -52,6 +52,17 @@ func (n *Node) plan() string {
 		return ""
 	}
 	return n.config.Load().Plan.Version()
+}
+
+// doubt has what the store may have lost put again.
+func (n *Node) doubt(bucket, key string) {
+	switch {
+	case !n.built.Load():
+	case bucket == bucketRegistrations:
+		n.bindings.Doubt(key)
+	case bucket == bucketCalls:
+		n.board.Doubt(key)
+	}
 }
 
 // paired tells whether the node is one of a pair.

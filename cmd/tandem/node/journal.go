@@ -1,21 +1,22 @@
 package node
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"tandem/cluster"
+	"tandem/record"
 	"tandem/registrar"
 )
 
-// The newest forms of values that this version writes. It reads them and all older ones.
+// The newest forms of values that this version writes. It reads them and all older ones. Form 1 was JSON, form 2 is that of package
+// record.
 const (
-	registrationForm = 1
-	callForm         = 1
-	mediaForm        = 1
+	registrationForm = 2
+	callForm         = 2
+	mediaForm        = 2
 )
 
 // callJournal keeps the state of calls in the engine.
@@ -90,7 +91,7 @@ const bindingGrace = time.Minute
 
 // Put implements registrar.Journal.
 func (j *bindingJournal) Put(r registrar.Record) {
-	value, err := json.Marshal(r)
+	value, err := record.Marshal(r)
 	if err != nil {
 		j.log.Error("binding not written", "aor", r.AOR, "err", err)
 		return
@@ -139,6 +140,14 @@ func (j *bindingJournal) landed(sh *journalShard, aor string, fenced bool) {
 	for _, t := range tell {
 		t(!f.fenced)
 	}
+}
+
+// settled tells that nothing of an AOR is under way, as after most refreshes.
+func (j *bindingJournal) settled(aor string) bool {
+	sh := j.shard(aor)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.flying[aor] == nil
 }
 
 // after runs then when what was written of an AOR so far is held, or has waited long enough; at once where nothing is under way. held is

@@ -24,16 +24,19 @@ func (r registrations) AppendReceive(dst []byte, now time.Time, f transport.Flow
 	if err != nil || err2 != nil {
 		return out
 	}
+	if !r.n.boxes.Empty() {
+		r.n.lamps.Registered(uri.Number())
+	}
 	aor, _ := sip.Unescape(uri.User)
+	if r.n.held.settled(aor) {
+		return out
+	}
 	answer, back := bytes.Clone(out[start:]), transport.Reply(f, m)
 	r.n.held.after(aor, func(held bool) {
 		if held {
 			_ = back.Send(answer) // a phone that hears nothing asks again
 		}
 	})
-	if !r.n.boxes.Empty() {
-		r.n.lamps.Registered(uri.Number())
-	}
 	return dst[:start]
 }
 

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"tandem/call"
 	"tandem/cluster"
+	"tandem/record"
 	"tandem/registrar"
 	"tandem/sip/transport"
 )
@@ -58,12 +58,12 @@ func (n *Node) reviveBindings(ctx context.Context, now time.Time) (int, error) {
 	for range runtime.GOMAXPROCS(0) {
 		readers.Go(func() {
 			for r := range records {
-				var record registrar.Record
-				if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+				var bindings registrar.Record
+				if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > registrationForm {
 					n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
 					continue
 				}
-				n.bindings.Apply(now, record, n.attach)
+				n.bindings.Apply(now, bindings, n.attach)
 				count.Add(1)
 			}
 		})

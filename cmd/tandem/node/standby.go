@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -10,6 +9,7 @@ import (
 
 	"tandem/call"
 	"tandem/cluster"
+	"tandem/record"
 	"tandem/registrar"
 )
 
@@ -98,14 +98,14 @@ func (s *standby) setting(r cluster.Record) {
 }
 
 func (s *standby) binding(r cluster.Record) {
-	record := registrar.Record{AOR: r.Key}
+	bindings := registrar.Record{AOR: r.Key}
 	if !r.Deleted {
-		if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+		if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > registrationForm {
 			s.n.log.Error("a registration cannot be followed", "aor", r.Key, "form", r.Version, "err", err)
 			return
 		}
 	}
-	s.n.bindings.Apply(time.Now(), record, s.n.attach)
+	s.n.bindings.Apply(time.Now(), bindings, s.n.attach)
 }
 
 func (s *standby) call(r cluster.Record) {
