@@ -24,6 +24,7 @@ type door struct {
 	closing sync.Once
 	working sync.WaitGroup
 	strange chan struct{} // newcomers at once
+	ended   chan string   // members whose connections have; a few at a time tell enough
 }
 
 const (
@@ -38,7 +39,8 @@ func openDoor(id *Identity, members map[string]bool, address string, log *slog.L
 	if err != nil {
 		return nil, err
 	}
-	d := &door{id: id, log: log, members: members, listen: l, raft: make(chan net.Conn), done: make(chan struct{}), strange: make(chan struct{}, strangersAtOnce)}
+	d := &door{id: id, log: log, members: members, listen: l, raft: make(chan net.Conn), done: make(chan struct{}), strange: make(chan struct{}, strangersAtOnce),
+		ended: make(chan string, 8)}
 	d.working.Go(d.serve)
 	return d, nil
 }
@@ -94,7 +96,7 @@ func (d *door) handshake(conn *tls.Conn) {
 		return
 	}
 	select {
-	case d.raft <- conn:
+	case d.raft <- linked(conn, d.ended):
 	case <-d.done:
 		_ = conn.Close()
 	}

@@ -393,3 +393,33 @@ func TestLongLapseEnds(t *testing.T) {
 		t.Errorf("a was told to %q", did)
 	}
 }
+
+// T1: who follows is told when the leader's connections end, and looks for him as soon as raft allows; a leader who lives is not missed for it.
+func TestEndOfTheLeaderIsSeen(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	p.start("b")
+	p.serveWith("a")
+	defer p.endAll()
+	p.eventually("b follows", func() bool { return p.role("b") == "standby" && p.nodes["b"].engine.Status().Active == "a" })
+	b := p.nodes["b"].engine.playing().(*role)
+	if b.hasten("w") != nil || b.hasten("a") == nil {
+		t.Error("b does not look for its leader alone")
+	}
+	term := b.raft.CurrentTerm()
+	b.look()
+	b.look()
+	if c := b.raft.ReloadableConfig(); c.HeartbeatTimeout != b.timers {
+		t.Errorf("heartbeats are missed after %v from now on, instead of %v", c.HeartbeatTimeout, b.timers)
+	}
+	p.eventually("a confirmed", func() bool { return p.nodes["a"].engine.Lease().Held() })
+	if b.raft.CurrentTerm() != term {
+		t.Error("b has looked, and deposed a leader who lives")
+	}
+	ended := make(chan string, 1)
+	one, two := net.Pipe()
+	_ = two.Close()
+	if _, err := (cord{Conn: one, member: "a", ended: ended}).Read(make([]byte, 1)); err == nil || <-ended != "a" {
+		t.Error("the end of a connection is not told")
+	}
+}

@@ -80,7 +80,7 @@ func (e *Engine) openRole(ctx context.Context) (*role, error) {
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(e.cfg.Node)
 	// Our own lease ends sooner than raft's. Raft's may be as long as an election: a leader that was slow for less is not deposed.
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = r.timers, r.timers, r.timers
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = r.timers, r.timers, r.timers-lookShorter
 	cfg.CommitTimeout = r.timers / 5
 	cfg.SnapshotInterval, cfg.SnapshotThreshold = 24*time.Hour, 1<<20 // there is nothing to snapshot
 	cfg.Logger, cfg.NoLegacyTelemetry = logger, true
@@ -125,6 +125,7 @@ func (r *role) run(ctx context.Context, sw Switch) error {
 	lonely := time.NewTicker(lonelyAfter / 4)
 	defer lonely.Stop()
 	led := time.Now() // when somebody was last seen to lead
+	var look <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -137,6 +138,13 @@ func (r *role) run(ctx context.Context, sw Switch) error {
 				r.lead(ctx)
 				led = time.Now()
 			}
+		case member := <-r.door.ended:
+			if look == nil {
+				look = r.hasten(member)
+			}
+		case <-look:
+			look = nil
+			r.look()
 		case o := <-watch:
 			r.observe(string(o.Data.(raft.LeaderObservation).LeaderID))
 		case <-r.claims.changed:
