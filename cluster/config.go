@@ -50,6 +50,8 @@ type Config struct {
 	Members  []Member
 	Identity *Identity     // of a member; see Init and Join
 	Timers   time.Duration // election time; 0: 150 ms, right for machines of their own in one network. 300 ms for virtual ones
+	// Store is an outside one, instead of that which the nodes make.
+	Store Store
 	// Decides says who decides which of two switches serves, where there is no witness; Fence may do it for a person.
 	Decides   Decides
 	Fence     Fence
@@ -130,6 +132,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if err := c.checkMembers(); err != nil {
 		return c, err
+	}
+	if c.Store.outside() && c.Decides != ByVote {
+		return c, errors.New("an outside store goes with a witness, or with a single node: without one each of two nodes has a store of its own")
+	}
+	if c.Store.outside() && c.Store.Replicas == 0 {
+		c.Store.Replicas = 3
 	}
 	if c.Timers == 0 {
 		c.Timers = 150 * time.Millisecond

@@ -97,11 +97,12 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.open = newOpener(key)
-	if err := e.startServer(); err != nil {
-		return err
+	if !e.cfg.Store.outside() {
+		if err := e.startServer(); err != nil {
+			return err
+		}
 	}
-	if e.conn, err = nats.Connect("", nats.InProcessServer(e.server), nats.Name("tandem "+e.cfg.Node), nats.Token(e.token), nats.MaxReconnects(-1),
-		nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1), nats.ErrorHandler(e.connError)); err != nil {
+	if err := e.connect(ctx); err != nil {
 		return err
 	}
 	if e.manage, err = jetstream.New(e.conn); err != nil {
@@ -125,7 +126,7 @@ func (e *Engine) start(ctx context.Context) error {
 // startSingle makes the one node there is the active one.
 func (e *Engine) startSingle(ctx context.Context) error {
 	for _, b := range e.buckets {
-		if err := e.makeStream(ctx, b); err != nil {
+		if err := e.makeStreamSoon(ctx, b); err != nil {
 			return fmt.Errorf("bucket %s: %w", b.Name, err)
 		}
 	}
@@ -196,6 +197,9 @@ func (e *Engine) makeStream(ctx context.Context, b *bucket) error {
 
 // replicas is how many members hold a record in one store. Of two without a witness each has a store of its own.
 func (e *Engine) replicas() int {
+	if e.cfg.Store.outside() {
+		return max(1, e.cfg.Store.Replicas)
+	}
 	if e.cfg.Decides != ByVote {
 		return 1
 	}

@@ -247,6 +247,27 @@ func (f *Follower) take(ctx context.Context, m *nats.Msg) {
 
 // catchUp reads what the store has from next on.
 func (f *Follower) catchUp(ctx context.Context) error {
+	last, err := f.e.last(ctx, f.b)
+	if err != nil {
+		return err
+	}
+	for again := 0; ; again++ {
+		if err := f.readOn(ctx); err != nil {
+			return err
+		}
+		if f.next > last || again == 20 { // the last one may have been forgotten since
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(settleEvery):
+		}
+	}
+}
+
+// readOn reads what the replica that answers has.
+func (f *Follower) readOn(ctx context.Context) error {
 	for {
 		page, more, err := f.e.page(ctx, f.b, f.next)
 		if err != nil {

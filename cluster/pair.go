@@ -154,7 +154,7 @@ func (e *Engine) pin(b *bucket, asked map[string]time.Time, now time.Time) {
 	if state, _, active := e.standing(); state != "standby" || active == "" || now.Sub(asked[b.Name]) < time.Second {
 		return
 	}
-	if e.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) || !e.server.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) {
+	if e.server == nil || e.leadsStream(b.stream) || !e.server.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) {
 		return
 	}
 	asked[b.Name] = now
@@ -187,7 +187,7 @@ func (e *Engine) standing() (state string, since time.Time, active string) {
 // leads are the buckets whose streams this node leads.
 func (e *Engine) leads() (names []string) {
 	for _, b := range e.cfg.Buckets {
-		if e.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, streamName(b.Name)) {
+		if e.leadsStream(streamName(b.Name)) {
 			names = append(names, b.Name)
 		}
 	}

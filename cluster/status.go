@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,8 +24,9 @@ type Status struct {
 	Lost     uint64    `json:"lost"`     // of them, dropped because too much waited
 	Leads    []string  `json:"leads"`    // buckets whose streams this node leads
 	Address  []string  `json:"address,omitempty"`
-	Here     bool      `json:"here"`           // the addresses are on this machine
-	Copy     string    `json:"copy,omitempty"` // of two without a witness: "whole", "whole until TIME", "copying" or "none" beside the serving node's
+	Here     bool      `json:"here"`            // the addresses are on this machine
+	Store    string    `json:"store,omitempty"` // server of an outside store that this node is connected to; "none" while it is to none
+	Copy     string    `json:"copy,omitempty"`  // of two without a witness: "whole", "whole until TIME", "copying" or "none" beside the serving node's
 	Members  []Peer    `json:"members,omitempty"`
 	Problems []string  `json:"problems"` // what is wrong, in sentences
 }
@@ -44,6 +46,12 @@ func (e *Engine) Status() Status {
 	}
 	if s.Degraded {
 		s.Problems = append(s.Problems, fmt.Sprintf("%d records wait in memory because the store does not take them: a second fault would lose them", s.Waits))
+	}
+	if e.cfg.Store.outside() {
+		if s.Store = e.conn.ConnectedUrlRedacted(); s.Store == "" {
+			s.Store = "none"
+			s.Problems = append(s.Problems, fmt.Sprintf("no server of the store answers (%s): records wait in memory", strings.Join(e.cfg.Store.Servers, ", ")))
+		}
 	}
 	if s.Lost > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("%d records were dropped because too much waited", s.Lost))

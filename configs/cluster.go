@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	clusterSchema = block.Schema("election preferred witness role", "node name", "witness name", "address prefix", "hook", "fence")
+	clusterSchema = block.Schema("election preferred witness role", "node name", "witness name", "address prefix", "hook", "fence", "store")
 	memberSchema  = block.Schema("address", "shard prefix")
 	witnessSchema = block.Schema("address")
 	movingSchema  = block.Schema("interface")
@@ -31,6 +31,7 @@ type Cluster struct {
 	Hook      cluster.Hook
 	Decides   cluster.Decides
 	Fence     cluster.Fence
+	Store     cluster.Store
 	Shards    []Shard // more than a pair: each node owns one; none: a pair
 	Shard     string  // which of them this is the configuration of; empty: of the whole machine
 	Home      string  // folder with the identity of the machine, where it is not that of the state
@@ -71,9 +72,15 @@ func (l *loader) cluster(b *hcl.Block) {
 			l.roleHook(inner)
 		case "fence":
 			l.fence(inner)
+		case "store":
+			l.store(inner)
 		}
 	}
+	if len(c.Members) == 0 && len(c.Store.Servers) > 0 && c.Decides == cluster.ByVote {
+		return // a single node, whose state is kept elsewhere
+	}
 	if len(l.shards) > 0 {
+		l.checkShards(r, b.DefRange)
 		l.arrange(r, b.DefRange)
 		return
 	}

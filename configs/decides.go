@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"net/url"
 	"path/filepath"
 	"time"
 
@@ -10,7 +11,10 @@ import (
 	"tandem/dialplan/block"
 )
 
-var fenceSchema = block.Schema("command timeout after")
+var (
+	fenceSchema = block.Schema("command timeout after")
+	storeSchema = block.Schema("servers authority certificate key credentials replicas")
+)
 
 // decides reads who decides which of two nodes serves.
 func (l *loader) decides(r *block.Reader) {
@@ -31,6 +35,9 @@ func (l *loader) checkDecides(r *block.Reader, at hcl.Range, witnesses int) {
 			r.Fail(at, "nobody to fence", "With a witness the majority decides, and a node that loses it stops serving by itself. A fence belongs to witness = \"none\".")
 		}
 		return
+	}
+	if len(c.Store.Servers) > 0 {
+		r.Fail(at, "two stores", "Without a witness each of the two nodes has a store of its own; an outside store goes with a witness, or with a single node.")
 	}
 	switch nodes := len(c.Members) - witnesses; {
 	case witnesses > 0:
@@ -67,4 +74,37 @@ func (l *loader) fence(b *hcl.Block) {
 	}
 	f.Timeout = r.Duration("timeout", 30*time.Second, time.Second, 5*time.Minute)
 	f.After = r.Duration("after", 3*time.Second, time.Second, 5*time.Minute)
+}
+
+// checkShards refuses what belongs to pairs.
+func (l *loader) checkShards(r *block.Reader, at hcl.Range) {
+	if c := &l.config.Cluster; c.Decides != cluster.ByVote || len(c.Fence.Command) > 0 || len(c.Store.Servers) > 0 {
+		r.Fail(at, "not with shards", "Shards are decided by the votes of all nodes, and keep their records there: witness, role, fence and store belong to pairs.")
+	}
+}
+
+// store reads an outside NATS cluster.
+func (l *loader) store(b *hcl.Block) {
+	r := l.open(b.Body, storeSchema)
+	r.Require("servers")
+	s := &l.config.Cluster.Store
+	for _, w := range r.Words("servers") {
+		u, err := url.Parse(w.Text)
+		if err != nil || u.Host == "" || u.Scheme != "nats" && u.Scheme != "tls" {
+			r.Fail(w.At, "not a server", "%q is no server of NATS, as in \"tls://nats-1.example.com:4222\".", w.Text)
+			continue
+		}
+		s.Servers = append(s.Servers, w.Text)
+	}
+	file := func(name string) string {
+		if f := r.Text(name, ""); f != "" {
+			return l.path(f)
+		}
+		return ""
+	}
+	s.Authority, s.Certificate, s.Key, s.Credentials = file("authority"), file("certificate"), file("key"), file("credentials")
+	if (s.Certificate == "") != (s.Key == "") {
+		r.Fail(b.DefRange, "half a pair", "A certificate and its key belong together.")
+	}
+	s.Replicas = r.Int("replicas", 3, 1, 5)
 }

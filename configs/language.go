@@ -70,7 +70,7 @@ func schemas() map[string]*hcl.BodySchema {
 		"registrar": registrarSchema, "token": tokenSchema, "oauth": oauthSchema, "registrar.keepalive": keepaliveSchema, "extension": extensionSchema, "extensions": tableSchema,
 		"extension.forward": dialplan.ForwardSchema, "trunk": trunkSchema, "trunk.register": registerSchema, "trunk.accept": acceptSchema,
 		"trunk.probe": probeSchema, "trunk.health": healthSchema, "trunk.headers": headersSchema, "trunk.stir": trunkSTIRSchema, "stir": stirSchema,
-		"cluster": clusterSchema, "cluster.node": memberSchema, "cluster.node.shard": shardSchema, "cluster.witness": witnessSchema, "cluster.address": movingSchema, "cluster.hook": hookSchema, "cluster.fence": fenceSchema,
+		"cluster": clusterSchema, "cluster.node": memberSchema, "cluster.node.shard": shardSchema, "cluster.witness": witnessSchema, "cluster.address": movingSchema, "cluster.hook": hookSchema, "cluster.fence": fenceSchema, "cluster.store": storeSchema,
 	}
 	maps.Copy(all, dialplan.Schemas())
 	return all

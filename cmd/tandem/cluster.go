@@ -138,6 +138,9 @@ func printCluster(w io.Writer, s cluster.Status) {
 	if s.Epoch != 0 {
 		fmt.Fprintf(w, "epoch\t%d\n", s.Epoch)
 	}
+	if s.Store != "" {
+		fmt.Fprintf(w, "store\t%s\n", s.Store)
+	}
 	if s.Copy != "" {
 		fmt.Fprintf(w, "copy\t%s\n", s.Copy)
 	}

@@ -32,6 +32,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		// The power of one machine is not a second node: what came in the last second may be lost with it, and a write
 		// costs a third of what a flush each time would. With a pair two machines would have to lose it at once.
 		SyncEvery: time.Second, Doubt: n.doubt}
+	c.Store = cfg.Cluster.Store
 	if len(cfg.Cluster.Members) > 0 {
 		id, err := cluster.LoadIdentity(cfg.IdentityDir())
 		if err != nil {
