@@ -3,6 +3,7 @@ package browser
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
@@ -44,6 +45,10 @@ func TestLook(t *testing.T) {
 			b.run(chromedp.Navigate("http://" + s.Addr(5066) + "/phone"))
 			b.await("form", `!!document.querySelector('#extension')`)
 			picture("1-sign-in")
+			b.signIn("1001", "wrong")
+			b.await("what is wrong", `document.querySelector('#problem')?.textContent.includes('Wrong extension or password')`)
+			picture("1-wrong")
+			eval[bool](b, `tests.type('#password', '')`)
 			b.signIn("1001", binary.Password)
 			b.await("registration", `document.querySelector('.state')?.textContent === 'Ready'`)
 			eval[bool](b, `tests.type('#number', '1002')`)
@@ -74,7 +79,16 @@ func TestLook(t *testing.T) {
 			b.over()
 			b.click("Settings")
 			b.await("the dialog", `document.querySelector('dialog').open`)
+			b.await("devices", `document.querySelectorAll('#microphone option').length > 1`)
 			picture("9-settings")
+			b.click("Close")
+			b.dial("9199")
+			b.await("busy", `document.querySelector('.notice:not([hidden])')?.innerText.includes('Busy')`)
+			picture("10-busy")
+			eval[bool](b, "("+strings.TrimSuffix(deny("NotAllowedError"), ";")+", true)")
+			b.dial("9196")
+			b.await("no permission", `document.querySelector('.notice:not([hidden])')?.innerText.includes('allow the microphone')`)
+			picture("11-permission")
 		}
 	}
 }

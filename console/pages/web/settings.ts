@@ -65,6 +65,8 @@ export function settings(choice: Choice, context: () => AudioContext, changed: (
     stop(stream);
     dialog.remove();
   };
+  options(microphones, [], "", ""); // until the browser has told what there is
+  options(speakers, [], "", "");
   document.body.append(dialog);
   dialog.showModal();
   draw();
