@@ -36,21 +36,29 @@ type batch struct {
 	open   bool // a turn is under way
 }
 
+func newBatch() *batch {
+	b := new(batch)
+	for i := range b.in {
+		b.vec[i] = unix.Iovec{Base: &b.bufs[i][0], Len: receiveSize}
+		b.in[i].hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&b.from[i])), Namelen: unix.SizeofSockaddrInet6, Iov: &b.vec[i], Iovlen: 1}
+	}
+	return b
+}
+
 // readAll takes what there is on a port of browsers, up to a batch. What is left comes in the next turn, after the others.
 func (l *Loop) readAll(s *socket) {
 	b := l.batch
 	if b == nil {
-		b = new(batch)
+		b = newBatch()
 		l.batch = b
-	}
-	for i := range b.in {
-		b.vec[i] = unix.Iovec{Base: &b.bufs[i][0], Len: receiveSize}
-		b.in[i].hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&b.from[i])), Namelen: unix.SizeofSockaddrInet6, Iov: &b.vec[i], Iovlen: 1}
 	}
 	got, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&b.in[0])), browserBatch,
 		unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
 	if errno != 0 {
 		return
+	}
+	for i := range got { // what the kernel has written, for the next turn
+		b.in[i].hdr.Namelen, b.in[i].hdr.Flags = unix.SizeofSockaddrInet6, 0
 	}
 	l.now = time.Now()
 	if !l.serves() {

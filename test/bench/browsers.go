@@ -176,14 +176,16 @@ func (b *browserLoad) stop() { b.each((*crowd).stop) }
 
 // sum is what both crowds have told last, after each has told once more.
 func (b *browserLoad) sum() (sent, received int, err error) {
-	for _, c := range b.crowds() {
-		t, err := c.next()
-		if err != nil {
-			return 0, 0, err
-		}
-		sent, received = sent+t.Sent, received+t.Received
-	}
-	return sent, received, nil
+	var other tally
+	var failed error
+	waited := make(chan struct{})
+	go func() {
+		other, failed = b.callers.next()
+		close(waited)
+	}()
+	t, err := b.callees.next()
+	<-waited
+	return t.Sent + other.Sent, t.Received + other.Received, errors.Join(err, failed)
 }
 
 // round lets the load run for some seconds: the packets that came out at the phones, and how many did not. It ends with a tally, and the load is

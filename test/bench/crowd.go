@@ -23,7 +23,7 @@ type crowd struct {
 	last tally
 }
 
-// tally is what the phones tell each second.
+// tally is what the phones tell twice a second.
 type tally struct {
 	Phones    int `json:"phones"`
 	Answered  int `json:"answered"`

@@ -93,7 +93,7 @@ func bench(binary, against, file, only string, calls, rounds int, length time.Du
 }
 
 // priority is asked for the load and, by inheritance, for the servers, so that what else the machine does disturbs them less.
-const priority = -10
+const priority = -20
 
 // pinToLastCore keeps the load away from the servers, which get core 0. With one core they share it.
 func pinToLastCore() error {

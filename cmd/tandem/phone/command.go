@@ -79,7 +79,7 @@ func Command() *cobra.Command {
 	f.DurationVar(&o.after, "after", 0, "with --answer: ring this long first")
 	f.IntVar(&o.reject, "reject", 0, "refuse incoming calls with this status (486 busy, 603 decline)")
 	f.IntVar(&o.count, "count", 1, "with --answer or --reject: calls to take before leaving")
-	f.IntVar(&o.phones, "phones", 0, "with --call or --answer: that many phones at once, whose user names and numbers to call are counted up; prints their sums each second")
+	f.IntVar(&o.phones, "phones", 0, "with --call or --answer: that many phones at once, whose user names and numbers to call are counted up; prints their sums twice a second")
 	f.DurationVar(&o.length, "for", 10*time.Second, "length of a call that is not ended before, or of staying registered")
 	f.DurationVar(&o.patience, "wait", time.Minute, "longest wait for an answer, or for a call to come in")
 	f.DurationVar(&o.cancel, "cancel-after", 0, "cancel the call when it is not answered after this time; that it is cancelled is then what was asked for")

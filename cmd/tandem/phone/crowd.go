@@ -33,7 +33,7 @@ type crowd struct {
 	over     atomic.Int32
 }
 
-// A Tally is what a crowd has come to, one line of JSON each second and one at the end.
+// A Tally is what a crowd has come to, one line of JSON twice a second and one at the end.
 type Tally struct {
 	Phones    int    `json:"phones"`
 	Answered  int    `json:"answered"`  // calls
@@ -167,9 +167,9 @@ func (c *crowd) note(call *Call) {
 	c.mu.Unlock()
 }
 
-// tell prints the tally once a second.
+// tell prints the tally twice a second.
 func (c *crowd) tell(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(time.Second / 2)
 	defer tick.Stop()
 	for {
 		select {
