@@ -15,7 +15,10 @@ import (
 )
 
 // Shards is four switches and a witness; each switch owns a shard, and the next one stands by for it.
-type Shards struct{ *Pair }
+type Shards struct {
+	*Pair
+	registered int // phones, as far as a test counts them
+}
 
 // nodeNames are the switches, in the order of the configuration: each is the backup of the one before.
 var nodeNames = []string{"a", "b", "c", "d"}
@@ -92,7 +95,7 @@ route "internal" {
 // NewShards makes the cluster as a person would.
 func NewShards(t testing.TB, election time.Duration) *Shards {
 	t.Helper()
-	s := &Shards{&Pair{wires: newWires(t, shardHosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}}
+	s := &Shards{Pair: &Pair{wires: newWires(t, shardHosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}}
 	for _, name := range append(nodeNames, "w") {
 		dir := filepath.Join(s.dir, name)
 		if err := os.Mkdir(dir, 0o700); err != nil {

@@ -20,7 +20,8 @@ func TestShards(t *testing.T) {
 				pairs = append(pairs, [2]*wire.Phone{s.phoneAt(from, fmt.Sprintf("1%d%d1", i, j)), s.phoneAt(to, fmt.Sprintf("1%d%d2", i, j))})
 			}
 		}
-		s.known(2 * len(pairs))
+		s.registered = 2 * len(pairs)
+		s.known(s.registered)
 		for n, p := range pairs {
 			c := s.connect(p[0], p[1], n)
 			c.hold(c.a, c.b, c.am, c.bm)
@@ -31,6 +32,12 @@ func TestShards(t *testing.T) {
 		}
 	})
 
+	s.run("a call to another shard rings, is cancelled and is refused", s.ringing)
+	s.run("a message goes to another shard", s.message)
+	s.run("the way to a phone is for shards alone", s.strangers)
+	flows := s.twoFlows("c", "a", "1950") // the later one is rung first
+	s.run("a phone with two flows is rung once", func(t *testing.T) { flows.rung(s.phoneAt("b", "1951"), "a") })
+
 	// Two calls of each shard, one to the next shard and one from it, while nodes die one after the other.
 	var talks []*talk
 	var moving []*wire.Phone
@@ -38,7 +45,7 @@ func TestShards(t *testing.T) {
 		next := nodeNames[(i+1)%len(nodeNames)]
 		moving = append(moving, s.phoneAt(shard, fmt.Sprintf("19%d1", i)), s.phoneAt(next, fmt.Sprintf("19%d2", i)))
 	}
-	s.known(32 + len(moving))
+	s.known(s.registered + len(moving))
 	for i := 0; i < len(moving); i += 2 {
 		talks = append(talks, s.connect(moving[i], moving[i+1], 100+i))
 	}
@@ -67,6 +74,10 @@ func TestShards(t *testing.T) {
 			c.hold(c.b, c.a, c.bm, c.am)
 			c.bye(c.b, c.a)
 		}
+	})
+
+	s.run("a phone whose flow died with the node is called over its other one", func(t *testing.T) {
+		flows.rung(s.phoneAt("d", "1952"), "c")
 	})
 
 	s.run("a second node is killed", func(t *testing.T) {

@@ -1,0 +1,154 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/test/binary"
+	"tandem/test/wire"
+)
+
+// ringing has a phone of another shard rung: the caller gives up, and the one who is called refuses.
+func (s *Shards) ringing(t *testing.T) {
+	alice, bob := s.phoneAt("a", "1901"), s.phoneAt("c", "1902")
+	s.registered += 2
+	s.known(s.registered)
+	var media *wire.Media
+	s.inside("phones", func() { media = wire.NewMedia(t, phoneHost, "RING") })
+	call := alice.Invite(bob.User, media.SDP())
+	rung := bob.Rung()
+	rung.Respond(180, "")
+	call.Provisional(180)
+	call.Cancel()
+	cancel := bob.Request(5*time.Second, "CANCEL")
+	bob.Reply(cancel, 200, wire.Reply{})
+	rung.Respond(487, "")
+	if m := call.Final(5 * time.Second); m.Status() != 487 {
+		t.Errorf("cancelled: %s", m.Raw)
+	}
+	call = alice.Invite(bob.User, media.SDP())
+	bob.Rung().Respond(486, "")
+	if m := call.Final(5 * time.Second); m.Status() != 486 {
+		t.Errorf("refused: %s", m.Raw)
+	}
+}
+
+// message sends one to a phone of another shard.
+func (s *Shards) message(t *testing.T) {
+	alice, bob := s.phoneAt("b", "1903"), s.phoneAt("d", "1904")
+	s.registered += 2
+	s.known(s.registered)
+	r := alice.New("MESSAGE", bob.User)
+	r.Type, r.Body = "text/plain", "across"
+	challenge := alice.Do(r)
+	r = alice.Sign(r, challenge)
+	alice.Send(alice.Text(r))
+	m := bob.Request(5*time.Second, "MESSAGE")
+	if m.Body != "across" {
+		t.Errorf("heard %s", m.Raw)
+	}
+	bob.Reply(m, 200, wire.Reply{Tag: wire.Token()})
+	alice.Await(5*time.Second, "200 to MESSAGE", func(m wire.Message) bool {
+		_, method := m.CSeq()
+		return m.Status() == 200 && method == "MESSAGE"
+	})
+}
+
+// strangers use the way to a phone, which one that was called knows: nobody but a shard gets through.
+func (s *Shards) strangers(t *testing.T) {
+	alice, bob := s.phoneAt("a", "1905"), s.phoneAt("b", "1906")
+	s.registered += 2
+	s.known(s.registered)
+	c := s.connect(alice, bob, 300)
+	if len(c.b.Route) == 0 {
+		t.Fatalf("no way back in\n%s", c.b.Asked.Raw)
+	}
+	var line *wire.Line
+	s.inside("phones", func() { line = wire.UDP(t, phoneHost, 0, shardAddress["b"]+":5060") })
+	mallory := wire.NewPhone(line, "1907", "wrong")
+	way := c.b.Route
+	forged := []string{strings.Replace(way[0], "sip:p.", "sip:p.A", 1)}
+	for what, route := range map[string][]string{"the way of another": way, "a way made up": forged} {
+		r := mallory.New("INVITE", bob.User)
+		r.Extra, r.Body = route, c.am.SDP()
+		if m := mallory.Do(r); m.Status() != 401 && m.Status() != 403 {
+			t.Errorf("%s: INVITE got %s", what, m.Raw)
+		}
+		r = mallory.New("BYE", bob.User) // inside a dialog that does not exist, through b's shard to a's
+		r.Extra, r.URI, r.To = route, "sip:"+shardAddress["a"]+":5060", r.To+";tag=none"
+		if m := mallory.Do(r); m.Status() != 481 {
+			t.Errorf("%s: BYE got %s", what, m.Raw)
+		}
+		r = mallory.New("OPTIONS", bob.User) // to somebody who is no shard
+		r.Extra, r.URI, r.To = route, "sip:"+phoneHost+":9", r.To+";tag=none"
+		if m := mallory.Do(r); m.Status() != 481 {
+			t.Errorf("%s: OPTIONS to elsewhere got %s", what, m.Raw)
+		}
+	}
+	if m, rang := bob.Poll(300*time.Millisecond, func(m wire.Message) bool { return m.Method() != "" }); rang {
+		t.Errorf("the phone heard %s", m.Raw)
+	}
+	c.goesOn(5 * time.Second)
+	c.bye(c.a, c.b)
+}
+
+// flows is one phone that has registered over two connections at two shards (RFC 5626).
+type flows struct {
+	s      *Shards
+	user   string
+	shards []string
+	lines  []*wire.Phone
+}
+
+func (s *Shards) twoFlows(first, second, user string) *flows {
+	s.t.Helper()
+	f := &flows{s: s, user: user, shards: []string{first, second}}
+	for i, shard := range f.shards {
+		var line *wire.Line
+		s.inside("phones", func() { line = wire.TCP(s.t, phoneHost, shardAddress[shard]+":5060") })
+		p := wire.NewPhone(line, user, binary.Password)
+		contact := fmt.Sprintf(`%s;+sip.instance="<urn:uuid:00000000-0000-1000-8000-000000001950>";reg-id=%d`, p.Contact(), i+1)
+		if m := p.Ask(p.Registration(contact, "Expires: 3600", "Supported: path, outbound")); m.Status() != 200 {
+			s.t.Fatalf("REGISTER over flow %d: %s", i+1, m.Raw)
+		}
+		f.lines = append(f.lines, p)
+	}
+	s.registered += 2
+	s.known(s.registered)
+	return f
+}
+
+// rung has another phone call this one: its flow at one shard rings, and no other.
+func (f *flows) rung(caller *wire.Phone, shard string) {
+	t := f.s.t
+	t.Helper()
+	f.s.registered++
+	var media, own *wire.Media
+	f.s.inside("phones", func() {
+		media, own = wire.NewMedia(t, phoneHost, "FLOW"), wire.NewMedia(t, phoneHost, "ANSW")
+	})
+	call := caller.Invite(f.user, media.SDP())
+	on := f.lines[slices.Index(f.shards, shard)]
+	m := on.Request(10*time.Second, "INVITE")
+	on.Reply(m, 200, wire.Reply{Tag: wire.Token(), Contact: on.Contact(), Body: own.Answer(m.Body)})
+	own.Start(t, m.Body)
+	answer := call.Final(5 * time.Second)
+	if answer.Status() != 200 {
+		t.Fatalf("INVITE: %s", answer.Raw)
+	}
+	call.Ack()
+	media.Start(t, answer.Body)
+	f.s.eventually(5*time.Second, "media", func() bool { got, _ := own.Heard("FLOW"); return got > 10 })
+	for i, p := range f.lines {
+		if _, twice := p.Poll(100*time.Millisecond, func(m wire.Message) bool { return m.Method() == "INVITE" }); twice {
+			t.Errorf("the flow at shard %s rang too", f.shards[i])
+		}
+	}
+	caller.Send(caller.Text(call.Next("BYE", "")))
+	on.Reply(on.Request(5*time.Second, "BYE"), 200, wire.Reply{})
+	media.Stop()
+	own.Stop()
+}
