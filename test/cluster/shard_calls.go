@@ -152,3 +152,41 @@ func (f *flows) rung(caller *wire.Phone, shard string) {
 	media.Stop()
 	own.Stop()
 }
+
+// webSockets has phones called whose requests go through their connection: the route back has a part for each side.
+func (s *Shards) webSockets(t *testing.T) {
+	alice := s.phoneAt("b", "1908")
+	var line, page *wire.Line
+	s.inside("phones", func() {
+		line, page = wire.WS(t, phoneHost, shardAddress["c"]+":5066", false), wire.WS(t, phoneHost, shardAddress["d"]+":5066", false)
+	})
+	bob, carol := wire.NewPhone(line, "1909", binary.Password), wire.NewPhone(page, "1910", binary.Password)
+	carol.Page = true
+	bob.Register()
+	carol.Register()
+	s.registered += 3
+	s.known(s.registered)
+	c := s.connect(alice, bob, 310)
+	if len(c.b.Route) != 2 {
+		t.Errorf("route set %q", c.b.Route)
+	}
+	c.hold(c.b, c.a, c.bm, c.am)
+	c.goesOn(5 * time.Second)
+	c.hold(c.a, c.b, c.am, c.bm)
+	c.goesOn(5 * time.Second)
+	c.bye(c.b, c.a)
+
+	call := alice.Invite(carol.User, c.am.SDP())
+	asked := carol.Rung()
+	if !strings.Contains(asked.Asked.Body, "a=fingerprint:") || !strings.Contains(asked.Asked.Body, "a=ice-ufrag:") {
+		t.Errorf("a page was offered\n%s", asked.Asked.Body)
+	}
+	asked.Respond(486, "")
+	if m := call.Final(5 * time.Second); m.Status() != 486 {
+		t.Errorf("refused: %s", m.Raw)
+	}
+	line.Close() // it is not registered any more, and everybody knows
+	page.Close()
+	s.registered -= 2
+	s.known(s.registered)
+}

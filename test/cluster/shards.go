@@ -70,7 +70,10 @@ listen "tcp" {
   transport = "tcp"
   address   = "0.0.0.0:5060"
 }
-log { level = "debug" }
+listen "ws" {
+  transport = "ws"
+  address   = "0.0.0.0:5066"
+}
 limits {
   strangers_rate  = 100000
   strangers_burst = 100000

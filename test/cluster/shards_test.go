@@ -35,6 +35,7 @@ func TestShards(t *testing.T) {
 	s.run("a call to another shard rings, is cancelled and is refused", s.ringing)
 	s.run("a message goes to another shard", s.message)
 	s.run("the way to a phone is for shards alone", s.strangers)
+	s.run("phones on WebSockets are called from another shard", s.webSockets)
 	flows := s.twoFlows("c", "a", "1950") // the later one is rung first
 	s.run("a phone with two flows is rung once", func(t *testing.T) { flows.rung(s.phoneAt("b", "1951"), "a") })
 
