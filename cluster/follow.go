@@ -62,8 +62,24 @@ func (e *Engine) page(ctx context.Context, b *bucket, from uint64) (page []Recor
 	return page, more, err
 }
 
+// replyWithin is how long a page may stay without an answer at first; then it is asked for again, with twice the patience. The store may have
+// given the question to a replica that has just died.
+const replyWithin = 150 * time.Millisecond
+
 // messages are what a page of a store holds.
 func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (page []*nats.Msg, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pageWithin)
+	defer cancel()
+	for patience := replyWithin; ; patience *= 2 {
+		page, more, err = askPage(ctx, conn, b, from, patience)
+		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return page, more, err
+		}
+	}
+}
+
+// askPage asks once, and waits for each answer as long as its patience lasts.
+func askPage(ctx context.Context, conn *nats.Conn, b *bucket, from uint64, patience time.Duration) (page []*nats.Msg, more bool, err error) {
 	ask, _ := json.Marshal(map[string]any{"seq": from, "batch": pageSize, "next_by_subj": b.subject + "*"})
 	inbox := nats.NewInbox()
 	sub, err := conn.SubscribeSync(inbox)
@@ -75,11 +91,12 @@ func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (pag
 	if err := conn.PublishRequest("$JS.API.DIRECT.GET."+b.stream, inbox, ask); err != nil {
 		return nil, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, pageWithin)
-	defer cancel()
 	for {
-		m, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
+		m, err := next(ctx, sub, patience)
+		switch {
+		case err != nil && len(page) > 0 && ctx.Err() == nil:
+			return page, true, nil // whoever answered is gone; the rest is asked of another
+		case err != nil:
 			return nil, false, fmt.Errorf("cluster: read bucket %s: %w", b.Name, err)
 		}
 		switch m.Header.Get("Status") {
@@ -93,6 +110,12 @@ func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (pag
 		}
 		page = append(page, m)
 	}
+}
+
+func next(ctx context.Context, sub *nats.Subscription, patience time.Duration) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return sub.NextMsgWithContext(ctx)
 }
 
 // read makes a Record of a stored message. One that cannot be read has the name of the fence and epoch 0.
