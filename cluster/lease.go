@@ -16,6 +16,7 @@ import (
 type Lease struct {
 	until atomic.Int64  // nanoseconds of BootTime; forever for a single node
 	epoch atomic.Uint64 // 0: this node is not the active one
+	shut  atomic.Bool   // a planned change is near: what has come in is finished, nothing new is taken
 }
 
 const forever = 1<<63 - 1
@@ -33,13 +34,20 @@ func (l *Lease) Held() bool {
 	return until == forever || until != 0 && int64(BootTime()) < until
 }
 
+// Admits tells whether this node may take what comes in. Before a planned change it does not any more, while it still sends: what it has
+// begun ends here, with its record, and whoever asks again asks the next one.
+func (l *Lease) Admits() bool { return !l.shut.Load() && l.Held() }
+
 // Epoch is the epoch in which this node is the active one, and 0 when it is not. It may be active and not hold the lease for
 // a moment, when the others were slow to answer: what it would send then is not sent, and nothing else changes. Epochs grow
 // with each change of the active node.
 func (l *Lease) Epoch() uint64 { return l.epoch.Load() }
 
 // begin makes this node the active one; grant lets it serve until a time of BootTime.
-func (l *Lease) begin(epoch uint64) { l.epoch.Store(epoch) }
+func (l *Lease) begin(epoch uint64) {
+	l.shut.Store(false)
+	l.epoch.Store(epoch)
+}
 
 func (l *Lease) grant(until time.Duration) { l.until.Store(int64(until)) }
 

@@ -21,7 +21,7 @@ type Switch interface {
 	Promote(ctx context.Context, epoch uint64) error
 	// Serve begins what may begin once the address is here: timers, registrations at carriers.
 	Serve(epoch uint64)
-	// Yield prepares a planned change: what is not written yet is written now. The node serves until it returns.
+	// Yield prepares a planned change: what has come in is finished, and written. Nothing new is taken any more.
 	Yield()
 	// Demote ends serving. The lease is gone by then, so nothing leaves any more.
 	Demote()

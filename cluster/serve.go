@@ -35,6 +35,7 @@ func (r *role) active(ctx context.Context, term uint64) error {
 				r.suspend()
 				return nil
 			}
+			r.e.lease.shut.Store(true)
 			r.sw.Yield() // the process ends
 			r.demote()
 			return nil
@@ -133,6 +134,7 @@ func (r *role) planned(to string) error {
 	if !r.patience.answers(raft.ServerID(to), r.timers) {
 		return fmt.Errorf("node %s does not answer, so nothing has changed", to)
 	}
+	r.e.lease.shut.Store(true)
 	r.sw.Yield()
 	r.granting.Lock()
 	r.yielding.Store(true)
@@ -142,6 +144,7 @@ func (r *role) planned(to string) error {
 	r.e.address.down()
 	if err := r.transfer(*m); err != nil {
 		r.yielding.Store(false)
+		r.e.lease.shut.Store(false)
 		r.confirm(r.e.lease.Epoch())
 		r.e.address.up()
 		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)

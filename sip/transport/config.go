@@ -110,6 +110,8 @@ type Config struct {
 	// Serves tells whether this node is the one that serves; nil: it always is. While it is not, what arrives is read and dropped,
 	// and nothing leaves. It is asked for each message and must not block. A Layer takes it at its start.
 	Serves func() bool
+	// Admits tells whether what arrives is taken, where that differs from Serves; nil: it does not. It is asked as Serves is.
+	Admits func() bool
 	// Away lets listeners bind addresses that this machine has not taken yet: those of a node that it stands by for.
 	Away bool
 	// Pages answers requests for web pages on the listeners that serve them, from the goroutine of the connection; nil: none

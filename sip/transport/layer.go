@@ -16,6 +16,7 @@ type Layer struct {
 	handler Handler
 	log     *slog.Logger
 	serves  func() bool  // see Config.Serves; never nil
+	admits  func() bool  // see Config.Admits; never nil
 	away    bool         // see Config.Away
 	seed    maphash.Seed // of the To-tags of stateless answers
 	readers int
@@ -58,9 +59,12 @@ func New(c Config, h Handler, log *slog.Logger) (*Layer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, away: c.Away}
+	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, admits: c.Admits, away: c.Away}
 	if l.serves == nil {
 		l.serves = func() bool { return true }
+	}
+	if l.admits == nil {
+		l.admits = l.serves
 	}
 	l.ids.Store(rand.Uint64() >> 8) // two Layers of one process do not number alike
 	l.senders.New = func() any { return newDatagram() }

@@ -47,7 +47,7 @@ func (in *inbox) take(f Flow, raw []byte) {
 // handle validates the message and hands it up. A panic, here or above, ends this message.
 func (in *inbox) handle(f Flow) {
 	defer in.recover(f)
-	if !in.layer.serves() {
+	if !in.layer.admits() {
 		in.count.drop(DropAway)
 		return
 	}

@@ -31,6 +31,7 @@ type Line struct {
 	Local netip.AddrPort // ours
 	Peer  netip.AddrPort // the switch's
 	Pong  bool           // answer OPTIONS with 200 and say nothing of it; set before the first packet
+	Again bool           // acknowledge a 2xx that comes again, and say nothing of it (RFC 3261 §13.2.2.4); set before the first packet
 
 	conn  net.Conn
 	write func(string) error
@@ -43,6 +44,7 @@ type Line struct {
 	Packets int       // all that came in, garbage and retransmissions among it; read it by Count
 	bytes   int
 	replies map[string]string // to requests, by branch and method: UDP asks again
+	acks    map[string]string // of 2xx, by call and number
 	dead    bool              // hears nothing and says nothing
 }
 
@@ -226,6 +228,11 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 		l.mu.Unlock()
 		return
 	}
+	if ack := l.acks[ackKey(m)]; ack != "" && l.Again && m.Status()/100 == 2 {
+		l.mu.Unlock()
+		_ = l.write(ack)
+		return
+	}
 	key := m.Branch() + " " + m.Method()
 	reply, again := l.replies[key]
 	if m.Method() == "" {
@@ -249,6 +256,21 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 	case l.fresh <- struct{}{}:
 	default:
 	}
+}
+
+// acknowledged remembers the ACK of a 2xx.
+func (l *Line) acknowledged(id string, seq int, ack string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.acks == nil {
+		l.acks = map[string]string{}
+	}
+	l.acks[fmt.Sprint(id, " ", seq, " INVITE")] = ack
+}
+
+func ackKey(m Message) string {
+	seq, method := m.CSeq()
+	return fmt.Sprint(m.Get("call-id"), " ", seq, " ", method)
 }
 
 // Send writes text as it is.

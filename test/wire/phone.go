@@ -182,7 +182,13 @@ func (c *Call) Poll(limit time.Duration) (Message, bool) {
 }
 
 // Ack acknowledges the 2xx of our INVITE.
-func (c *Call) Ack() { c.Phone.Send(c.Phone.Text(c.ack(c.Invite.Seq))) }
+func (c *Call) Ack() { c.acknowledge(c.Invite.Seq) }
+
+func (c *Call) acknowledge(seq int) {
+	text := c.Phone.Text(c.ack(seq))
+	c.Phone.acknowledged(c.ID, seq, text)
+	c.Phone.Send(text)
+}
 
 // Acknowledge sends the ACK of a failure response to our INVITE.
 func (c *Call) Acknowledge(m Message) { c.Phone.acknowledge(c.Invite, m) }
@@ -191,7 +197,7 @@ func (c *Call) Acknowledge(m Message) { c.Phone.acknowledge(c.Invite, m) }
 func (c *Call) AckTo(m Message) {
 	c.To, c.Peer = m.Get("to"), Target(m.Get("contact"))
 	seq, _ := m.CSeq()
-	c.Phone.Send(c.Phone.Text(c.ack(seq)))
+	c.acknowledge(seq)
 }
 
 func (c *Call) ack(seq int) Request {
@@ -250,7 +256,7 @@ func (c *Call) Ask(method, body string) Message {
 	r := c.Next(method, body)
 	m := c.Phone.Do(r)
 	if method == "INVITE" && m.Status()/100 == 2 {
-		c.Phone.Send(c.Phone.Text(c.ack(r.Seq)))
+		c.acknowledge(r.Seq)
 	}
 	return m
 }

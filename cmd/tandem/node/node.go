@@ -336,7 +336,7 @@ func (n *Node) transport(cfg *configs.Config) transport.Config {
 		c.Issue = n.acme.ForHandshake
 	}
 	if paired(cfg) {
-		c.Serves, c.Away = n.state.Lease().Held, true
+		c.Serves, c.Admits, c.Away = n.state.Lease().Held, n.state.Lease().Admits, true
 	}
 	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) || n.opts.Directory.knows(a) }
 	return c

@@ -108,8 +108,14 @@ func (m *member) Serve(uint64) { m.rooms = m.begin() }
 // yieldWithin bounds the wait for what is on its way to the store.
 const yieldWithin = 200 * time.Millisecond
 
-// Yield implements cluster.Switch.
-func (m *member) Yield() { m.n.state.Flush(yieldWithin) }
+// settle is what a request that was taken a moment ago has to reach its call, and the call to write.
+const settle = 10 * time.Millisecond
+
+// Yield implements cluster.Switch. Nothing new is taken any more.
+func (m *member) Yield() {
+	<-time.After(settle)
+	m.n.state.Flush(yieldWithin)
+}
 
 // Demote implements cluster.Switch.
 func (m *member) Demote() {
