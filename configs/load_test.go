@@ -292,3 +292,33 @@ func TestSameHost(t *testing.T) {
 		}
 	}
 }
+
+// A row says whether its phones are browsers; where it says nothing the block does.
+func TestTableSaysWhoIsABrowser(t *testing.T) {
+	c := loaded(t, map[string]string{
+		"a.hcl": `
+node "pbx" { domains = ["2001:db8::1"] }
+listen "phones" {
+  transport = "udp"
+  address   = "127.0.0.1:5060"
+}
+extensions {
+  file   = "phones.csv"
+  webrtc = "never"
+}
+route "internal" {
+  to = "200x"
+  dial { extension = call.to }
+}
+`,
+		"phones.csv": "extension,password,webrtc\n2001,md5:00000000000000000000000000000000,always\n2002,md5:00000000000000000000000000000000,\n",
+	})
+	for number, want := range map[string]string{"2001": "always", "2002": "never"} {
+		if x, ok := c.Plan.Extension(number); !ok || x.WebRTC != want {
+			t.Errorf("%s: %+v, want webrtc %q", number, x, want)
+		}
+	}
+	if c.Node.Realm != "2001:db8::1" {
+		t.Errorf("realm %q", c.Node.Realm)
+	}
+}

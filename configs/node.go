@@ -47,7 +47,9 @@ func (l *loader) readNode(b *hcl.Block) {
 	if len(n.Domains) > 0 {
 		n.Realm = n.Domains[0]
 	}
-	if n.Realm = r.Text("realm", n.Realm); strings.ContainsAny(n.Realm, "\"\\\r\n:") {
+	// An IPv6 address has colons, which part user, realm and password in what is hashed; the realm is known, so they do no harm.
+	n.Realm = r.Text("realm", n.Realm)
+	if _, err := netip.ParseAddr(n.Realm); err != nil && strings.ContainsAny(n.Realm, "\"\\\r\n:") {
 		r.Fail(r.Range("realm"), "not a realm", "A realm is one line without quotes, colons and backslashes.")
 	}
 	if n.PublicAddress = r.Text("public_address", "auto"); n.PublicAddress == "auto" {

@@ -17,7 +17,7 @@ import (
 )
 
 // tableColumns are what a table of extensions may have; the first row names them, in any order.
-var tableColumns = []string{"extension", "name", "password", "class", "did", "srtp"}
+var tableColumns = []string{"extension", "name", "password", "class", "did", "srtp", "webrtc"}
 
 // mostTableErrors bounds the messages about one table: the first fifty say what is wrong with the rest.
 const mostTableErrors = 50
@@ -193,7 +193,11 @@ func (t *table) extension() {
 			x.DID, x.DIDAt = strings.Clone(value), t.at(i)
 		case "srtp":
 			if value != "" {
-				x.SRTP = t.policy(i, value)
+				x.SRTP = t.policy(i, value, srtpPolicies)
+			}
+		case "webrtc":
+			if value != "" {
+				x.WebRTC = t.policy(i, value, webPolicies)
 			}
 		}
 	}
@@ -203,14 +207,15 @@ func (t *table) extension() {
 	t.extensions = append(t.extensions, x)
 }
 
-func (t *table) policy(i int, value string) string {
-	for _, p := range srtpPolicies {
+// policy reads one of a few words; what is none of them counts as the first.
+func (t *table) policy(i int, value string, policies []string) string {
+	for _, p := range policies {
 		if p == value {
 			return p
 		}
 	}
-	t.fail(t.at(i), "unknown srtp", "%q is not one of %s.%s", value, strings.Join(srtpPolicies, ", "), block.DidYouMean(value, srtpPolicies))
-	return srtpPolicies[0]
+	t.fail(t.at(i), "unknown "+t.columns[i], "%q is not one of %s.%s", value, strings.Join(policies, ", "), block.DidYouMean(value, policies))
+	return policies[0]
 }
 
 // password reads a field such as env:ALICE or sha256:…; a password itself is refused, and not shown again.

@@ -3,9 +3,11 @@ package phones
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"tandem/cmd/tandem/phone"
+	"tandem/test/binary"
 )
 
 // A phone on IPv6 and one on IPv4 call each other.
@@ -45,6 +47,25 @@ listen "tcp6" {
 		})
 	})
 	o.Idle(patience)
+}
+
+// An IPv6 address without a name is a domain like any other, and the realm of its passwords.
+func TestIPv6Domain(t *testing.T) {
+	t.Parallel()
+	port := freePort(t, "::1")
+	s := binary.Start(t, strings.Replace(binary.Office, `domains   = ["HOST", "example.com"]`, `domains   = ["::1"]`, 1)+binary.Media+fmt.Sprintf(`
+listen "udp6" {
+  transport = "udp"
+  address   = "[::1]:%d"
+}
+`, port))
+	six := phone.Config{Server: fmt.Sprintf("[::1]:%d", port), User: "1001", Password: binary.Password}
+	a := register(t, six)
+	call, err := a.Call(within(t), "9196", phone.CallOptions{Play: "tone:440"})
+	must(t, "call", err)
+	hear(t, "echo", call, 440)
+	must(t, "hang up", call.Hangup(within(t)))
+	s.Idle(patience)
 }
 
 // freePort is one that was free a moment ago, for UDP and TCP. Where the machine has no such address, the test is left out.
