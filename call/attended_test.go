@@ -98,6 +98,37 @@ func (o *office) consults2(x, y *phone) (a, b *dialogue) {
 	return a, b
 }
 
+// Bob transfers while carol still rings, as phones do that do not cancel first: his own call ends, and carol is called for alice. So it is with a target that our
+// own leg is named by.
+func TestTransferWhileItRings(t *testing.T) {
+	inOffice(t, func(o *office) {
+		alice, bob, carol := o.alice(), o.bob(), o.registered("1003", 5)
+		a, b := o.talk(alice, bob)
+		b2 := bob.invites("1003", "offer of bob")
+		c := carol.rung()
+		c.says(180, "")
+		r := bob.hears("180")
+		b2.remote = r.Header(sip.HeaderTo)
+		o.settle()
+		b.asks(sip.REFER, "", "Refer-To: <sip:192.0.2.9?Replaces="+url.QueryEscape(b2.replacing())+">")
+		heard := bob.hearsAll("202 REFER", sip.NOTIFY, "487 INVITE")
+		bob.replies(heard[sip.NOTIFY], 200, "", nil, "")
+		b2.acks("")
+		r = carol.hears(sip.CANCEL)
+		carol.replies(r, 200, "", nil, "")
+		c.says(487, "")
+		carol.hears(sip.ACK)
+		a.rejoins()
+		c = carol.rung()
+		c.says(200, "answer of carol")
+		carol.hears(sip.ACK)
+		b.told("200")
+		bob.oks(sip.BYE)
+		a.rejoins()
+		o.hangsUp(a, c)
+	})
+}
+
 // Somebody else's dialog, one that is not there, one that is still open, and this call itself.
 func TestAttendedTransferRefused(t *testing.T) {
 	inOffice(t, func(o *office) {

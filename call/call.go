@@ -263,6 +263,8 @@ func (c *Call) handle(e any) {
 		c.operatorHungUp(e)
 	case closedEvent:
 		c.callerGone()
+	case insteadEvent:
+		c.callerGaveUp(sip.CauseNormal, "")
 	case leaveEvent:
 		c.leaveIt()
 	case doubtEvent: // noted with every change

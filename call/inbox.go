@@ -53,6 +53,7 @@ type (
 		stopping bool
 	}
 	closedEvent  struct{} // the caller's connection is gone
+	insteadEvent struct{} // the caller has the target called by somebody else
 	leaveEvent   struct{} // the process ends, and another one goes on
 	deposedEvent struct{} // another node serves the call
 	doubtEvent   struct{} // the journal may not have it

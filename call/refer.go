@@ -65,6 +65,18 @@ func (c *Call) readRefer(l *Leg, m *sip.Message) (refer, *sip.StatusError) {
 	return r, nil
 }
 
+// instead is the transferor's own call that a REFER names and that nobody has answered yet: there is no leg to give away. It ends, as if the phone
+// had cancelled it first (RFC 5589 §7), and the same number is called for the side that stays. nil: it is another's, or answered.
+func (r *refer) instead(l *Leg) *Call {
+	asked := l.in()
+	s := asked.Snapshot()
+	if l.role != roleUAS || s.State != "ringing" && s.State != "routing" {
+		return nil
+	}
+	r.number, r.host, r.replaces = s.Dialled, "", nil
+	return asked
+}
+
 // parseReplaces reads the value of a Replaces header; nil: malformed.
 func parseReplaces(value string) *replaces {
 	callID, params, _ := strings.Cut(value, ";")

@@ -55,6 +55,13 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 			fail = sip.Errorf(403, "That is this call")
 		}
 	}
+	var asked *Call
+	if fail == nil && replaced != nil {
+		asked = r.instead(replaced)
+	}
+	if asked != nil {
+		replaced = nil
+	}
 	var decision dialplan.Decision
 	facts := dialplan.Facts{From: l.party, To: r.number, Domain: r.host, Now: time.Now()}
 	if fail == nil && replaced == nil {
@@ -69,6 +76,9 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	c.acceptRefer(l, tx, m, r)
+	if asked != nil {
+		asked.postOnce(insteadEvent{})
+	}
 	if replaced != nil {
 		c.want(replaced, r.replaces.remote)
 		return

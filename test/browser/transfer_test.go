@@ -71,3 +71,32 @@ func TestTransferAfterAsking(t *testing.T) {
 	must(t, "end", err)
 	s.Idle(patience)
 }
+
+// The page asks the third, whose phone rings still when the page leaves the two to each other.
+func TestTransferWhileItRings(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	b, _, first := talking(t, s, s.Addr(5066))
+	third := desk(t, s, "1003", func(c *phone.Config) { c.Answer = phone.Answer{} })
+	b.click("Transfer")
+	eval[bool](b, `tests.type('#transfer-to', '1003')`)
+	b.click("Ask first")
+	asked, err := third.WaitIncoming(within(t))
+	must(t, "the question", err)
+	must(t, "ring", asked.Ring())
+	b.await("ringing", `page.phone.calls.some((c) => c.state === 'ringing')`)
+	b.await("the first on hold", `page.phone.calls[0].held`)
+	eval[bool](b, `([...document.querySelectorAll('.call')].find((c) => c.textContent.includes('On hold')).querySelectorAll('button')[3].click(), true)`)
+	b.click("Connect 1002 with 1003")
+	second, err := third.WaitIncoming(within(t))
+	must(t, "the call for the other one", err)
+	_, err = asked.Wait(within(t))
+	must(t, "end of the question", err)
+	must(t, "answer", second.Accept())
+	b.over()
+	hear(t, second, phoneHz)
+	must(t, "hang up", first.Hangup(within(t)))
+	_, err = second.Wait(within(t))
+	must(t, "end", err)
+	s.Idle(patience)
+}

@@ -219,8 +219,15 @@ export class Call extends Emitter<Events> {
     this.refer(target, undefined);
   }
 
-  /** joinWith connects the other sides of two calls to each other, and leaves them alone. */
+  /**
+   * joinWith connects the other sides of two calls to each other, and leaves them alone. One that is not answered yet is cancelled, and rings on for
+   * the other side of this one (RFC 5589 §7).
+   */
   joinWith(other: Call): void {
+    if (other.state !== "up") {
+      other.hangUp();
+      return this.transferTo(other.number);
+    }
     this.refer(other.session.remote_identity.uri, other.session);
   }
 

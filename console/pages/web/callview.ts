@@ -125,7 +125,7 @@ export class CallView {
 
   private transferForm(): HTMLElement {
     const input = h("input", { id: "transfer-to", inputmode: "tel", autocomplete: "off", required: true, placeholder: "Number" });
-    const others = this.phone.calls.filter((c) => c !== this.call && c.state === "up");
+    const others = this.phone.calls.filter((c) => c !== this.call && !c.returning && (c.state === "up" || c.state === "ringing"));
     const form = h(
       "form",
       {
