@@ -81,7 +81,7 @@ func TestT3OneServesAtATime(t *testing.T) {
 					t.Error("the node that came back took the role")
 				}
 			})
-			t.Logf("silence of the wire: %v", e.done())
+			t.Logf("silence of the wire: %v", e.done(2))
 		})
 	}
 }
@@ -122,7 +122,7 @@ func (p *Pair) change() time.Duration {
 	p.goOn(offers, 5*time.Second)
 	close(stop)
 	asking.Wait()
-	silence := e.done()
+	silence := e.done(2)
 	for _, c := range offers {
 		c.bye(c.b, c.a)
 	}

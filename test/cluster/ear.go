@@ -89,8 +89,8 @@ func (e *ear) take(name string, now time.Time) {
 	e.speaks, e.until = name, now
 }
 
-// done ends the listening. Nobody but the last node may have spoken once it had begun.
-func (e *ear) done() (silence time.Duration) {
+// done ends the listening. Nobody but the last of so many nodes may have spoken once it had begun.
+func (e *ear) done(nodes int) (silence time.Duration) {
 	e.p.t.Helper()
 	close(e.stop)
 	e.closed.Wait()
@@ -99,7 +99,7 @@ func (e *ear) done() (silence time.Duration) {
 	for name, n := range e.overlap {
 		e.p.t.Errorf("node %s sent %d datagrams after %s had begun to serve", name, n, e.speaks)
 	}
-	if len(e.counts) != 2 {
+	if len(e.counts) != nodes {
 		e.p.t.Errorf("datagrams of each node: %v", e.counts)
 	}
 	return e.silence

@@ -134,6 +134,7 @@ func newRig(t testing.TB, hosts map[string]string, configuration string) *Pair {
 		}
 		text := strings.NewReplacer("NAME", name, "VIRTUAL", virtual, "FOLDER", dir).Replace(configuration)
 		p.write(name, "switch.hcl", text)
+		p.disk(name)
 		p.write(name, "phones.csv", phoneTable())
 		p.write(name, "password", binary.Password)
 		p.nodes[name] = &process{name: name, dir: dir}
