@@ -121,7 +121,7 @@ type Router interface {
 }
 
 // Ledger takes the record of every call that has ended. It does not block. done runs once, from any goroutine, when the record is
-// where neither a crash nor a kill takes it away.
+// where neither a crash nor a kill takes it away; nil: nothing else is kept of the call.
 type Ledger interface {
 	Write(r Record, done func())
 }

@@ -55,7 +55,7 @@ func (l *fakeLedger) Write(r Record, done func()) {
 	if l.dead {
 		return
 	}
-	defer done()
+	defer tell(done)
 	l.records = append(l.records, r)
 }
 

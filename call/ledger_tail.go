@@ -60,14 +60,59 @@ func (f *FileLedger) Written() (map[string]bool, error) {
 	lines := bufio.NewReaderSize(file, 64<<10)
 	for {
 		line, err := lines.ReadBytes('\n')
-		var r struct {
-			Call string `json:"call"`
-		}
-		if err == nil && json.Unmarshal(line, &r) == nil && r.Call != "" {
-			out[r.Call] = true
+		if id := callOf(line); err == nil && id != "" {
+			out[id] = true
 		}
 		if err != nil {
 			return out, nil // the rest is no whole line
 		}
 	}
+}
+
+// Settle writes those of claimed records, JSON lines, that this node's file does not have: it died between claiming and writing them. No
+// other goroutine may write meanwhile.
+func (f *FileLedger) Settle(lines []byte) error {
+	if f.path == "" {
+		return nil
+	}
+	written, err := f.Written()
+	if err != nil {
+		return err
+	}
+	var missing []byte
+	for line := range bytes.Lines(lines) {
+		if id := callOf(line); id != "" && !written[id] {
+			missing = append(missing, line...)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	file, err := openLedger(f.path)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(missing)
+	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// Claimed are the calls of claimed records.
+func Claimed(lines []byte) (calls []string) {
+	for line := range bytes.Lines(lines) {
+		if id := callOf(line); id != "" {
+			calls = append(calls, id)
+		}
+	}
+	return calls
+}
+
+// callOf is the call of a record's line; empty: it is none.
+func callOf(line []byte) string {
+	var r struct {
+		Call string `json:"call"`
+	}
+	if json.Unmarshal(line, &r) != nil {
+		return ""
+	}
+	return r.Call
 }

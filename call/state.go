@@ -138,6 +138,9 @@ func (l *Leg) saved() LegState {
 	}
 	if l.media != nil {
 		s.Stats = l.media.Stats()
+		if !l.in().record.Ended.IsZero() { // who goes on writes the record and says goodbye
+			return s
+		}
 		if m, ok := l.media.State(l.unacked != nil && l.unacked.answer); ok {
 			s.Media = &m
 		}

@@ -38,7 +38,7 @@ func (s *Switchboard) Dialogs() int { return s.legs.count() }
 func (s *Switchboard) ended(plan *dialplan.Plan, r *Record, kept bool) {
 	s.stats.ByCause[r.Cause&127].Add(1)
 	s.spent(plan, r)
-	forget := func() {}
+	var forget func() // nil: nobody has it
 	if kept && s.journal != nil {
 		call := r.Call
 		forget = func() { s.journal.Delete(call) }

@@ -68,9 +68,9 @@ type Config struct {
 	// Plan names what a switch is configured to do, by a checksum; empty, or nil: there is none.
 	Plan func() string
 
-	// Doubt is called when the store may not have what this node put last, and the owner of the key puts its value again: a deposed
-	// node's late write of it was seen after this node had taken over. Without a key it means every key of the bucket: records that
-	// waited had to be dropped. It must not block.
+	// Doubt is called when the store may not have what the active node put last, and the owner of the key puts its value again: a
+	// deposed node's late write of it was seen, as a rule by a node that stands by, which passes it on. Without a key it means every
+	// key of the bucket: records of this node that waited had to be dropped. It must not block.
 	Doubt func(bucket, key string)
 	// Tell is called for each Event, in order. It must not block.
 	Tell func(Event)

@@ -183,7 +183,9 @@ func (e *Engine) makeStream(ctx context.Context, b *bucket) error {
 		Name: b.stream, Subjects: []string{b.subject + "*"}, Storage: jetstream.FileStorage, Replicas: e.replicas(),
 		MaxMsgsPerSubject: 1, MaxAge: b.MaxAge, MaxBytes: sizeOf(b.MaxSize), Discard: jetstream.DiscardNew,
 		AllowDirect: true, AllowMsgTTL: true, Duplicates: time.Second,
-		RePublish: &jetstream.RePublish{Source: b.subject + "*", Destination: followPrefix + b.Name + ".{{wildcard(1)}}"},
+	}
+	if len(e.cfg.Members) > 0 { // alone, nobody follows but by looking
+		cfg.RePublish = &jetstream.RePublish{Source: b.subject + "*", Destination: followPrefix + b.Name + ".{{wildcard(1)}}"}
 	}
 	if b.MaxAge > 0 && b.MaxAge < cfg.Duplicates {
 		cfg.Duplicates = b.MaxAge
@@ -266,12 +268,14 @@ func (e *Engine) tell(ev Event) {
 	e.cfg.Tell(ev)
 }
 
-// stale is told of a deposed node's late write. The active node's room puts its own value in its place.
+// Name is that of this node.
+func (e *Engine) Name() string { return e.cfg.Node }
+
+// stale is told of a deposed node's late write. The active node's room puts its own value in its place, so that no later epoch takes the
+// late one for good.
 func (e *Engine) stale(r Record) {
 	e.log.Warn("late record of a deposed node refused", "bucket", r.Bucket, "key", r.Key, "epoch", r.Epoch, "node", r.Node)
-	if e.lease.Held() {
-		e.cfg.Doubt(r.Bucket, r.Key)
-	}
+	e.cfg.Doubt(r.Bucket, r.Key)
 }
 
 func (e *Engine) connError(_ *nats.Conn, _ *nats.Subscription, err error) {

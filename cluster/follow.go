@@ -38,7 +38,11 @@ func (e *Engine) Load(ctx context.Context, name string) iter.Seq2[Record, error]
 			}
 			for _, r := range page {
 				from = r.Seq + 1
-				if r.Key != fenceName && !r.Deleted && !yield(r, nil) {
+				switch {
+				case r.Key == fenceName:
+					b.fence.raise(r.Epoch, r.Seq)
+				case r.Deleted || b.fence.stale(r):
+				case !yield(r, nil):
 					return
 				}
 			}
@@ -207,8 +211,12 @@ func (f *Follower) CatchUp(ctx context.Context) error {
 	}
 }
 
-// lookEvery is how often the store is asked whether something was missed at the end, where no gap would show it.
-const lookEvery = time.Second
+// lookEvery is how often the store is asked whether something was missed at the end, where no gap would show it; alone, where what is
+// stored is not given on, by it everything is found.
+const (
+	lookEvery      = time.Second
+	lookEveryAlone = 50 * time.Millisecond
+)
 
 func (f *Follower) run(ctx context.Context) {
 	defer close(f.done)
@@ -220,7 +228,11 @@ func (f *Follower) run(ctx context.Context) {
 		f.pump(ctx, messages)
 	}()
 	defer func() { <-reader }()
-	look := time.NewTicker(lookEvery)
+	every := lookEvery
+	if len(f.e.cfg.Members) == 0 {
+		every = lookEveryAlone
+	}
+	look := time.NewTicker(every)
 	defer look.Stop()
 	for {
 		select {

@@ -14,7 +14,7 @@ const (
 	bucketRegistrations = "reg"   // key: AOR
 	bucketCalls         = "call"  // key: id of the call; both legs, with the keys of their media
 	bucketMedia         = "media" // key: id of the call and leg; counters and addresses that change while it lasts
-	bucketRecords       = "cdr"   // key: id of the call; call records until they stand in the file
+	bucketRecords       = "cdr"   // key: node and number; call records that a node of a pair claims, until they stand in its file
 	bucketState         = "state" // key: what; forwards, do-not-disturb, night switches, usage, lamps
 )
 
@@ -30,7 +30,7 @@ var buckets = []cluster.Bucket{
 func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 	c := cluster.Config{Node: "single", Dir: cfg.Node.ClusterDir(), Buckets: buckets,
 		// The power of one machine is not a second node: what came in the last second may be lost with it, and a write
-		// costs a third of what a flush each time would. With a pair two machines would have to lose it at once.
+		// costs a third of what a flush each time would.
 		SyncEvery: time.Second, Doubt: n.doubt}
 	c.Store = cfg.Cluster.Store
 	if len(cfg.Cluster.Members) > 0 {
@@ -43,6 +43,9 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
 		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
 		c.Plan = n.plan
+		// Registrations and call records are on the disks of two machines before anything is answered; calls and their media are
+		// in memory, and no disk is waited for.
+		c.SyncEvery = 0
 	}
 	return cluster.Open(context.Background(), c, n.log.With("room", "cluster"))
 }
@@ -53,17 +56,6 @@ func (n *Node) plan() string {
 		return ""
 	}
 	return n.config.Load().Plan.Version()
-}
-
-// doubt has what the store may have lost put again.
-func (n *Node) doubt(bucket, key string) {
-	switch {
-	case !n.built.Load():
-	case bucket == bucketRegistrations:
-		n.bindings.Doubt(key)
-	case bucket == bucketCalls:
-		n.board.Doubt(key)
-	}
 }
 
 // paired tells whether the node is one of a pair.

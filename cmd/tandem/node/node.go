@@ -75,6 +75,7 @@ type Node struct {
 	state     *cluster.Engine
 	built     atomic.Bool // every room is there
 	hot       atomic.Bool // a node that stands by has read everything
+	doubts    chan string // for the node that serves, see doubt
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
@@ -87,7 +88,7 @@ type Node struct {
 // New builds a switch and binds its sockets; Run serves. An error is a sentence for the operator, and leaves
 // nothing bound.
 func New(cfg *configs.Config, opts Options) (*Node, error) {
-	n := &Node{opts: opts, log: opts.Log, started: time.Now()}
+	n := &Node{opts: opts, log: opts.Log, started: time.Now(), doubts: make(chan string, doubtsWait)}
 	n.config.Store(cfg)
 	settings, err := settingsOf(cfg)
 	if err != nil {
@@ -141,6 +142,12 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 		return err
 	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
+	if paired(cfg) {
+		n.ledger.Use(&claims{engine: n.state, node: n.state.Name()})
+		if err = n.answerDoubts(); err != nil {
+			return err
+		}
+	}
 	n.resolver = transport.NewResolver(transport.ResolverConfig{Transports: transports(cfg.Transport.Listen), Servers: cfg.Node.NameServers})
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{

@@ -37,10 +37,11 @@ func newMember(n *Node, begin func() []*running) *member {
 // run plays the role until ctx ends.
 func (m *member) run(ctx context.Context) error {
 	follow, stop := context.WithCancel(ctx)
+	doubts := m.n.background("doubts", m.n.tellDoubts)
 	following := m.n.background("standby", func(context.Context) error { return m.follow(follow) })
 	err := m.n.state.Play(ctx, m)
 	stop()
-	err = errors.Join(err, following.end())
+	err = errors.Join(err, following.end(), doubts.end())
 	select {
 	case s := <-m.hot:
 		s.close()

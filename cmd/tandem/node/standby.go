@@ -20,11 +20,17 @@ type standby struct {
 	calls     *call.Standby
 	followers []*cluster.Follower
 	settings  atomic.Bool // the store has some
+	claimed   claimed     // of the follower, and of takeOver when that has ended
+	settled   []string    // claims of this node that nothing is left of
 }
 
 // follow begins to stand by. It returns when all that the active node has kept so far is applied.
 func (n *Node) follow(ctx context.Context) (*standby, error) {
-	s := &standby{n: n, calls: n.board.Standby()}
+	own, err := n.ownClaims(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", bucketRecords, err)
+	}
+	s := &standby{n: n, calls: n.board.Standby(), claimed: claimed{}}
 	for _, b := range []struct {
 		bucket string
 		apply  func(cluster.Record)
@@ -33,6 +39,7 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		{bucketRegistrations, s.binding},
 		{bucketCalls, s.call},
 		{bucketMedia, s.note}, // after the calls that they are of
+		{bucketRecords, s.claim},
 	} {
 		f, err := n.state.Follow(ctx, b.bucket, b.apply)
 		if err != nil {
@@ -42,6 +49,7 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		s.followers = append(s.followers, f)
 	}
 	n.replica.Settle()
+	s.settled = n.settleClaims(own)
 	return s, nil
 }
 
@@ -69,6 +77,15 @@ func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
 	if err != nil {
 		s.n.log.Error("call records cannot be read: one may be written twice", "err", err)
 	}
+	if elsewhere := s.claimed.calls(s.n.state.Name()); len(elsewhere) > 0 {
+		s.n.log.Warn("records of calls are in another node's file, or will be when it is back", "calls", len(elsewhere))
+		for _, id := range elsewhere {
+			written[id] = true
+		}
+	}
+	for _, key := range s.settled {
+		s.n.state.Put(cluster.Write{Bucket: bucketRecords, Key: key, Delete: true})
+	}
 	r := s.calls.Promote(s.n.attach, func(id string) bool { return written[id] })
 	for _, err := range r.Failed {
 		s.n.log.Error("a call could not be taken over", "err", err)
@@ -89,6 +106,8 @@ func (s *standby) close() {
 	s.stop()
 	s.calls.Close()
 }
+
+func (s *standby) claim(r cluster.Record) { s.claimed.take(r) }
 
 func (s *standby) setting(r cluster.Record) {
 	if !strings.HasPrefix(r.Key, keyMessage) && !strings.HasPrefix(r.Key, keyLamp) {

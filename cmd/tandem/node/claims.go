@@ -1,0 +1,146 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tandem/call"
+	"tandem/cluster"
+)
+
+// claims implement call.Claims for a node of a pair. A claim is a record of the store under NODE/NUMBER that holds the lines: the node that
+// made it writes them into its file, now or when it is back, and no other one does.
+type claims struct {
+	engine *cluster.Engine
+	node   string
+
+	mu   sync.Mutex
+	left []release // those that the store has not taken yet; bounded by the batches of one outage
+}
+
+// release is a claim to forget, after the states of its calls.
+type release struct {
+	claim string
+	calls []string
+}
+
+var _ call.Claims = (*claims)(nil)
+
+// claimAgain is how often a claim is tried while the store is away. The records wait meanwhile, in memory and as states of their calls.
+const claimAgain = time.Second
+
+func claimKey(node string, n int64) string {
+	return node + "/" + time.Unix(0, n).UTC().Format("20060102T150405.000000000")
+}
+
+// Claim implements call.Claims.
+func (c *claims) Claim(ctx context.Context, lines []byte) (string, error) {
+	c.releaseLeft()
+	key := claimKey(c.node, time.Now().UnixNano())
+	for {
+		err := c.engine.PutWait(ctx, cluster.Write{Bucket: bucketRecords, Key: key, Value: lines})
+		switch {
+		case err == nil && !c.engine.Lease().Held(): // it may have come after a successor's fence
+			return "", cluster.ErrFenced
+		case err == nil:
+			return key, nil
+		case !errors.Is(err, cluster.ErrDegraded) && !errors.Is(err, cluster.ErrFull):
+			return "", err
+		}
+		again := time.NewTimer(claimAgain)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return "", err
+		}
+	}
+}
+
+// Release implements call.Claims: the claim goes when every state has gone.
+func (c *claims) Release(claim string, calls []string) {
+	var waits atomic.Int64
+	var failed atomic.Bool
+	waits.Store(int64(len(calls)) + 1)
+	landed := func(err error) {
+		if err != nil {
+			failed.Store(true)
+		}
+		switch {
+		case waits.Add(-1) > 0:
+		case failed.Load():
+			c.mu.Lock()
+			c.left = append(c.left, release{claim, calls})
+			c.mu.Unlock()
+		default:
+			c.engine.Put(cluster.Write{Bucket: bucketRecords, Key: claim, Delete: true})
+		}
+	}
+	for _, id := range calls {
+		c.engine.Put(cluster.Write{Bucket: bucketCalls, Key: id, Delete: true, Done: landed})
+	}
+	landed(nil)
+}
+
+func (c *claims) releaseLeft() {
+	c.mu.Lock()
+	left := c.left
+	c.left = nil
+	c.mu.Unlock()
+	for _, r := range left {
+		c.Release(r.claim, r.calls)
+	}
+}
+
+// claimed is what a node that stands by knows of claims, by key.
+type claimed map[string][]byte
+
+func (c claimed) take(r cluster.Record) {
+	if r.Deleted {
+		delete(c, r.Key)
+	} else {
+		c[r.Key] = r.Value
+	}
+}
+
+// calls are those of the claims of other nodes: their records are written, or will be when that node is back.
+func (c claimed) calls(node string) (out []string) {
+	for key, lines := range c {
+		if owner, _, _ := strings.Cut(key, "/"); owner != node {
+			out = append(out, call.Claimed(lines)...)
+		}
+	}
+	return out
+}
+
+// ownClaims are those that this node made before it died.
+func (n *Node) ownClaims(ctx context.Context) (claimed, error) {
+	own := claimed{}
+	for r, err := range n.state.Load(ctx, bucketRecords) {
+		if err != nil {
+			return nil, err
+		}
+		if owner, _, _ := strings.Cut(r.Key, "/"); owner == n.state.Name() {
+			own.take(r)
+		}
+	}
+	return own, nil
+}
+
+// settleClaims writes what this node had claimed and not written when it died, and has the node that serves forget the claims. Those that
+// cannot be written stay in the store.
+func (n *Node) settleClaims(own claimed) (settled []string) {
+	for key, lines := range own {
+		if err := n.ledger.Settle(lines); err != nil {
+			n.log.Error("records of calls that this node had claimed are not written: they stay in the store", "claim", key, "err", err)
+			continue
+		}
+		settled = append(settled, key)
+		n.doubt(bucketRecords, key)
+	}
+	return settled
+}
