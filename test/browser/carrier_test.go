@@ -1,18 +1,15 @@
 package browser
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"tandem/cmd/tandem/phone"
 	"tandem/test/baresip"
 	"tandem/test/binary"
+	"tandem/test/sipp"
 )
 
 // Page and baresip over UDP, whoever calls: what baresip heard is in its recording.
@@ -179,26 +176,6 @@ Content-Length: 0
 </scenario>
 `
 
-// sipp runs a script at an address until the test ends.
-func sipp(t *testing.T, host, script string, args ...string) {
-	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "script.xml")
-	must(t, "script", os.WriteFile(file, []byte(script), 0o600))
-	var log bytes.Buffer
-	cmd := exec.Command("sipp", append([]string{"-sf", file, "-i", host, "-mi", host, "-p", "5060", "-mp", "6000", "-rtp_echo", "-nostdin"}, args...)...)
-	cmd.Dir, cmd.Stderr = dir, &log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	must(t, "sipp", cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() && log.Len() > 0 {
-			t.Log(strings.TrimSpace(log.String()))
-		}
-	})
-}
-
 const carrierTrunk = `
 trunk "carrier" {
   proxy     = "CARRIER:5060"
@@ -220,13 +197,12 @@ route "in" {
 // Page and carrier, whoever calls. The carrier sends back what it hears, so that the tone went both ways.
 func TestPageAndCarrier(t *testing.T) {
 	t.Parallel()
-	binary.Need(t, "sipp", "sip-tester")
 	carrier := binary.Host()
 	s := binary.Start(t, strings.Replace(binary.Office, `class "office" {}`, `class "office" { countries = ["FR"] }`, 1)+
 		binary.Media+strings.ReplaceAll(carrierTrunk, "CARRIER", carrier))
 	b := phonePage(t, s, "1001", rawMicrophone)
 	t.Run("out", func(t *testing.T) {
-		sipp(t, carrier, carrierScript)
+		sipp.Start(t, carrier, carrierScript, sipp.Echo...).Listens(patience)
 		b.dial("+33140000000")
 		b.up()
 		b.hears(microphoneHz)
@@ -235,7 +211,7 @@ func TestPageAndCarrier(t *testing.T) {
 		s.Idle(patience) // while the carrier is there to hear it
 	})
 	t.Run("in", func(t *testing.T) {
-		sipp(t, carrier, callerScript, "-m", "1", s.Addr(5060))
+		sipp.Start(t, carrier, callerScript, append(sipp.Echo, "-m", "1", s.Addr(5060))...)
 		b.click("Answer")
 		b.up()
 		b.hears(microphoneHz)

@@ -66,7 +66,7 @@ func TestFailover(t *testing.T) {
 		{"302 is not followed", failing(t, "302 Moved Temporarily"), 480, "first 302", 0, 1500 * time.Millisecond},
 		{"no reply", silent(t), 200, "first 408, good 200", 2 * time.Second, 3500 * time.Millisecond},
 		{"refused TCP", binary.Host() + ":5060;transport=tcp", 200, "first 503, good 200", 0, 1500 * time.Millisecond},
-		{"early media, then 503", sipp(t, scenarioHead+says("183 Session Progress", true)+says("503 Service Unavailable", false)+scenarioAck), 480, "first 503", 0, 1500 * time.Millisecond},
+		{"early media, then 503", following(t, scenarioHead+says("183 Session Progress", true)+says("503 Service Unavailable", false)+scenarioAck), 480, "first 503", 0, 1500 * time.Millisecond},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

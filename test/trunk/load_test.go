@@ -1,18 +1,14 @@
 package trunk
 
 import (
-	"bytes"
-	"encoding/csv"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"tandem/test/binary"
+	"tandem/test/sipp"
 )
 
 // callerScenario is a carrier that sends us calls: each is answered, lasts for half a second, and is hung up.
@@ -79,49 +75,20 @@ func soak(t testing.TB, most time.Duration) time.Duration {
 	return min(d, most)
 }
 
-// sending runs SIPp as a carrier that calls us.
-type sending struct {
-	t     testing.TB
-	stat  string
-	log   bytes.Buffer
-	cmd   *exec.Cmd
-	ended chan error
-}
-
 // calling sends calls at a rate from a host.
-func calling(t testing.TB, s *binary.Switch, host string, rate, calls int) *sending {
+func calling(t testing.TB, s *binary.Switch, host string, rate, calls int) *sipp.Run {
 	t.Helper()
-	need(t, "sipp")
-	dir := t.TempDir()
-	file := filepath.Join(dir, "caller.xml")
-	if err := os.WriteFile(file, []byte(callerScenario), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := &sending{t: t, stat: filepath.Join(dir, "stat.csv"), ended: make(chan error, 1)}
-	c.cmd = exec.Command("sipp", "-sf", file, "-i", host, "-mi", host, "-p", "5060", "-r", strconv.Itoa(rate), "-m", strconv.Itoa(calls),
-		"-nostdin", "-trace_stat", "-stf", c.stat, "-fd", "1", "-timeout", strconv.Itoa(calls/rate+90)+"s", s.Addr(5060))
-	c.cmd.Dir, c.cmd.Stderr = dir, &c.log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { c.ended <- c.cmd.Wait() }()
-	return c
+	args := append(sipp.Stats, "-r", strconv.Itoa(rate), "-m", strconv.Itoa(calls), "-timeout", strconv.Itoa(calls/rate+90)+"s", s.Addr(5060))
+	return sipp.Start(t, host, callerScenario, args...)
 }
 
-// wait gives the good and the failed calls, when all are over.
-func (c *sending) wait(limit time.Duration) (good, bad int) {
-	c.t.Helper()
-	select {
-	case err := <-c.ended:
-		if err != nil {
-			c.t.Errorf("SIPp: %v\n%s", err, c.log.String())
-		}
-	case <-time.After(limit):
-		_ = c.cmd.Process.Kill()
-		c.t.Fatal("SIPp does not end")
+// finished gives the good and the failed calls, when all are over.
+func finished(t testing.TB, caller *sipp.Run, limit time.Duration) (good, bad int) {
+	t.Helper()
+	if err := caller.Wait(limit); err != nil {
+		t.Error(err)
 	}
-	return sippCounts(c.t, c.stat)
+	return caller.Counts()
 }
 
 // shares is how many calls each of three trunks took.
@@ -160,8 +127,8 @@ func TestACarrierDiesUnderLoad(t *testing.T) {
 		rate, length = 200, long
 	}
 	script := scenarioHead + says("200 OK", true) + scenarioTalk
-	hosts := []string{binary.Host(), sipp(t, script), sipp(t, script)}
-	stop := runSIPp(t, hosts[0], script)
+	hosts := []string{binary.Host(), following(t, script), following(t, script)}
+	stop := carrierAt(t, hosts[0], script)
 	source := binary.Host()
 	s := open(t, plainTrunk("source", source, "accept {}")+plainTrunk("a", hosts[0])+plainTrunk("b", hosts[1])+plainTrunk("c", hosts[2])+`
 trunk_group "out" {
@@ -205,11 +172,11 @@ route "through" {
 	dead[0], now[0] = 0, 0 // a call now and then finds out whether it lives
 	now.hold(t, "one is dead", dead, 0, 30, 20)
 	before := taken(s)[0]
-	stop = runSIPp(t, hosts[0], script)
+	stop = carrierAt(t, hosts[0], script)
 	defer stop()
 	s.Eventually(patience+length, "calls over the first again", func() bool { return taken(s)[0] > before+4 })
 	back := taken(s)
-	good, bad := caller.wait(length + 2*time.Minute)
+	good, bad := finished(t, caller, length+2*time.Minute)
 	taken(s).hold(t, "it is back", back, 50, 30, 20)
 	if good != calls || bad != 0 {
 		t.Errorf("%d of %d calls were good, %d failed", good, calls, bad)
@@ -239,7 +206,7 @@ route "through" {
 }
 `)
 	calls := rate * int(length/time.Second)
-	good, bad := calling(t, s, source, rate, calls).wait(length + 2*time.Minute)
+	good, bad := finished(t, calling(t, s, source, rate, calls), length+2*time.Minute)
 	if good != calls || bad != 0 {
 		t.Errorf("%d of %d calls were good, %d failed", good, calls, bad)
 	}
@@ -271,29 +238,4 @@ route "through" {
 	if m = s.Metrics(); m[`tandem_trunk_group_channels{direction="out",group="both"}`] != 0 || m[`tandem_trunk_channels{direction="out",trunk="channels"}`] != 0 {
 		t.Error("channels are held when all is over")
 	}
-}
-
-// sippCounts reads the successful and failed calls of SIPp's statistics.
-func sippCounts(t testing.TB, file string) (good, bad int) {
-	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := csv.NewReader(bytes.NewReader(raw))
-	r.Comma, r.FieldsPerRecord = ';', -1
-	lines, err := r.ReadAll()
-	if err != nil || len(lines) < 2 {
-		t.Fatalf("%v: %d lines", err, len(lines))
-	}
-	for i, name := range lines[0] {
-		n, _ := strconv.Atoi(lines[len(lines)-1][i])
-		switch name {
-		case "SuccessfulCall(C)":
-			good = n
-		case "FailedCall(C)":
-			bad = n
-		}
-	}
-	return good, bad
 }

@@ -1,17 +1,15 @@
 package trunk
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
+	"time"
 
 	"tandem/cmd/tandem/phone"
 	"tandem/test/binary"
+	"tandem/test/sipp"
 )
 
 // Parts of scenarios in which the carrier asks something inside the dialog.
@@ -96,46 +94,11 @@ const t38 = "v=0\no=carrier 1 3 IN IP[local_ip_type] [local_ip]\ns=-\nc=IN IP[me
 // oneCall starts SIPp for one call; what it gives waits for the end, and fails the test where a step was not as written.
 func oneCall(t *testing.T, host, script string, args ...string) (wait func()) {
 	t.Helper()
-	need(t, "sipp")
-	dir := t.TempDir()
-	file := filepath.Join(dir, "carrier.xml")
-	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	args = append([]string{"-sf", file, "-i", host, "-mi", host, "-p", "5060", "-mp", "6000", "-rtp_echo", "-nostdin", "-m", "1",
-		"-timeout", "30s", "-timeout_error", "-trace_err", "-trace_msg"}, args...)
-	var out bytes.Buffer
-	cmd := exec.Command("sipp", args...)
-	cmd.Dir, cmd.Stderr = dir, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
-		for _, f := range files {
-			if text, _ := os.ReadFile(f); t.Failed() {
-				t.Logf("%s:\n%s", filepath.Base(f), text)
-			}
-		}
-	})
-	eventually(t, patience, "SIPp listens", func() bool {
-		select {
-		case err := <-done:
-			t.Fatalf("SIPp does not take the script: %v\n%s", err, out.String())
-		default:
-		}
-		udp, _ := os.ReadFile("/proc/net/udp")
-		tcp, _ := os.ReadFile("/proc/net/tcp")
-		return strings.Contains(string(udp)+string(tcp), procAddr(host)+":13C4")
-	})
+	r := sipp.Start(t, host, script, slices.Concat(sipp.Echo, sipp.Once, sipp.Trace, args)...).Listens(patience)
 	return func() {
 		t.Helper()
-		if err := <-done; err != nil {
-			t.Errorf("the carrier's script: %v\n%s", err, out.String())
+		if err := r.Wait(time.Minute); err != nil {
+			t.Errorf("the carrier's script: %v", err)
 		}
 	}
 }

@@ -1,16 +1,12 @@
 package trunk
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"tandem/test/binary"
+	"tandem/test/sipp"
 )
 
 // Parts of SIPp scenarios: what a carrier receives and says.
@@ -73,67 +69,28 @@ Contact: <sip:carrier@[local_ip]:[local_port];transport=[transport]>
 `, status, more, body)
 }
 
-// sipp starts a carrier with a script, at an address of its own; it sends back the audio that it hears.
-func sipp(t testing.TB, script string) (host string) {
+// following starts a carrier with a script, at an address of its own; it sends back the audio that it hears.
+func following(t testing.TB, script string) (host string) {
 	t.Helper()
 	host = binary.Host()
-	runSIPp(t, host, script)
+	carrierAt(t, host, script)
 	return host
 }
 
-// runSIPp starts a carrier at an address. It ends with the test, or by what is returned.
-func runSIPp(t testing.TB, host, script string) (stop func()) {
+// carrierAt starts a carrier at an address. It ends with the test, or by what is returned.
+func carrierAt(t testing.TB, host, script string) (stop func()) {
 	t.Helper()
-	need(t, "sipp")
-	dir := t.TempDir()
-	file := filepath.Join(dir, "carrier.xml")
-	if err := os.WriteFile(file, []byte(script), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	cmd := exec.Command("sipp", "-sf", file, "-i", host, "-mi", host, "-p", "5060", "-mp", "6000", "-rtp_echo", "-nostdin", "-m", "100000")
-	cmd.Dir, cmd.Stderr, cmd.Stdout = dir, &log, nil
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(done)
-	}()
-	stop = func() {
-		_ = cmd.Process.Kill()
-		<-done
-	}
-	t.Cleanup(func() {
-		stop()
-		if t.Failed() && log.Len() > 0 {
-			t.Log(log.String())
-		}
-	})
-	eventually(t, patience, "SIPp listens", func() bool {
-		table, err := os.ReadFile("/proc/net/udp")
-		return err == nil && strings.Contains(string(table), procAddr(host)+":13C4")
-	})
-	return stop
-}
-
-// procAddr is an IPv4 address as /proc/net/udp has it.
-func procAddr(host string) string {
-	var a, b, c, d int
-	_, _ = fmt.Sscanf(host, "%d.%d.%d.%d", &a, &b, &c, &d)
-	return fmt.Sprintf("%02X%02X%02X%02X", d, c, b, a)
+	return sipp.Start(t, host, script, append(sipp.Echo, "-m", "100000")...).Listens(patience).Stop
 }
 
 // answering is a carrier that rings, answers and sends back what it hears.
 func answering(t testing.TB) string {
-	return sipp(t, scenarioHead+says("180 Ringing", false)+says("200 OK", true)+scenarioTalk)
+	return following(t, scenarioHead+says("180 Ringing", false)+says("200 OK", true)+scenarioTalk)
 }
 
 // failing is a carrier that says one thing and nothing else.
 func failing(t testing.TB, status string, lines ...string) string {
-	return sipp(t, scenarioHead+says(status, false, lines...)+scenarioAck)
+	return following(t, scenarioHead+says(status, false, lines...)+scenarioAck)
 }
 
 // plainTrunk is a trunk known by its address.
