@@ -152,6 +152,16 @@ func (s *Shards) at(shard string) string {
 	return ""
 }
 
+// epochs are those in which the shards are served.
+func (s *Shards) epochs() map[string]uint64 {
+	all := map[string]uint64{}
+	for _, shard := range nodeNames {
+		st, _ := s.part(s.at(shard), shard)
+		all[shard] = st.Epoch
+	}
+	return all
+}
+
 func (s *Shards) allWhole() bool {
 	for _, shard := range nodeNames {
 		if !s.shardWhole(shard) {
