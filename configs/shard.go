@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -190,6 +191,18 @@ func (c *Config) Shard(i int) *Config {
 		out.Transport.Listen[j] = listen
 	}
 	return &out
+}
+
+// OfShard is the configuration of the shard that a node owns; of no shard: the whole. An error is a sentence for the operator.
+func (c *Config) OfShard(owner string) (*Config, error) {
+	if owner == "" {
+		return c, nil
+	}
+	i := slices.IndexFunc(c.Cluster.Shards, func(s Shard) bool { return s.Name == owner })
+	if i < 0 {
+		return nil, fmt.Errorf("the shard of node %q has gone from the cluster block: this needs a restart", owner)
+	}
+	return c.Shard(i), nil
 }
 
 // SIPAddress is where the other shards reach shard i: the UDP listener at its address.

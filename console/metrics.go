@@ -30,7 +30,8 @@ type Sources struct {
 	Trunks        func() []trunk.Snapshot
 	Cluster       func() cluster.Status
 	TrunkGroups   func() []trunk.GroupState
-	TURN          TURNCounts // nil: none
+	TURN          TURNCounts    // nil: none
+	Shards        func() Shards // nil: none
 }
 
 // metric is one family: its name, meaning, labels and kind. The labels' values are bounded: listeners by the
@@ -67,6 +68,7 @@ type families struct {
 	records                                                           *metric
 	trunkFamilies
 	turnFamilies
+	shardFamilies
 	clusterFamilies
 }
 
@@ -110,7 +112,7 @@ func newFamilies() *families {
 		mediaDrops:    counter("media_dropped", "Media packets that went no further.", "reason"),
 		records:       counter("call_records", "Call records, by where they went.", "to"),
 		trunkFamilies: newTrunkFamilies(),
-		turnFamilies:  newTURNFamilies(), clusterFamilies: newClusterFamilies(),
+		turnFamilies:  newTURNFamilies(), shardFamilies: newShardFamilies(), clusterFamilies: newClusterFamilies(),
 	}
 }
 
@@ -144,6 +146,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.collectTransports(put)
 	c.collectMedia(put)
 	c.collectTURN(put)
+	c.collectShards(put)
 	written, failed := c.src.Records()
 	put(c.records, float64(written), "file")
 	put(c.records, float64(failed), "log")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 
 	"tandem/cmd/tandem/node"
@@ -47,9 +46,5 @@ func loadShard(load func() (*configs.Config, error), name string) (*configs.Conf
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(cfg.Cluster.Shards, func(s configs.Shard) bool { return s.Name == name })
-	if i < 0 {
-		return nil, fmt.Errorf("the shard of node %q has gone from the cluster block: this needs a restart", name)
-	}
-	return cfg.Shard(i), nil
+	return cfg.OfShard(name)
 }

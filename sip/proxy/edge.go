@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/sip"
@@ -34,6 +35,7 @@ type Edge struct {
 	transaction.User
 	paths Paths
 	table Sender
+	count struct{ in, out, lost atomic.Uint64 }
 
 	mu   sync.Mutex
 	open map[*transaction.Server]*invitation // INVITEs without a final answer; bounded by the table
@@ -46,6 +48,11 @@ func NewEdge(user transaction.User, paths Paths) *Edge {
 
 // Use gives the edge the table that it sends through.
 func (e *Edge) Use(table Sender) { e.table = table }
+
+// Counts are the requests forwarded from nodes to phones and back, and those whose phone had no flow.
+func (e *Edge) Counts() (in, out, lost uint64) {
+	return e.count.in.Load(), e.count.out.Load(), e.count.lost.Load()
+}
 
 // Stateless implements transaction.User.
 func (e *Edge) Stateless(f transport.Flow, m *sip.Message) bool {
@@ -73,8 +80,14 @@ func (e *Edge) Request(tx *transaction.Server, m *sip.Message) {
 	}
 	target, ok := e.target(m, way)
 	if !ok {
+		e.count.lost.Add(1)
 		respond(tx, m, 430)
 		return
+	}
+	if way.out {
+		e.count.out.Add(1)
+	} else {
+		e.count.in.Add(1)
 	}
 	through := passing{credentials: true}
 	if m.ToTag() == "" {

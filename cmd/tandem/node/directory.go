@@ -10,6 +10,7 @@ import (
 
 	"tandem/cluster"
 	"tandem/configs"
+	"tandem/console"
 	"tandem/registrar"
 	"tandem/sip/transport"
 )
@@ -26,8 +27,11 @@ type distantShard struct {
 	listener string         // the name of everybody's UDP listener
 	edge     netip.AddrPort // where it takes requests for its phones
 	store    atomic.Pointer[registrar.Store]
-	engine   atomic.Pointer[cluster.Engine] // of this process's part in the shard; nil while there is none
+	part     atomic.Pointer[part] // of this process in the shard; nil while there is none
 }
+
+// part is what tells who serves a shard: its engine.
+type part struct{ serving func() string }
 
 // NewDirectory makes an empty one for the shards of a configuration.
 func NewDirectory(cfg *configs.Config) *Directory {
@@ -47,8 +51,9 @@ func (d *Directory) follow(ctx context.Context, shard string, e *cluster.Engine,
 	if x == nil {
 		return nil
 	}
-	x.engine.Store(e)
-	defer x.engine.CompareAndSwap(e, nil)
+	here := &part{e.Serving}
+	x.part.Store(here)
+	defer x.part.CompareAndSwap(here, nil)
 	retry := time.NewTicker(followEvery)
 	defer retry.Stop()
 	for {
@@ -98,8 +103,8 @@ func (x *distantShard) sweep(ctx context.Context, store *registrar.Store) {
 
 // served tells whether some node serves the shard, as far as this one knows.
 func (x *distantShard) served() bool {
-	e := x.engine.Load()
-	return e != nil && e.Serving() != ""
+	p := x.part.Load()
+	return p != nil && p.serving() != ""
 }
 
 func (d *Directory) shard(name string) *distantShard {
@@ -134,6 +139,20 @@ func (d *Directory) count() (all int) {
 		all += n
 	}
 	return all
+}
+
+// shards is what the metrics tell.
+func (n *Node) shards() (s console.Shards) {
+	if n.opts.Directory == nil {
+		return s
+	}
+	s.Known, s.Served = map[string]int{}, map[string]bool{}
+	for _, x := range n.opts.Directory.shards {
+		_, s.Known[x.name] = x.store.Load().Count()
+		s.Served[x.name] = x.served()
+	}
+	s.In, s.Out, s.FlowLost = n.edge.Counts()
+	return s
 }
 
 // knows tells whether an address is that of a shard.

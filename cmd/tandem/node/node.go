@@ -79,6 +79,7 @@ type Node struct {
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
+	edge      *proxy.Edge  // of a shard; else nil
 	pathKey   []byte       // of the ways to our phones that other shards are told
 	turn      *turn.Server // nil: we run none
 	signed    *certificate.SelfSigned
@@ -186,8 +187,8 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 func (n *Node) newTable() {
 	user, use := transaction.User(n.board), func(*transaction.Table) {}
 	if n.opts.Directory != nil {
-		edge := proxy.NewEdge(n.board, paths{n})
-		user, use = edge, func(t *transaction.Table) { edge.Use(t) }
+		n.edge = proxy.NewEdge(n.board, paths{n})
+		user, use = n.edge, func(t *transaction.Table) { n.edge.Use(t) }
 	}
 	n.table = transaction.New(n.opts.Timers, user, n.opts.Log.With("room", "transaction"))
 	n.board.Use(n.table)

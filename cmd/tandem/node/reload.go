@@ -97,7 +97,7 @@ func (n *Node) Diff(config string) (console.Difference, error) {
 			if cfg == nil {
 				return nil, diags
 			}
-			return cfg, nil
+			return cfg.OfShard(n.shard())
 		}
 	}
 	if load == nil {

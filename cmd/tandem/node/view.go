@@ -138,5 +138,6 @@ func (n *Node) metrics() http.Handler {
 		Cluster:       n.state.Status,
 		TrunkGroups:   n.trunks.Groups,
 		TURN:          n.relayCounts,
+		Shards:        n.shards,
 	})
 }

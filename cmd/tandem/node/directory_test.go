@@ -1,0 +1,147 @@
+package node
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tandem/cluster"
+	"tandem/configs"
+	"tandem/registrar"
+	"tandem/sip"
+	"tandem/sip/transport"
+)
+
+// shardNode is the node of shard "a" among "a", "b" and "c", which are served as the test says.
+func shardNode(t *testing.T, served string) *Node {
+	t.Helper()
+	cfg := &configs.Config{}
+	cfg.Transport.Listen = []transport.Listen{{Name: "udp", Proto: transport.UDP, Address: "0.0.0.0:5060"}}
+	for i, name := range []string{"a", "b", "c"} {
+		prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(11 + i)}), 24)
+		cfg.Cluster.Shards = append(cfg.Cluster.Shards, configs.Shard{Name: name, Address: cluster.Address{Prefix: prefix}})
+	}
+	d := NewDirectory(cfg)
+	for _, x := range d.shards {
+		if strings.Contains(served, x.name) {
+			x.part.Store(&part{func() string { return x.name }})
+		}
+	}
+	n := &Node{opts: Options{Directory: d}, pathKey: []byte("a key"), bindings: registrar.NewStore(nil)}
+	n.config.Store(cfg.Shard(0))
+	return n
+}
+
+// at registers a phone at a shard, as its record says it to the others.
+func (n *Node) at(t *testing.T, shard string, b ...registrar.BindingRecord) {
+	t.Helper()
+	for i := range b {
+		b[i].Expires = time.Now().Add(time.Hour)
+		b[i].Flow = &registrar.FlowRecord{Proto: transport.UDP, Listener: "udp", Remote: netip.MustParseAddrPort("198.51.100.7:5060")}
+	}
+	record := registrar.Record{AOR: "1001", Bindings: b}
+	if shard == n.shard() {
+		n.bindings.Apply(time.Now(), record, func(f registrar.FlowRecord) transport.Flow {
+			return transport.NewFlow(distantLink{f.Proto, f.Listener, 1}, f.Local, f.Remote)
+		})
+		return
+	}
+	value, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var links uint64
+	store := n.opts.Directory.shard(shard).store.Load()
+	applyDistant(store, cluster.Record{Key: "1001", Value: value, Version: registrationForm}, &links, slog.New(slog.DiscardHandler))
+}
+
+// found says which contacts a look-up gives, those of other shards with the shard's address.
+func (n *Node) found() (all []string) {
+	for _, b := range (locator{n}).Lookup("1001", time.Now()) {
+		where := b.Contact
+		if len(b.Path) > 0 {
+			a, _ := sip.ParseNameAddr(b.Path[0])
+			u, _ := sip.ParseURI(a.URI)
+			where += " by " + u.Host
+		}
+		all = append(all, where)
+	}
+	return all
+}
+
+func TestLocatorKnowsAllShards(t *testing.T) {
+	now := time.Now()
+	desk := registrar.BindingRecord{Contact: "sip:desk", Q: 1000, Registered: now}
+	again := registrar.BindingRecord{Contact: "sip:desk", Q: 1000, Registered: now.Add(time.Second)}
+	flow := func(id uint32, at time.Duration) registrar.BindingRecord {
+		return registrar.BindingRecord{Contact: "sip:flow", Q: 1000, Instance: "urn:uuid:1", RegID: id, Registered: now.Add(at)}
+	}
+	for _, c := range []struct {
+		name, served string
+		a, b, c      []registrar.BindingRecord
+		want         []string
+	}{
+		{"nowhere", "abc", nil, nil, nil, nil},
+		{"here alone", "abc", []registrar.BindingRecord{desk}, nil, nil, []string{"sip:desk"}},
+		{"at another", "abc", nil, []registrar.BindingRecord{desk}, nil, []string{"sip:desk by 192.0.2.12"}},
+		{"at one that nobody serves", "ac", nil, []registrar.BindingRecord{desk}, nil, nil},
+		{"moved from b to c", "abc", nil, []registrar.BindingRecord{desk}, []registrar.BindingRecord{again}, []string{"sip:desk by 192.0.2.13"}},
+		{"moved here", "abc", []registrar.BindingRecord{again}, []registrar.BindingRecord{desk}, nil, []string{"sip:desk"}},
+		{"two flows", "abc", nil, []registrar.BindingRecord{flow(1, 0)}, []registrar.BindingRecord{flow(2, time.Second)}, []string{"sip:flow by 192.0.2.13", "sip:flow by 192.0.2.12"}},
+		{"the flow here before a newer one elsewhere", "abc", []registrar.BindingRecord{flow(1, 0)}, nil, []registrar.BindingRecord{flow(2, time.Second)}, []string{"sip:flow", "sip:flow by 192.0.2.13"}},
+		{"one flow that moved", "abc", nil, []registrar.BindingRecord{flow(1, 0)}, []registrar.BindingRecord{flow(1, time.Second)}, []string{"sip:flow by 192.0.2.13"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n := shardNode(t, c.served)
+			for shard, list := range map[string][]registrar.BindingRecord{"a": c.a, "b": c.b, "c": c.c} {
+				if len(list) > 0 {
+					n.at(t, shard, list...)
+				}
+			}
+			if got := n.found(); !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// What stands in a Path is good at the shard of its phone alone, for that phone alone, and nobody else can make it.
+func TestPathsAreOfOneShard(t *testing.T) {
+	n := shardNode(t, "abc")
+	n.at(t, "a", registrar.BindingRecord{Contact: "sip:desk", Q: 1000}, registrar.BindingRecord{Contact: "sip:mobile", Q: 500})
+	p := paths{n}
+	for _, b := range n.bindings.Lookup("1001", time.Now()) {
+		user := n.pathUser("a", &b)
+		if target, ok := p.Phone(user); !p.Ours(user) || !ok || target.URI != b.Contact {
+			t.Errorf("%s leads to %q", user, target.URI)
+		}
+		if u, err := sip.ParseURI("sip:" + user + "@192.0.2.11;lr"); err != nil || u.User != user {
+			t.Errorf("%q is no user part: %v", user, err)
+		}
+		other := shardNode(t, "abc")
+		other.pathKey = []byte("another cluster's")
+		for what, made := range map[string]string{
+			"another shard's": n.pathUser("b", &b), "another cluster's": other.pathUser("a", &b), "cut": user[:len(user)-1],
+			"another phone's": strings.Replace(user, ".", ".A", 1), "empty": "", "without a code": strings.Join(strings.Split(user, ".")[:3], "."),
+		} {
+			if p.Ours(made) {
+				t.Errorf("%s passes: %q", what, made)
+			}
+		}
+	}
+	gone := registrar.Binding{AOR: "1001", Contact: "sip:gone"}
+	if user := n.pathUser("a", &gone); !p.Ours(user) {
+		t.Error("a phone that is gone has no way")
+	} else if _, ok := p.Phone(user); ok {
+		t.Error("a phone that is gone is found")
+	}
+	for address, want := range map[string]bool{"192.0.2.11": false, "192.0.2.12": true, "192.0.2.13": true, "192.0.2.14": false, "::ffff:192.0.2.12": true} {
+		if got := p.Inside(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s inside: %v", address, got)
+		}
+	}
+}
