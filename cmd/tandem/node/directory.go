@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/json"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"tandem/cluster"
 	"tandem/configs"
 	"tandem/console"
+	"tandem/record"
 	"tandem/registrar"
 	"tandem/sip/transport"
 )
@@ -160,14 +160,14 @@ func (d *Directory) knows(a netip.Addr) bool { return d.at(a) != nil }
 
 // applyDistant takes one record; links numbers the flows. It is called from one goroutine.
 func applyDistant(store *registrar.Store, r cluster.Record, links *uint64, log *slog.Logger) {
-	record := registrar.Record{AOR: r.Key}
+	bindings := registrar.Record{AOR: r.Key}
 	if !r.Deleted {
-		if err := json.Unmarshal(r.Value, &record); err != nil || r.Version > registrationForm {
+		if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > registrationForm {
 			log.Error("a registration of another shard cannot be followed", "aor", r.Key, "form", r.Version, "err", err)
 			return
 		}
 	}
-	store.Apply(time.Now(), record, func(f registrar.FlowRecord) transport.Flow {
+	store.Apply(time.Now(), bindings, func(f registrar.FlowRecord) transport.Flow {
 		*links++
 		return transport.NewFlow(distantLink{f.Proto, f.Listener, *links}, f.Local, f.Remote)
 	})

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"encoding/json"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"tandem/cluster"
 	"tandem/configs"
+	"tandem/record"
 	"tandem/registrar"
 	"tandem/sip"
 	"tandem/sip/transport"
@@ -43,14 +43,14 @@ func (n *Node) at(t *testing.T, shard string, b ...registrar.BindingRecord) {
 		b[i].Expires = time.Now().Add(time.Hour)
 		b[i].Flow = &registrar.FlowRecord{Proto: transport.UDP, Listener: "udp", Remote: netip.MustParseAddrPort("198.51.100.7:5060")}
 	}
-	record := registrar.Record{AOR: "1001", Bindings: b}
+	bindings := registrar.Record{AOR: "1001", Bindings: b}
 	if shard == n.shard() {
-		n.bindings.Apply(time.Now(), record, func(f registrar.FlowRecord) transport.Flow {
+		n.bindings.Apply(time.Now(), bindings, func(f registrar.FlowRecord) transport.Flow {
 			return transport.NewFlow(distantLink{f.Proto, f.Listener, 1}, f.Local, f.Remote)
 		})
 		return
 	}
-	value, err := json.Marshal(record)
+	value, err := record.Marshal(bindings)
 	if err != nil {
 		t.Fatal(err)
 	}
