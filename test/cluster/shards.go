@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,7 +134,24 @@ func NewShards(t testing.TB, election time.Duration) *Shards {
 		s.start(name)
 	}
 	s.eventually(120*time.Second, "cluster whole", s.allWhole)
+	s.home() // the first nodes may have taken the shards of those that came later
 	return s
+}
+
+// home brings every shard to the node that owns it, as a person does.
+func (s *Shards) home() {
+	s.t.Helper()
+	for _, shard := range nodeNames {
+		if node := s.at(shard); node != shard {
+			s.eventually(20*time.Second, "shard "+shard+" is at home", func() bool {
+				_, err := s.try(node, "failover", "--shard", shard)
+				return err == nil || s.at(shard) == shard
+			})
+		}
+	}
+	s.eventually(60*time.Second, "cluster whole", func() bool {
+		return s.allWhole() && !slices.ContainsFunc(nodeNames, func(n string) bool { return s.at(n) != n })
+	})
 }
 
 // part is the state of a node's part in a shard; ok is false when it does not answer.
