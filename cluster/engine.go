@@ -33,7 +33,8 @@ type Engine struct {
 	role    decider
 	address *addresses
 	peers   peers
-	twin    *twin // of two nodes without a witness
+	health  *health // of a member
+	twin    *twin   // of two nodes without a witness
 	plans   plans
 	self    Member
 	token   string     // of a member's own connection to its server
@@ -236,6 +237,9 @@ func (e *Engine) Close() {
 		e.server.WaitForShutdown()
 	}
 	e.running.Wait()
+	if e.twin != nil && e.twin.turns != nil {
+		e.twin.turns.close()
+	}
 	if e.lock != nil {
 		_ = e.lock.Close()
 	}

@@ -187,7 +187,10 @@ func (h *hand) renew(ctx context.Context) {
 func (h *hand) renewOnce(ctx context.Context) {
 	now := BootTime()
 	late := now-time.Duration(h.granted.Load()) > h.life()
-	dead := h.e.deadInterface()
+	dead := ""
+	if _, ago, _, heard := h.t.link.last(); !heard || ago > h.t.silentAfter() {
+		dead = h.e.deadInterface() // while the two hear each other nobody is promoted behind our back
+	}
 	if h.doubted.Load() == 0 && (late || dead != "") {
 		h.revoke(true)
 		why := "it stood still for longer than its right to serve lasts"

@@ -76,6 +76,7 @@ func (e *Engine) startMember(run context.Context) (err error) {
 	if err := e.peers.listen(e); err != nil {
 		return err
 	}
+	e.keepHealth(run)
 	e.keeping.Go(func() { e.keep(run) })
 	e.keeping.Go(func() { e.peers.report(run, e) })
 	return nil
@@ -227,6 +228,7 @@ type Peer struct {
 	Waits  int             `json:"waits,omitempty"`
 	Leads  []string        `json:"leads,omitempty"`
 	Plan   string          `json:"plan,omitempty"` // checksum of what it is configured to do
+	Health *Health         `json:"health,omitempty"`
 	Report json.RawMessage `json:"report,omitempty"`
 	Heard  time.Time       `json:"heard"`
 }
@@ -274,6 +276,10 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 func (e *Engine) asPeer() Peer {
 	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
 	p.Role, _, _ = e.standing()
+	if e.health != nil {
+		now := e.health.get()
+		p.Health = &now
+	}
 	if e.cfg.Plan != nil {
 		p.Plan = e.cfg.Plan()
 	}

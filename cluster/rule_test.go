@@ -1,6 +1,9 @@
 package cluster
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -80,5 +83,27 @@ func TestTurnsAreWrittenDown(t *testing.T) {
 	single, err := openTurns(t.TempDir(), "a", 3)
 	if err != nil || single.get() != (turn{Epoch: 3, Node: "a", Alone: true}) {
 		t.Errorf("of a node that was single: %+v, %v", single.get(), err)
+	}
+	// A write that was cut off in the middle leaves the turn before it.
+	torn := filepath.Join(dir, "turn")
+	if err := again.alone(9, true); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(torn, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("{\"serial"), int64(again.serial%2)*turnSlotSize+7); err != nil {
+		t.Fatal(err)
+	}
+	before, err := openTurns(dir, "a", 0)
+	if err != nil || before.get() != (turn{Epoch: 9, Node: "b"}) {
+		t.Errorf("after a torn write: %+v, %v", before.get(), err)
+	}
+	if _, err := f.WriteAt(make([]byte, 2*turnSlotSize), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openTurns(dir, "a", 0); err == nil || !strings.Contains(err.Error(), "damaged") {
+		t.Errorf("a damaged file: %v", err)
 	}
 }

@@ -74,6 +74,11 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 	case s.Active == "":
 		s.Problems = append(s.Problems, "nobody is active")
 	}
+	if e.health != nil {
+		for _, why := range e.health.get().Reasons {
+			s.Problems = append(s.Problems, "health: "+why)
+		}
+	}
 	if e.twin != nil {
 		e.twin.peerStatus(s)
 	}

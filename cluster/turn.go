@@ -1,9 +1,11 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -25,31 +27,57 @@ func (t turn) after(old turn) bool {
 	return t.Epoch > old.Epoch || t.Epoch == old.Epoch && t.Epoch != 0 && t.Node < old.Node
 }
 
-// turns is the last turn that this node knows of, on its disk.
+// turns is the last turn that this node knows of, on its disk: two slots of one block each that are written in turn, made when
+// the file is, so that a full disk does not stand in the way.
 type turns struct {
-	file string
-	mu   sync.Mutex
-	last turn
+	file   *os.File
+	mu     sync.Mutex
+	last   turn
+	serial uint64
 }
+
+// turnSlot is what a slot holds, as JSON with spaces behind it; the last byte is a line's end.
+type turnSlot struct {
+	Serial uint64 `json:"serial"`
+	turn
+}
+
+const turnSlotSize = 512
 
 // openTurns reads the last turn. What a node did while it was single counts as a turn of its own: its records are those that count.
 func openTurns(dir, node string, single uint64) (*turns, error) {
-	t := &turns{file: filepath.Join(dir, "turn.json")}
-	b, err := os.ReadFile(t.file)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
+	name := filepath.Join(dir, "turn")
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	t := &turns{file: f}
+	all := make([]byte, 2*turnSlotSize)
+	n, err := f.ReadAt(all, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		_ = f.Close()
+		return nil, err
+	}
+	if n == 0 {
 		if single > 0 {
 			t.last = turn{Epoch: single, Node: node, Alone: true}
 		}
-		return t, nil
-	case err != nil:
-		return nil, err
+		return t, errors.Join(t.write(t.last), t.write(t.last)) // both slots
 	}
-	if err := json.Unmarshal(b, &t.last); err != nil {
-		return nil, fmt.Errorf("%s is damaged (%w): remove it only while the other node runs and serves", t.file, err)
+	for _, slot := range [][]byte{all[:turnSlotSize], all[turnSlotSize:]} {
+		var x turnSlot
+		if json.Unmarshal(slot, &x) == nil && x.Serial > t.serial {
+			t.serial, t.last = x.Serial, x.turn
+		}
+	}
+	if t.serial == 0 {
+		_ = f.Close()
+		return nil, fmt.Errorf("%s is damaged: remove it only while the other node runs and serves", name)
 	}
 	return t, nil
 }
+
+func (t *turns) close() { _ = t.file.Close() }
 
 func (t *turns) get() turn {
 	t.mu.Lock()
@@ -83,9 +111,14 @@ func (t *turns) alone(epoch uint64, alone bool) error {
 // be worse.
 func (t *turns) write(x turn) error {
 	t.last = x
-	b, err := json.Marshal(x)
+	t.serial++
+	b, err := json.Marshal(turnSlot{t.serial, x})
 	if err != nil {
 		return err
 	}
-	return writeFile(t.file, append(b, '\n'), 0o600)
+	slot := append(b, bytes.Repeat([]byte{' '}, turnSlotSize-1-len(b))...)
+	if _, err := t.file.WriteAt(append(slot, '\n'), int64(t.serial%2)*turnSlotSize); err != nil {
+		return err
+	}
+	return t.file.Sync()
 }

@@ -66,6 +66,7 @@ func (e *Engine) startTwin(ctx, run context.Context) (err error) {
 	if t.mirror, err = newMirror(e, t.link); err != nil {
 		return err
 	}
+	e.keepHealth(run)
 	e.keeping.Go(e.door.turnAway)
 	e.keeping.Go(func() { t.mirror.send(run) })
 	e.keeping.Go(func() { t.mirror.settle(run) })
@@ -114,9 +115,11 @@ func (t *twin) look(ctx context.Context) {
 	epoch := t.e.lease.Epoch()
 	w, ago, _, heard := t.link.last()
 	switch {
-	case epoch == 0 || !t.e.lease.Held():
+	case epoch == 0:
 		t.mirror.down("this node does not serve")
 		return
+	case !t.e.lease.Held():
+		return // it asks whether it may go on
 	case !heard || ago > t.silentAfter() || !t.link.conn.IsConnected():
 		t.mirror.down("it is not heard")
 		return
@@ -219,7 +222,10 @@ func (t *twin) whySilent(at time.Time, heard bool) string {
 }
 
 func (t *twin) close() {
-	if t != nil && t.link != nil {
+	if t == nil {
+		return
+	}
+	if t.link != nil {
 		t.link.close()
 	}
 }

@@ -163,6 +163,9 @@ func printCluster(w io.Writer, s cluster.Status) {
 		if len(m.Leads) > 0 {
 			fmt.Fprintf(w, ", leads the streams %s", strings.Join(m.Leads, " "))
 		}
+		if m.Health != nil && m.Health.Score > 0 {
+			fmt.Fprintf(w, ", health %d (%s)", m.Health.Score, strings.Join(m.Health.Reasons, "; "))
+		}
 		if len(m.Report) > 0 && string(m.Report) != "null" {
 			fmt.Fprintf(w, ", %s", m.Report)
 		}

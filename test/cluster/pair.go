@@ -120,8 +120,9 @@ func NewPair(t testing.TB, election time.Duration, more ...string) *Pair {
 	return p
 }
 
-// newRig makes the cluster as a person would: init on a, an invitation and a join for each of the others.
-func newRig(t testing.TB, hosts map[string]string, configuration string) *Pair {
+// newRig makes the cluster as a person would: init on a, an invitation and a join for each of the others. Before that the machines are
+// prepared.
+func newRig(t testing.TB, hosts map[string]string, configuration string, prepare ...func(*Pair)) *Pair {
 	t.Helper()
 	p := &Pair{wires: newWires(t, hosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}
 	for name := range hosts {
@@ -140,6 +141,9 @@ func newRig(t testing.TB, hosts map[string]string, configuration string) *Pair {
 		p.nodes[name] = &process{name: name, dir: dir}
 	}
 	t.Cleanup(p.stop)
+	for _, f := range prepare {
+		f(p)
+	}
 	p.command("a", "cluster", "init", "--name", "a")
 	p.start("a")
 	for _, name := range slices.Sorted(maps.Keys(p.nodes)) {
