@@ -58,7 +58,7 @@ func (p *Pair) place(alice, bob *wire.Phone, n int) *talk {
 		c.am, c.bm = wire.NewMedia(p.t, phoneHost, fmt.Sprintf("A%03d", n)), wire.NewMedia(p.t, phoneHost, fmt.Sprintf("B%03d", n))
 	})
 	c.a = alice.Invite(bob.User, c.am.SDP())
-	c.b = bob.Rung()
+	c.b = p.rung(c.a, bob)
 	c.b.Respond(200, c.bm.Answer(c.b.Asked.Body))
 	c.bm.Start(p.t, c.b.Asked.Body)
 	m := c.a.Final(5 * time.Second)
@@ -120,19 +120,29 @@ func (c *talk) gap() (longest time.Duration) {
 	return longest
 }
 
+// rung waits until a call of one phone rings at another; the INVITE is repeated as UDP wants.
+func (p *Pair) rung(call *wire.Call, at *wire.Phone) *wire.Call {
+	p.t.Helper()
+	for wait := 500 * time.Millisecond; wait <= 4*time.Second; wait *= 2 {
+		if m, ok := at.Poll(wait, func(m wire.Message) bool { return m.Method() == "INVITE" && wire.Tag(m.Get("to")) == "" }); ok {
+			return at.RungBy(m)
+		}
+		call.Phone.Send(call.Phone.Text(call.Invite))
+	}
+	p.t.Fatalf("a call of %s does not ring at %s", call.Phone.User, at.User)
+	return nil
+}
+
 // hold has one side hold the call and take it up again.
 func (c *talk) hold(from, to *wire.Call, fm, tm *wire.Media) {
 	c.p.t.Helper()
 	for _, want := range []string{"sendonly", "sendrecv"} {
 		answer := map[string]string{"sendonly": "recvonly", "sendrecv": "sendrecv"}[want]
-		from.Phone.Send(from.Phone.Text(from.Next("INVITE", fm.SDP(want))))
-		asked := to.Phone.Request(5*time.Second, "INVITE")
-		to.Phone.Reply(asked, 200, wire.Reply{Contact: to.Phone.Contact(), Body: tm.Answer(asked.Body, answer)})
-		to.Acked()
-		from.AckTo(from.Phone.Await(5*time.Second, "200 to re-INVITE", func(m wire.Message) bool {
-			seq, method := m.CSeq()
-			return m.Status() == 200 && method == "INVITE" && seq == from.Seq && m.Get("call-id") == from.ID
-		}))
+		m, ok := c.ask(from, to, from.Next("INVITE", fm.SDP(want)), tm, answer)
+		if !ok || m.Status() != 200 {
+			c.p.t.Fatalf("re-INVITE with %s: %v %s", want, ok, m.Raw)
+		}
+		from.AckTo(m)
 	}
 }
 
@@ -147,10 +157,10 @@ func (c *talk) refresh(from *wire.Call) {
 }
 
 // reoffered answers a re-INVITE if there is one.
-func reoffered(c *wire.Call, media *wire.Media) bool {
+func reoffered(c *wire.Call, media *wire.Media, direction ...string) bool {
 	m, ok := c.Phone.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "INVITE" && m.Get("call-id") == c.ID })
 	if ok {
-		c.Phone.Reply(m, 200, wire.Reply{Contact: c.Phone.Contact(), Body: media.Answer(m.Body)})
+		c.Phone.Reply(m, 200, wire.Reply{Contact: c.Phone.Contact(), Body: media.Answer(m.Body, direction...)})
 		media.Start(c.Phone.T, m.Body)
 	}
 	return ok
@@ -187,17 +197,43 @@ func (c *talk) transfer(by, stays *wire.Call, sm *wire.Media, carol *wire.Phone,
 	return &talk{p: c.p, a: stays, b: b, am: sm, bm: cm}
 }
 
-// bye hangs up from one side and waits for the other's BYE.
+// bye hangs up from one side; the other must be told.
 func (c *talk) bye(from, to *wire.Call) {
 	c.p.t.Helper()
-	from.Phone.Send(from.Phone.Text(from.Next("BYE", "")))
-	to.Ended(5 * time.Second)
-	from.Phone.Await(5*time.Second, "200 to BYE", func(m wire.Message) bool {
-		_, method := m.CSeq()
-		return m.Status() == 200 && method == "BYE" && m.Get("call-id") == from.ID
-	})
+	if m, ok := c.ask(from, to, from.Next("BYE", ""), c.bm); !ok || m.Status() != 200 {
+		c.p.t.Fatalf("BYE: %v %s", ok, m.Raw)
+	}
 	c.am.Stop()
 	c.bm.Stop()
+}
+
+// ask sends a request from one side, repeats it as UDP wants, and answers what comes of it on the other.
+func (c *talk) ask(from, to *wire.Call, r wire.Request, media *wire.Media, direction ...string) (m wire.Message, ok bool) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		m, ok = from.Phone.Try(r, 5*time.Second)
+	}()
+	ended := r.Method != "BYE"
+	limit := time.NewTimer(10 * time.Second)
+	defer limit.Stop()
+	for answered := false; !answered || !ended; {
+		select {
+		case <-done:
+			answered, done = true, nil
+			ended = ended || !ok
+		case <-limit.C:
+			c.p.t.Errorf("%s was answered, and nobody told the other side", r.Method)
+			ended = true
+		default:
+		}
+		reoffered(to, media, direction...)
+		if bye, heard := to.Phone.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "BYE" && m.Get("call-id") == to.ID }); heard {
+			to.Phone.Reply(bye, 200, wire.Reply{})
+			ended = true
+		}
+	}
+	return m, ok
 }
 
 // records counts the call records of answered calls on both nodes, by id.

@@ -7,8 +7,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"tandem/test/wire"
 )
 
 // short is how many calls are in progress in a test that is no soak.
@@ -148,28 +146,4 @@ func (c *talk) renew(stop <-chan struct{}, after time.Duration) {
 		c.a.AckTo(m)
 		tick.Reset(100 * time.Millisecond)
 	}
-}
-
-// ask sends a request from one side, repeats it as UDP wants, and answers what comes of it on the other.
-func (c *talk) ask(from, to *wire.Call, r wire.Request, media *wire.Media) (m wire.Message, ok bool) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		m, ok = from.Phone.Try(r, 5*time.Second)
-	}()
-	ended := r.Method != "BYE"
-	for answered := false; !answered || !ended; {
-		select {
-		case <-done:
-			answered = true
-			ended = ended || !ok
-		default:
-		}
-		reoffered(to, media)
-		if bye, heard := to.Phone.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "BYE" && m.Get("call-id") == to.ID }); heard {
-			to.Phone.Reply(bye, 200, wire.Reply{})
-			ended = true
-		}
-	}
-	return m, ok
 }

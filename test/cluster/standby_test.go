@@ -1,10 +1,15 @@
 package cluster
 
 import (
+	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"tandem/console"
 )
 
 // T10: the standby is killed, and with it the leader of the store's streams. Calls are set up all through the store's election, which takes
@@ -49,4 +54,72 @@ func TestT10StandbyKilled(t *testing.T) {
 		t.Error("the role has moved")
 	}
 	p.agree(answered)
+}
+
+// T11: a standby that starts again has every registration and every call, with its ports, within three seconds, and each registration as the
+// serving node has it.
+func TestT11StandbyRestarts(t *testing.T) {
+	t.Parallel()
+	calls, timers, soak := short, election, os.Getenv("TANDEM_SOAK") != ""
+	if soak {
+		calls, timers = number("TANDEM_CALLS", 400), soakElection
+	}
+	p := NewPair(t, timers)
+	p.line(calls)
+	talks := make([]*talk, calls)
+	for n := range talks {
+		talks[n] = p.place(p.phones[2*n], p.phones[2*n+1], n)
+	}
+	serves := p.serving()
+	standby := other(serves)
+	p.kill(standby)
+	began := time.Now()
+	p.start(standby)
+	all := len(p.phones) + 1
+	p.eventually(60*time.Second, "the standby is hot again", func() bool {
+		hot, standing, registrations := p.stands(standby)
+		return hot && standing == calls && registrations == all
+	})
+	took := time.Since(began)
+	t.Logf("T11: %d registrations and %d calls on the standby %v after its start", all, calls, took)
+	if soak && took >= 3*time.Second {
+		t.Error("T11 promises three seconds")
+	}
+	if a, b := p.registered(serves), p.registered(standby); !slices.Equal(a, b) || len(a) != all {
+		t.Errorf("%d registrations on the serving node, %d on the standby, and not the same ones", len(a), len(b))
+	}
+	p.goOn(talks, 10*time.Second)
+	for _, c := range talks {
+		c.bye(c.a, c.b)
+	}
+	p.idle(serves)
+}
+
+// stands is how a standby says that it stands.
+func (p *Pair) stands(name string) (hot bool, calls, registrations int) {
+	s, _ := p.status(name)
+	for _, m := range s.Members {
+		var r struct {
+			Hot                     bool
+			Standing, Registrations int
+		}
+		if m.Node == name && json.Unmarshal(m.Report, &r) == nil {
+			return r.Hot, r.Standing, r.Registrations
+		}
+	}
+	return false, 0, 0
+}
+
+// registered is who is registered at a node, and where.
+func (p *Pair) registered(name string) (all []string) {
+	p.t.Helper()
+	list, err := console.Dial(filepath.Join(p.dir, name, "state", "admin.sock")).Registrations()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, r := range list {
+		all = append(all, fmt.Sprint(r.Extension, " ", r.Contact, " ", r.Source, " ", r.Transport))
+	}
+	slices.Sort(all)
+	return all
 }

@@ -216,7 +216,11 @@ func (c *Call) Cancel() Message {
 // Rung waits for an INVITE of the switch.
 func (p *Phone) Rung() *Call {
 	p.T.Helper()
-	m := p.Request(5*time.Second, "INVITE")
+	return p.RungBy(p.Request(5*time.Second, "INVITE"))
+}
+
+// RungBy is the call of an INVITE that was heard.
+func (p *Phone) RungBy(m Message) *Call {
 	tag := Token()
 	var route []string
 	for _, v := range m.All("record-route") {

@@ -73,9 +73,10 @@ type Node struct {
 	lamps     *voicemail.Lamps
 	replica   *voicemail.Replica // of the boxes, with those of the other switch
 	state     *cluster.Engine
-	built     atomic.Bool // every room is there
-	hot       atomic.Bool // a node that stands by has read everything
-	doubts    chan string // for the node that serves, see doubt
+	built     atomic.Bool                  // every room is there
+	hot       atomic.Bool                  // a node that stands by has read everything
+	doubts    chan string                  // for the node that serves, see doubt
+	standing  atomic.Pointer[call.Standby] // of a node that stands by
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages

@@ -52,13 +52,16 @@ func (m *member) run(ctx context.Context) error {
 
 // follow begins to follow as soon as the store can be read.
 func (m *member) follow(ctx context.Context) error {
+	began := time.Now()
 	retry := time.NewTicker(followEvery)
 	defer retry.Stop()
 	for {
 		s, err := m.n.follow(ctx)
 		if err == nil {
+			m.n.standing.Store(s.calls)
 			m.n.hot.Store(true)
-			m.n.log.Info("node follows", "room", "cluster")
+			calls, ready := s.calls.Count()
+			m.n.log.Info("synced", "room", "cluster", "registrations", m.n.registrations(), "calls", calls, "ready", ready, "took", time.Since(began))
 			m.hot <- s
 			return nil
 		}
@@ -134,6 +137,9 @@ func (n *Node) report() any {
 	}
 	says := map[string]any{
 		"version": n.opts.Version, "hot": n.hot.Load(), "registrations": n.registrations(), "calls": n.board.Live(),
+	}
+	if s := n.standing.Load(); s != nil {
+		_, says["standing"] = s.Count()
 	}
 	if d := n.opts.Directory; d != nil {
 		says["directory"] = d.count()
