@@ -11,6 +11,26 @@ import (
 	"tandem/test/wire"
 )
 
+// everyPair has a phone of each shard call one of each shard, its own among them; each side holds, and who was called hangs up.
+func (s *Shards) everyPair(*testing.T) {
+	var pairs [][2]*wire.Phone
+	for i, from := range s.names {
+		for j, to := range s.names {
+			pairs = append(pairs, [2]*wire.Phone{s.phoneAt(from, fmt.Sprintf("1%d%d1", i, j)), s.phoneAt(to, fmt.Sprintf("1%d%d2", i, j))})
+		}
+	}
+	s.registered = 2 * len(pairs)
+	s.known(s.registered)
+	for n, p := range pairs {
+		c := s.connect(p[0], p[1], n)
+		c.hold(c.a, c.b, c.am, c.bm)
+		c.goesOn(5 * time.Second)
+		c.hold(c.b, c.a, c.bm, c.am)
+		c.goesOn(5 * time.Second)
+		c.bye(c.b, c.a)
+	}
+}
+
 // ringing has a phone of another shard rung: the caller gives up, and the one who is called refuses.
 func (s *Shards) ringing(t *testing.T) {
 	alice, bob := s.phoneAt("a", "1901"), s.phoneAt("c", "1902")

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,14 +16,12 @@ import (
 	"tandem/test/wire"
 )
 
-// Shards is four switches and a witness; each switch owns a shard, and the next one stands by for it.
+// Shards is some switches and a witness; each switch owns a shard, and the next one stands by for it.
 type Shards struct {
 	*Pair
-	registered int // phones, as far as a test counts them
+	names      []string // of the switches, in the order of the configuration: each is the backup of the one before
+	registered int      // phones, as far as a test counts them
 }
-
-// nodeNames are the switches, in the order of the configuration: each is the backup of the one before.
-var nodeNames = []string{"a", "b", "c", "d"}
 
 var shardHosts = map[string]string{
 	"a": "10.77.0.1", "b": "10.77.0.2", "c": "10.77.0.3", "d": "10.77.0.4", "w": "10.77.0.5", "phones": phoneHost,
@@ -30,9 +29,6 @@ var shardHosts = map[string]string{
 
 // shardAddress is where phones find the shard of a node.
 var shardAddress = map[string]string{"a": "10.77.0.101", "b": "10.77.0.102", "c": "10.77.0.103", "d": "10.77.0.104"}
-
-// backup is the node that stands by for a shard.
-var backup = map[string]string{"a": "b", "b": "c", "c": "d", "d": "a"}
 
 const shardConfiguration = `
 node "NAME" {
@@ -42,26 +38,7 @@ node "NAME" {
 }
 cluster {
   election = "ELECTION"
-  node "a" {
-    address = "10.77.0.1:7300"
-    shard "10.77.0.101/24" { interface = "eth0" }
-  }
-  node "b" {
-    address = "10.77.0.2:7300"
-    shard "10.77.0.102/24" { interface = "eth0" }
-  }
-  node "c" {
-    address = "10.77.0.3:7300"
-    shard "10.77.0.103/24" { interface = "eth0" }
-  }
-  node "d" {
-    address = "10.77.0.4:7300"
-    shard "10.77.0.104/24" {
-      interface = "eth0"
-      backup    = "a"
-    }
-  }
-  witness "w" { address = "10.77.0.5:7300" }
+NODES  witness "w" { address = "10.77.0.5:7300" }
 }
 listen "udp" {
   transport = "udp"
@@ -96,16 +73,31 @@ route "internal" {
 }
 `
 
-// NewShards makes the cluster as a person would.
-func NewShards(t testing.TB, election time.Duration) *Shards {
+// shardNode is what stands in the configuration for each switch.
+func shardNode(name string) string {
+	return fmt.Sprintf(`
+  node %q {
+    address = "%s:7300"
+    shard "%s/24" { interface = "eth0" }
+  }
+`, name, shardHosts[name], shardAddress[name])
+}
+
+// NewShards makes a cluster of the switches a, b and so on as a person would; the first is where it begins.
+func NewShards(t testing.TB, election time.Duration, names ...string) *Shards {
 	t.Helper()
-	s := &Shards{Pair: &Pair{wires: newWires(t, shardHosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}}
-	for _, name := range append(nodeNames, "w") {
+	hosts, nodes := map[string]string{"w": shardHosts["w"], "phones": phoneHost}, ""
+	for _, name := range names {
+		hosts[name] = shardHosts[name]
+		nodes += shardNode(name)
+	}
+	s := &Shards{names: names, Pair: &Pair{wires: newWires(t, hosts), t: t, dir: t.TempDir(), nodes: map[string]*process{}}}
+	for _, name := range append(slices.Clone(names), "w") {
 		dir := filepath.Join(s.dir, name)
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		s.write(name, "switch.hcl", strings.NewReplacer("NAME", name, "ELECTION", election.String()).Replace(shardConfiguration))
+		s.write(name, "switch.hcl", strings.NewReplacer("NAME", name, "ELECTION", election.String(), "NODES", nodes).Replace(shardConfiguration))
 		s.write(name, "phones.csv", phoneTable())
 		s.write(name, "password", binary.Password)
 		s.nodes[name] = &process{name: name, dir: dir}
@@ -118,12 +110,12 @@ func NewShards(t testing.TB, election time.Duration) *Shards {
 			}
 		}
 	})
-	s.command("a", "cluster", "init", "--name", "a")
-	s.start("a")
-	for _, name := range append(nodeNames[1:], "w") {
+	s.command(names[0], "cluster", "init", "--name", names[0])
+	s.start(names[0])
+	for _, name := range append(slices.Clone(names[1:]), "w") {
 		var token string
 		s.eventually(20*time.Second, "a token", func() bool {
-			out, err := s.try("a", "cluster", "invite", name)
+			out, err := s.try(names[0], "cluster", "invite", name)
 			token = strings.TrimSpace(out)
 			return err == nil
 		})
@@ -141,7 +133,7 @@ func NewShards(t testing.TB, election time.Duration) *Shards {
 // home brings every shard to the node that owns it, as a person does.
 func (s *Shards) home() {
 	s.t.Helper()
-	for _, shard := range nodeNames {
+	for _, shard := range s.names {
 		if node := s.at(shard); node != shard {
 			s.eventually(20*time.Second, "shard "+shard+" is at home", func() bool {
 				_, err := s.try(node, "failover", "--shard", shard)
@@ -150,7 +142,7 @@ func (s *Shards) home() {
 		}
 	}
 	s.eventually(60*time.Second, "cluster whole", func() bool {
-		return s.allWhole() && !slices.ContainsFunc(nodeNames, func(n string) bool { return s.at(n) != n })
+		return s.allWhole() && !slices.ContainsFunc(s.names, func(n string) bool { return s.at(n) != n })
 	})
 }
 
@@ -162,7 +154,7 @@ func (s *Shards) part(node, shard string) (st cluster.Status, ok bool) {
 
 // at is the node that has the address of a shard; empty: none has.
 func (s *Shards) at(shard string) string {
-	for _, name := range nodeNames {
+	for _, name := range s.names {
 		if s.has(name, shardAddress[shard]) {
 			return name
 		}
@@ -173,7 +165,7 @@ func (s *Shards) at(shard string) string {
 // epochs are those in which the shards are served.
 func (s *Shards) epochs() map[string]uint64 {
 	all := map[string]uint64{}
-	for _, shard := range nodeNames {
+	for _, shard := range s.names {
 		st, _ := s.part(s.at(shard), shard)
 		all[shard] = st.Epoch
 	}
@@ -181,7 +173,7 @@ func (s *Shards) epochs() map[string]uint64 {
 }
 
 func (s *Shards) allWhole() bool {
-	for _, shard := range nodeNames {
+	for _, shard := range s.names {
 		if !s.shardWhole(shard) {
 			return false
 		}
@@ -219,7 +211,7 @@ func (s *Shards) phoneAt(shard, user string) *wire.Phone {
 func (s *Shards) known(registrations int) {
 	s.t.Helper()
 	s.eventually(10*time.Second, "registrations known everywhere", func() bool {
-		for _, shard := range nodeNames {
+		for _, shard := range s.names {
 			st, _ := s.part(s.at(shard), shard)
 			for _, m := range st.Members {
 				var r struct{ Directory int }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,27 +12,9 @@ import (
 // Four nodes with a shard each: phones of each call those of all others.
 // It has the machine to itself: five processes with four parts each are enough.
 func TestShards(t *testing.T) {
-	s := NewShards(t, election)
+	s := NewShards(t, election, "a", "b", "c", "d")
 
-	s.run("phones of each shard call those of every shard", func(t *testing.T) {
-		var pairs [][2]*wire.Phone
-		for i, from := range nodeNames {
-			for j, to := range nodeNames {
-				pairs = append(pairs, [2]*wire.Phone{s.phoneAt(from, fmt.Sprintf("1%d%d1", i, j)), s.phoneAt(to, fmt.Sprintf("1%d%d2", i, j))})
-			}
-		}
-		s.registered = 2 * len(pairs)
-		s.known(s.registered)
-		for n, p := range pairs {
-			c := s.connect(p[0], p[1], n)
-			c.hold(c.a, c.b, c.am, c.bm)
-			c.goesOn(5 * time.Second)
-			c.hold(c.b, c.a, c.bm, c.am)
-			c.goesOn(5 * time.Second)
-			c.bye(c.b, c.a)
-		}
-	})
-
+	s.run("phones of each shard call those of every shard", s.everyPair)
 	s.run("a call to another shard rings, is cancelled and is refused", s.ringing)
 	s.run("a message goes to another shard", s.message)
 	s.run("the way to a phone is for shards alone", s.strangers)
@@ -42,8 +25,8 @@ func TestShards(t *testing.T) {
 	// Two calls of each shard, one to the next shard and one from it, while nodes die one after the other.
 	var talks []*talk
 	var moving []*wire.Phone
-	for i, shard := range nodeNames {
-		next := nodeNames[(i+1)%len(nodeNames)]
+	for i, shard := range s.names {
+		next := s.names[(i+1)%len(s.names)]
 		moving = append(moving, s.phoneAt(shard, fmt.Sprintf("19%d1", i)), s.phoneAt(next, fmt.Sprintf("19%d2", i)))
 	}
 	s.known(s.registered + len(moving))
@@ -62,7 +45,7 @@ func TestShards(t *testing.T) {
 		s.kill("a")
 		s.eventually(20*time.Second, "b serves the shard of a", func() bool { return s.has("b", shardAddress["a"]) })
 		all(20 * time.Second)
-		for _, shard := range nodeNames {
+		for _, shard := range s.names {
 			if want := map[bool]string{true: "b", false: shard}[shard == "a"]; s.at(shard) != want {
 				t.Errorf("shard %s is at %q", shard, s.at(shard))
 			}
@@ -71,7 +54,7 @@ func TestShards(t *testing.T) {
 			}
 		}
 		// Registrations of the dead node's shard are there, for calls from everywhere and to everywhere.
-		for i, shard := range nodeNames {
+		for i, shard := range s.names {
 			c := s.connect(s.phoneAt(shard, fmt.Sprintf("18%d1", i)), moving[0], 200+i)
 			c.hold(c.b, c.a, c.bm, c.am)
 			c.bye(c.b, c.a)
@@ -115,4 +98,36 @@ func TestShards(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Two nodes that both serve, each the backup of the other, and a witness.
+func TestTwoShards(t *testing.T) {
+	s := NewShards(t, election, "a", "b")
+	s.run("phones of each shard call those of every shard", s.everyPair)
+	alice, bob := s.phoneAt("a", "1921"), s.phoneAt("b", "1922")
+	s.known(s.registered + 2)
+	there, back := s.connect(alice, bob, 1), s.connect(bob, alice, 2)
+	s.kill("a")
+	s.eventually(20*time.Second, "b serves both", func() bool { return s.at("a") == "b" && s.at("b") == "b" })
+	for _, c := range []*talk{there, back} {
+		c.goesOn(20 * time.Second)
+		c.hold(c.b, c.a, c.bm, c.am)
+		c.goesOn(5 * time.Second)
+		c.bye(c.a, c.b)
+	}
+	s.start("a")
+	s.eventually(60*time.Second, "cluster whole", s.allWhole)
+	if s.at("a") != "b" {
+		t.Error("the shard went home by itself")
+	}
+	s.home()
+	if out, err := s.try("a", "failover"); err == nil || !strings.Contains(out, "--shard") {
+		t.Errorf("failover of two shards at once: %s", out)
+	}
+	if out := s.command("a", "reload"); strings.Count(out, "is in force") != 2 {
+		t.Errorf("reload: %s", out)
+	}
+	if out := s.command("w", "cluster", "status"); strings.Count(out, "role     witness") != 2 {
+		t.Errorf("status of the witness: %s", out)
+	}
 }
