@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,13 +102,13 @@ func TestReplica(t *testing.T) {
 		one := Config{Dir: filepath.Join(t.TempDir(), "one"), Index: x}
 		two := Config{Dir: filepath.Join(t.TempDir(), "two"), Index: x}
 		a, b := openStore(t, one), openStore(t, two)
-		away := errors.New("the other node is away")
-		there := from(a)
+		var there atomic.Pointer[Store] // nil: the other node is away
 		standby := x.stands(t, b, func(ctx context.Context, m Message, w io.Writer) error {
-			if away != nil {
-				return away
+			s := there.Load()
+			if s == nil {
+				return errors.New("the other node is away")
 			}
-			return there(ctx, m, w)
+			return from(s)(ctx, m, w)
 		})
 		first := leave(t, a, "1001", "1002")
 		leave(t, a, "1001", "1003")
@@ -115,7 +116,7 @@ func TestReplica(t *testing.T) {
 		if n := standby.Missing(); n != 2 || len(x.copied) != 2 || b.Has("1001", first.ID) {
 			t.Errorf("%d messages missing, copies of %v", n, x.copied)
 		}
-		away = nil
+		there.Store(a)
 		time.Sleep(retryEvery)
 		synctest.Wait()
 		if n := standby.Missing(); n != 0 || b.Count("1001") != (Count{2, 0}) {
@@ -175,7 +176,7 @@ func TestReplica(t *testing.T) {
 			t.Error("what was not listed was thrown away")
 		}
 		x.follow = append(x.follow, standby)
-		there = from(a)
+		there.Store(a)
 		back.Serve()
 		synctest.Wait()
 		if !b.Has("1001", late.ID) || len(told) == 0 {
