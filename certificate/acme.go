@@ -26,7 +26,9 @@ type Config struct {
 	TLSPort   int           // where those of TLS-ALPN-01 are, if no listener of ours has it; default 443
 	Host      string        // to bind for both; empty: all addresses
 	lookEvery time.Duration // whether a certificate ends soon; 0: every ten minutes
-	Challenge string        // "http" or "tls": only that one; empty: both, whichever works
+	// Told hears of each file that changes, by its name in the folder; nil: it is gone. Another node takes it by Remember.
+	Told      func(name string, value []byte)
+	Challenge string // "http" or "tls": only that one; empty: both, whichever works
 }
 
 // ErrNoCertificate is a handshake before the authority has signed anything.
@@ -37,6 +39,8 @@ type ACME struct {
 	config Config
 	cache  *certmagic.Cache
 	magic  *certmagic.Config
+	files  told
+	ended  sync.Once
 	log    *slog.Logger
 
 	mu   sync.Mutex
@@ -45,7 +49,10 @@ type ACME struct {
 
 // NewACME makes it; Run works. The account and the certificates are kept in the folder.
 func NewACME(c Config, dir string, log *slog.Logger) (*ACME, error) {
-	a := &ACME{config: c, log: log}
+	a := &ACME{config: c, log: log, files: told{&certmagic.FileStorage{Path: dir}, func(string, []byte) {}}}
+	if c.Told != nil {
+		a.files.tell = c.Told
+	}
 	zapped := bridge(log)
 	issuer := certmagic.ACMEIssuer{
 		CA: certmagic.LetsEncryptProductionCA, Email: c.Email, Agreed: true, Profile: c.Profile, AltHTTPPort: c.HTTPPort,
@@ -69,7 +76,7 @@ func NewACME(c Config, dir string, log *slog.Logger) (*ACME, error) {
 		RenewCheckInterval: c.lookEvery,
 	})
 	a.magic = certmagic.New(a.cache, certmagic.Config{
-		Storage: &certmagic.FileStorage{Path: dir}, Logger: zapped, OnEvent: a.event, OCSP: certmagic.OCSPConfig{DisableStapling: true},
+		Storage: a.files, Logger: zapped, OnEvent: a.event, OCSP: certmagic.OCSPConfig{DisableStapling: true},
 		// A client that names nobody gets the first: SIP phones seldom send a server name.
 		DefaultServerName: c.Domains[0], FallbackServerName: c.Domains[0],
 	})
@@ -79,7 +86,7 @@ func NewACME(c Config, dir string, log *slog.Logger) (*ACME, error) {
 
 // Run obtains and renews until ctx ends. What fails is tried again, later and later; calls over other listeners go on.
 func (a *ACME) Run(ctx context.Context) error {
-	defer a.cache.Stop()
+	defer a.Close()
 	if err := a.magic.ManageAsync(ctx, a.config.Domains); err != nil {
 		return fmt.Errorf("acme: %w", err)
 	}
@@ -87,10 +94,10 @@ func (a *ACME) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close releases what NewACME started, where Run was never called. A nil ACME has nothing.
+// Close releases what NewACME started, also where Run was never called. A nil ACME has nothing.
 func (a *ACME) Close() {
 	if a != nil {
-		a.cache.Stop()
+		a.ended.Do(a.cache.Stop)
 	}
 }
 

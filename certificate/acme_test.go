@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,6 +144,54 @@ func TestACMEByHTTP(t *testing.T) {
 	eventually(t, "found again", func() bool { return again() != nil })
 	if again().SerialNumber.Cmp(first.SerialNumber) != 0 {
 		t.Error("the certificate was not kept")
+	}
+}
+
+// A node that has never asked the authority shows the certificate that another one has told it of.
+func TestACMEOfAnotherNode(t *testing.T) {
+	http01 := freePort(t)
+	auth := startAuthority(t, http01, freePort(t), 90*24*3600)
+	var mu sync.Mutex
+	files := map[string][]byte{}
+	c := Config{Domains: []string{"pbx.example.com"}, Directory: auth.directory, RootCA: auth.root, HTTPPort: http01, Challenge: "http", Host: "127.0.0.1"}
+	c.Told = func(name string, value []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		if files[name] = value; value == nil {
+			delete(files, name)
+		}
+	}
+	dir := t.TempDir()
+	_, shake := serve(t, c, dir)
+	eventually(t, "signed", func() bool { return shake() != nil })
+	first := shake()
+	auth.close()
+	later := c // a node that had the files before anybody could hear of them
+	again := map[string][]byte{}
+	later.Told = func(name string, value []byte) { again[name] = value }
+	a, err := NewACME(later, dir, slog.New(slog.DiscardHandler))
+	must(t, err)
+	must(t, a.Tell(t.Context()))
+	a.Close()
+	a.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	for name, all := range map[string]map[string][]byte{"as it changed": files, "all at once": again} {
+		other, err := NewACME(c, t.TempDir(), slog.New(slog.DiscardHandler))
+		must(t, err)
+		defer other.Close()
+		for file, value := range all {
+			must(t, other.Remember(t.Context(), file, value))
+		}
+		must(t, other.Remember(t.Context(), "never/there", nil))
+		if other.Remember(t.Context(), "../elsewhere", []byte("x")) == nil {
+			t.Error("a file outside of the folder is taken")
+		}
+		_, shake := serve(t, c, other.files.Path)
+		eventually(t, "shown by the other node "+name, func() bool { return shake() != nil })
+		if shake().SerialNumber.Cmp(first.SerialNumber) != 0 {
+			t.Errorf("%s: another certificate", name)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tandem/certificate"
+	"tandem/cluster"
 	"tandem/configs"
 )
 
@@ -24,9 +25,40 @@ func (n *Node) newCertificates() error {
 	if cfg.ACME == nil {
 		return nil
 	}
+	acme := *cfg.ACME
+	if paired(cfg) {
+		acme.Told = n.keepFile
+	}
 	var err error
-	n.acme, err = certificate.NewACME(*cfg.ACME, filepath.Join(cfg.Node.CertificateDir(), "acme"), log)
+	n.acme, err = certificate.NewACME(acme, filepath.Join(cfg.Node.CertificateDir(), "acme"), log)
 	return err
+}
+
+// keyACME is followed by the name of a file of the account and the certificates that an authority has signed. They are kept for the
+// other node of a pair, which could not get any while it stands by.
+const keyACME = "acme/"
+
+func (n *Node) keepFile(name string, value []byte) {
+	n.state.Put(cluster.Write{Bucket: bucketState, Key: keyACME + name, Value: value, Delete: value == nil, Version: stateForm})
+}
+
+// rememberFile takes such a file. A single node has its own, and nothing newer.
+func (n *Node) rememberFile(name string, value []byte) error {
+	if n.acme == nil || !paired(n.config.Load()) {
+		return nil
+	}
+	return n.acme.Remember(context.Background(), name, value)
+}
+
+// serveACME has certificates signed and renewed while this node of a pair serves: the authority comes to the address.
+func (n *Node) serveACME(ctx context.Context) error {
+	if n.acme == nil || !paired(n.config.Load()) {
+		return nil
+	}
+	if err := n.acme.Tell(ctx); err != nil {
+		n.log.Error("certificates are on this node alone", "err", err)
+	}
+	return n.acme.Run(ctx)
 }
 
 // selfSigned is the certificate that this machine signs itself. The nodes of a pair have one key for it.
@@ -71,7 +103,7 @@ func (n *Node) signFor(cfg *configs.Config) error {
 func (n *Node) keepCertificates(ctx context.Context) error {
 	authority := make(chan error, 1)
 	go func() {
-		if n.acme == nil {
+		if n.acme == nil || paired(n.config.Load()) {
 			authority <- nil
 			return
 		}

@@ -52,6 +52,8 @@ func (n *Node) remember(r cluster.Record) {
 			err = n.rememberMessage(name, value)
 		case keyLamp:
 			err = n.rememberLamp(name, value)
+		case keyACME:
+			err = n.rememberFile(name, value)
 		default:
 			err = n.board.Remember(r.Key, value)
 		}

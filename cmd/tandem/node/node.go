@@ -210,6 +210,7 @@ type Ends struct{ Leave, Drain, Stop context.Context }
 func (n *Node) serving() []*running {
 	return []*running{
 		n.background("voicemail", n.serveMessages), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run), n.background("wake", n.wake),
+		n.background("acme", n.serveACME),
 	}
 }
 
@@ -252,6 +253,7 @@ func (n *Node) Run(ends Ends) error {
 	for _, room := range append(rooms, copies, tokens, packets, transactions, sockets, relay, certificates, views) {
 		errs = append(errs, room.end())
 	}
+	n.acme.Close()
 	n.state.Close()
 	if how == deposed {
 		return errors.Join(append(errs, ErrDeposed)...)

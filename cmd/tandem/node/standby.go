@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,7 +20,7 @@ type standby struct {
 	n         *Node
 	calls     *call.Standby
 	followers []*cluster.Follower
-	settings  atomic.Bool // the store has some
+	settings  atomic.Bool // the store has some: the file of an earlier version is not needed
 	claimed   claimed     // of the follower, and of takeOver when that has ended
 	settled   []string    // claims of this node that nothing is left of
 }
@@ -110,7 +111,7 @@ func (s *standby) close() {
 func (s *standby) claim(r cluster.Record) { s.claimed.take(r) }
 
 func (s *standby) setting(r cluster.Record) {
-	if !strings.HasPrefix(r.Key, keyMessage) && !strings.HasPrefix(r.Key, keyLamp) {
+	if kind, _, _ := strings.Cut(r.Key, "/"); !slices.Contains([]string{keyMessage, keyLamp, keyACME}, kind+"/") {
 		s.settings.Store(true)
 	}
 	s.n.remember(r)
