@@ -89,6 +89,7 @@ route "transit" {
 		t.Fatal(final.Raw)
 	}
 	a.Ack()
+	a.Ask("OPTIONS", "") // what comes after the ACK on the same socket is answered when the ACK has been taken
 	near, far := newFaxSide(t, from), newFaxSide(t, to)
 	answer := make(chan wire.Message, 1)
 	go func() { answer <- b.Ask("INVITE", far.sdp()) }()
