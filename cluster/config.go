@@ -68,6 +68,11 @@ type Config struct {
 	// Plan names what a switch is configured to do, by a checksum; empty, or nil: there is none.
 	Plan func() string
 
+	// Form is the newest form of values that this version reads and writes; 0: 1. Formed is told when Engine.Form changes: what is in the
+	// store should be written again. It must not block.
+	Form   uint8
+	Formed func(form uint8)
+
 	// Doubt is called when the store may not have what the active node put last, and the owner of the key puts its value again: a
 	// deposed node's late write of it was seen, as a rule by a node that stands by, which passes it on. Without a key it means every
 	// key of the bucket: records of this node that waited had to be dropped. It must not block.

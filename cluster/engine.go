@@ -36,6 +36,7 @@ type Engine struct {
 	health  *health // of a member
 	twin    *twin   // of two nodes without a witness
 	plans   plans
+	form    atomic.Uint32 // see Form; 0: nobody has been heard
 	self    Member
 	token   string     // of a member's own connection to its server
 	lock    *os.File   // of the folder

@@ -227,6 +227,7 @@ type Peer struct {
 	Held   bool            `json:"held,omitempty"` // it holds the lease
 	Waits  int             `json:"waits,omitempty"`
 	Leads  []string        `json:"leads,omitempty"`
+	Form   uint8           `json:"form,omitempty"` // newest form of values that it reads; 0: 1
 	Plan   string          `json:"plan,omitempty"` // checksum of what it is configured to do
 	Health *Health         `json:"health,omitempty"`
 	Report json.RawMessage `json:"report,omitempty"`
@@ -249,6 +250,7 @@ func (p *peers) listen(e *Engine) (err error) {
 		p.mu.Lock()
 		p.all[x.Node] = x
 		p.mu.Unlock()
+		e.agree()
 	})
 	return err
 }
@@ -276,6 +278,7 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 func (e *Engine) asPeer() Peer {
 	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
 	p.Role, _, _ = e.standing()
+	p.Form = e.cfg.Form
 	if e.health != nil {
 		now := e.health.get()
 		p.Health = &now

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -44,6 +45,7 @@ type Pair struct {
 // process is one of them.
 type process struct {
 	name, dir string
+	path      string // of its binary; empty: the one that is tested
 	cmd       *exec.Cmd
 	done      chan struct{}
 	out       *output
@@ -217,7 +219,7 @@ func (p *Pair) start(name string) {
 	p.t.Helper()
 	n := p.nodes[name]
 	n.out, n.done = &output{}, make(chan struct{})
-	n.cmd = exec.Command("ip", "netns", "exec", p.wires.nodes[name].Name, binary.Path(p.t), "serve", "--config", n.dir)
+	n.cmd = exec.Command("ip", "netns", "exec", p.wires.nodes[name].Name, p.binary(name), "serve", "--config", n.dir)
 	n.cmd.Stdout, n.cmd.Stderr = n.out, n.out
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {
@@ -241,6 +243,9 @@ func (p *Pair) tookOver(name string) string {
 	}
 	return "taken over and active after " + strings.Join(said[max(0, len(said)-2):], ", ")
 }
+
+// binary is what a node runs.
+func (p *Pair) binary(name string) string { return cmp.Or(p.nodes[name].path, binary.Path(p.t)) }
 
 // signal sends a signal to a node; kill ends it at once and waits.
 func (p *Pair) signal(name string, s syscall.Signal) { _ = p.nodes[name].cmd.Process.Signal(s) }

@@ -42,7 +42,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
 		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
 		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
-		c.Plan = n.plan
+		c.Plan, c.Form, c.Formed = n.plan, newestForm, n.written
 		// Registrations and call records are on the disks of two machines before anything is answered; calls and their media are
 		// in memory, and no disk is waited for.
 		c.SyncEvery = 0

@@ -162,7 +162,7 @@ func (d *Directory) knows(a netip.Addr) bool { return d.at(a) != nil }
 func applyDistant(store *registrar.Store, r cluster.Record, links *uint64, log *slog.Logger) {
 	bindings := registrar.Record{AOR: r.Key}
 	if !r.Deleted {
-		if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > registrationForm {
+		if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > newestForm {
 			log.Error("a registration of another shard cannot be followed", "aor", r.Key, "form", r.Version, "err", err)
 			return
 		}

@@ -56,7 +56,7 @@ func (n *Node) at(t *testing.T, shard string, b ...registrar.BindingRecord) {
 	}
 	var links uint64
 	store := n.opts.Directory.shard(shard).store.Load()
-	applyDistant(store, cluster.Record{Key: "1001", Value: value, Version: registrationForm}, &links, slog.New(slog.DiscardHandler))
+	applyDistant(store, cluster.Record{Key: "1001", Value: value, Version: newestForm}, &links, slog.New(slog.DiscardHandler))
 }
 
 // found says which contacts a look-up gives, those of other shards with the shard's address.

@@ -6,17 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"tandem/call"
 	"tandem/cluster"
+	"tandem/media"
 	"tandem/record"
 	"tandem/registrar"
-)
-
-// The newest forms of values that this version writes. It reads them and all older ones. Form 1 was JSON, form 2 is that of package
-// record.
-const (
-	registrationForm = 2
-	callForm         = 2
-	mediaForm        = 2
 )
 
 // callJournal keeps the state of calls in the engine.
@@ -24,7 +18,8 @@ type callJournal struct{ engine *cluster.Engine }
 
 // Put keeps a call's state.
 func (j callJournal) Put(id string, state []byte, done func(error)) {
-	w := cluster.Write{Bucket: bucketCalls, Key: id, Value: state, Version: callForm}
+	w := cluster.Write{Bucket: bucketCalls, Key: id}
+	w.Version, w.Value = inForm[call.State](j.engine.Form(), state)
 	if done != nil {
 		w.Done = func(err error) { done(deposedOr(err)) }
 	}
@@ -36,7 +31,9 @@ const noteLife = 2 * time.Minute
 
 // Note keeps how far the streams of one leg have come. Nobody waits for it, and it goes by itself.
 func (j callJournal) Note(id, leg string, note []byte) {
-	j.engine.Put(cluster.Write{Bucket: bucketMedia, Key: noteKey(id, leg), Value: note, Version: mediaForm, TTL: noteLife})
+	w := cluster.Write{Bucket: bucketMedia, Key: noteKey(id, leg), TTL: noteLife}
+	w.Version, w.Value = inForm[media.StreamState](j.engine.Form(), note)
+	j.engine.Put(w)
 }
 
 func noteKey(id, leg string) string { return id + "/" + leg }
@@ -118,7 +115,10 @@ func (j *bindingJournal) write(aor string, w cluster.Write) {
 	}
 	f.writes++
 	sh.mu.Unlock()
-	w.Bucket, w.Key, w.Version = bucketRegistrations, aor, registrationForm
+	w.Bucket, w.Key = bucketRegistrations, aor
+	if !w.Delete {
+		w.Version, w.Value = inForm[registrar.Record](j.engine.Form(), w.Value)
+	}
 	w.Done = func(err error) {
 		j.landed(sh, aor, errors.Is(err, cluster.ErrFenced) || errors.Is(err, cluster.ErrClosed))
 	}

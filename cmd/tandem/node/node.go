@@ -77,6 +77,8 @@ type Node struct {
 	hot       atomic.Bool                  // a node that stands by has read everything
 	doubts    chan string                  // for the node that serves, see doubt
 	standing  atomic.Pointer[call.Standby] // of a node that stands by
+	rewrite   chan struct{}                // values are to be written again; capacity 1
+	unread    unread
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages
@@ -90,7 +92,7 @@ type Node struct {
 // New builds a switch and binds its sockets; Run serves. An error is a sentence for the operator, and leaves
 // nothing bound.
 func New(cfg *configs.Config, opts Options) (*Node, error) {
-	n := &Node{opts: opts, log: opts.Log, started: time.Now(), doubts: make(chan string, doubtsWait)}
+	n := &Node{opts: opts, log: opts.Log, started: time.Now(), doubts: make(chan string, doubtsWait), rewrite: make(chan struct{}, 1)}
 	n.config.Store(cfg)
 	settings, err := settingsOf(cfg)
 	if err != nil {
@@ -210,7 +212,7 @@ type Ends struct{ Leave, Drain, Stop context.Context }
 func (n *Node) serving() []*running {
 	return []*running{
 		n.background("voicemail", n.serveMessages), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run), n.background("wake", n.wake),
-		n.background("acme", n.serveACME),
+		n.background("acme", n.serveACME), n.background("form", n.keepForm),
 	}
 }
 

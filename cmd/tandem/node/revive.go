@@ -59,7 +59,7 @@ func (n *Node) reviveBindings(ctx context.Context, now time.Time) (int, error) {
 		readers.Go(func() {
 			for r := range records {
 				var bindings registrar.Record
-				if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > registrationForm {
+				if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > newestForm {
 					n.log.Error("a registration could not be resumed", "aor", r.Key, "form", r.Version, "err", err)
 					continue
 				}
@@ -87,7 +87,7 @@ func (n *Node) reviveCalls(ctx context.Context) (call.Revived, error) {
 		if err != nil {
 			return call.Revived{}, err
 		}
-		if r.Version <= mediaForm && strings.Contains(r.Key, "/") {
+		if r.Version <= newestForm && strings.Contains(r.Key, "/") {
 			notes[r.Key] = r.Value
 		}
 	}
@@ -96,7 +96,7 @@ func (n *Node) reviveCalls(ctx context.Context) (call.Revived, error) {
 		if err != nil {
 			return call.Revived{}, err
 		}
-		if r.Version > callForm {
+		if r.Version > newestForm {
 			n.log.Error("a call could not be resumed", "call", r.Key, "form", r.Version)
 			continue
 		}

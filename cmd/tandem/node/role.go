@@ -136,7 +136,7 @@ func (n *Node) report() any {
 		return nil
 	}
 	says := map[string]any{
-		"version": n.opts.Version, "hot": n.hot.Load(), "registrations": n.registrations(), "calls": n.board.Live(),
+		"version": n.opts.Version, "hot": n.hot.Load() && n.unread.count() == 0, "registrations": n.registrations(), "calls": n.board.Live(),
 	}
 	if s := n.standing.Load(); s != nil {
 		_, says["standing"] = s.Count()

@@ -120,33 +120,36 @@ func (s *standby) setting(r cluster.Record) {
 func (s *standby) binding(r cluster.Record) {
 	bindings := registrar.Record{AOR: r.Key}
 	if !r.Deleted {
-		if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > registrationForm {
+		if err := record.Unmarshal(r.Value, &bindings); err != nil || r.Version > newestForm {
+			s.n.unread.note(r, true)
 			s.n.log.Error("a registration cannot be followed", "aor", r.Key, "form", r.Version, "err", err)
 			return
 		}
 	}
+	s.n.unread.note(r, false)
 	s.n.bindings.Apply(time.Now(), bindings, s.n.attach)
 }
 
 func (s *standby) call(r cluster.Record) {
 	if r.Deleted {
+		s.n.unread.note(r, false)
 		s.calls.Delete(r.Key)
 		return
 	}
 	err := error(nil)
-	if r.Version > callForm {
+	if r.Version > newestForm {
 		err = fmt.Errorf("it is of form %d", r.Version)
 	} else {
 		err = s.calls.Put(r.Value)
 	}
-	if err != nil {
+	if s.n.unread.note(r, err != nil); err != nil {
 		s.n.log.Error("a call cannot be followed", "call", r.Key, "err", err)
 	}
 }
 
 func (s *standby) note(r cluster.Record) {
 	id, leg, ok := strings.Cut(r.Key, "/")
-	if r.Deleted || !ok || r.Version > mediaForm {
+	if r.Deleted || !ok || r.Version > newestForm {
 		return
 	}
 	if err := s.calls.Note(id, leg, r.Value); err != nil {

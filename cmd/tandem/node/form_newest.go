@@ -1,0 +1,5 @@
+//go:build !previous
+
+package node
+
+const newestForm = compactForm
