@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -46,7 +47,7 @@ func TestRollingUpgrade(t *testing.T) {
 	for n := range 4 {
 		talks = append(talks, p.connect(phones[2*n], phones[2*n+1], n))
 	}
-	answered := len(talks)
+	answered, forms := len(talks), 0
 	step := func(what string) {
 		t.Helper()
 		for _, c := range talks {
@@ -70,11 +71,15 @@ func TestRollingUpgrade(t *testing.T) {
 			serves := p.serving()
 			p.exchange(other(serves), path)
 			step(fmt.Sprintf("%s exchanged while %s serves", other(serves), serves))
+			forms += strings.Count(p.nodes[serves].out.String(), "records written again")
 			p.failover(serves)
 			p.eventually(10*time.Second, "the exchanged node serves", func() bool { return p.has(other(serves), virtual) })
 			p.eventually(60*time.Second, "whole again", p.whole)
 			step(other(serves) + " serves")
 		}
+	}
+	if forms < 2 { // when the first older node came, and when the last one had gone
+		t.Errorf("records were written again %d times", forms)
 	}
 	for n, c := range talks {
 		if n%2 == 0 {
