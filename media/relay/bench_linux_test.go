@@ -18,31 +18,33 @@ func BenchmarkLoop(b *testing.B) {
 	}
 }
 
-// BenchmarkGate is BenchmarkLoop of a node of a pair, which asks its lease: for each packet, or as it does, once a millisecond. The question
-// costs what that of the lease does, the kernel's clock.
+// BenchmarkGate is what a packet costs in a node of a pair because of the question whether this node serves, the reading of the time with it
+// that every packet has: asked for each, as it was, and each millisecond, as it is. The question costs what that of the lease does, the kernel's clock.
 func BenchmarkGate(b *testing.B) {
 	held := func() bool {
 		var t unix.Timespec
 		return unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) == nil
 	}
 	for _, x := range []struct {
-		name  string
-		trust time.Duration
-	}{{"packet", 0}, {"millisecond", trusted}} {
-		b.Run("asked=each-"+x.name, func(b *testing.B) {
-			benchLoop(b, 1000, func(r *Relay) {
-				r.Gate(held)
-				r.loops[0].do(func() { r.loops[0].gate.trust = x.trust })
-			})
+		name string
+		gate gate
+	}{
+		{"none", gate{}},
+		{"asked=packet", gate{held: held}},
+		{"asked=millisecond", gate{held: held, trust: trusted}},
+	} {
+		b.Run(x.name, func(b *testing.B) {
+			l := &Loop{gate: x.gate}
+			for b.Loop() {
+				l.now = time.Now()
+				l.serves()
+			}
 		})
 	}
 }
 
-func benchLoop(b *testing.B, n int, set ...func(*Relay)) {
+func benchLoop(b *testing.B, n int) {
 	r := start(b, Config{First: 12000, Last: 19999, Loops: 1})
-	for _, f := range set {
-		f(r)
-	}
 	legs := make([]*leg, n)
 	for i := range legs {
 		legs[i] = openLeg(b, r, nil, "127.0.0.1:0", uint32(i+1), Settings{})
