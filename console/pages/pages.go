@@ -93,7 +93,7 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Referrer-Policy", "no-referrer")
 	head.Set("Content-Security-Policy", policy(r.Host))
-	head.Set("Permissions-Policy", "microphone=(self), camera=(), geolocation=()")
+	head.Set("Permissions-Policy", "microphone=(self), camera=(self), geolocation=()")
 	switch a, ok := p.assets[r.URL.Path]; {
 	case r.URL.Path == "/phone/session" && p.guests != nil:
 		p.guests.ServeHTTP(w, r)

@@ -2,6 +2,8 @@ package browser
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"tandem/cmd/tandem/phone"
@@ -133,5 +135,45 @@ func TestPageDeclines(t *testing.T) {
 		t.Errorf("the caller is told %+v %v", e, err)
 	}
 	b.over()
+	s.Idle(patience)
+}
+
+// Camera turns a picture on and off in mid-call, here first and there later; with a desk phone it says that it takes none, and the sound goes on.
+func TestCameraOfThePage(t *testing.T) {
+	t.Parallel()
+	s := binary.Start(t, binary.Office+binary.Media)
+	a, b := phonePage(t, s, "1001", rawMicrophone), phonePage(t, s, "1002", microphone(phoneHz), withCamera)
+	a.dial("1002")
+	b.click("Answer")
+	a.up()
+	b.up()
+	const sees = `document.querySelector('.film:not([hidden])')?.videoWidth > 0`
+	a.click("Camera")
+	b.await("the other's picture", sees)
+	a.hears(phoneHz)
+	b.hears(microphoneHz)
+	b.click("Camera")
+	a.await("the other's picture", sees)
+	if dir := os.Getenv("TANDEM_LOOK"); dir != "" {
+		a.shot(filepath.Join(dir, "desktop-camera.png"))
+	}
+	a.click("Camera")
+	b.await("no picture", `!document.querySelector('.film:not([hidden])')`)
+	a.hears(phoneHz)
+	b.hears(microphoneHz)
+	a.await("the other's still", sees)
+	b.click("Hang up")
+	a.over()
+	b.over()
+
+	c := desk(t, s, "1003")
+	a.dial("1003")
+	taken(t, c)
+	a.up()
+	a.click("Camera")
+	a.await("word of it", `document.querySelector('.notice:not([hidden])')?.innerText.includes('takes no picture')`)
+	a.hears(phoneHz)
+	a.click("Hang up")
+	a.over()
 	s.Idle(patience)
 }

@@ -86,7 +86,7 @@ func TestTransferWhileItRings(t *testing.T) {
 	must(t, "ring", asked.Ring())
 	b.await("ringing", `page.phone.calls.some((c) => c.state === 'ringing')`)
 	b.await("the first on hold", `page.phone.calls[0].held`)
-	eval[bool](b, `([...document.querySelectorAll('.call')].find((c) => c.textContent.includes('On hold')).querySelectorAll('button')[3].click(), true)`)
+	eval[bool](b, `([...document.querySelectorAll('.call')].find((c) => c.textContent.includes('On hold')).querySelectorAll('button').values().find((x) => x.textContent === 'Transfer').click(), true)`)
 	b.click("Connect 1002 with 1003")
 	second, err := third.WaitIncoming(within(t))
 	must(t, "the call for the other one", err)

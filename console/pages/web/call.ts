@@ -1,4 +1,4 @@
-import { openMicrophone, stop, type Choice } from "./devices";
+import { openCamera, openMicrophone, stop, type Choice } from "./devices";
 import { Emitter } from "./emitter";
 import { failure, microphone, Problem } from "./problem";
 import { QualityMeter, type Quality } from "./quality";
@@ -65,6 +65,10 @@ export class Call extends Emitter<Events> {
   problem?: Problem;
   local?: MediaStream;
   readonly remote = new MediaStream();
+  /** picture of our own camera; undefined: it is off. */
+  picture?: MediaStream;
+  /** film is the picture of the other side's; undefined: there is none at the moment. */
+  film?: MediaStream;
   private session: any;
   private player = new Audio();
   private meter?: QualityMeter;
@@ -262,6 +266,41 @@ export class Call extends Emitter<Events> {
     this.emit("change", this);
   }
 
+  /**
+   * camera turns one's own picture on or off: an offer more in the same call. It throws a Problem where there is no camera, or where the other side
+   * takes no picture, as a desk phone.
+   */
+  async camera(on: boolean): Promise<void> {
+    if (this.state !== "up" || on === (this.picture !== undefined)) return;
+    const fresh = on ? await openCamera() : undefined;
+    const old = this.picture;
+    if (this.connection?.signalingState !== "stable" || !(await this.wiring.reach())) {
+      stop(fresh);
+      throw new Problem("camera", "The camera cannot be changed at this moment.", "Press Camera again.");
+    }
+    const way = await this.carry(fresh?.getVideoTracks()[0]);
+    this.set({ picture: fresh });
+    stop(old);
+    const answered = new Promise<void>((done) => {
+      if (!this.session.renegotiate({}, done)) done();
+    });
+    await answered;
+    if (on && way.currentDirection !== "sendrecv" && way.currentDirection !== "sendonly") {
+      stop(fresh);
+      this.set({ picture: undefined });
+      throw new Problem("camera", "The other side takes no picture.", "The call goes on with sound alone.");
+    }
+  }
+
+  /** carry puts a track, or none, where pictures go out. */
+  private async carry(track: MediaStreamTrack | undefined): Promise<RTCRtpTransceiver> {
+    const way = this.connection!.getTransceivers().find((t) => t.receiver.track.kind === "video" && t.currentDirection !== "stopped");
+    if (!way) return this.connection!.addTransceiver(track ?? "video", { direction: track ? "sendrecv" : "recvonly", streams: this.local ? [this.local] : [] });
+    await way.sender.replaceTrack(track ?? null);
+    way.direction = track ? "sendrecv" : "recvonly";
+    return way;
+  }
+
   /** useSpeaker plays this call on another device. */
   async useSpeaker(id: string): Promise<void> {
     await (this.player as any).setSinkId?.(id);
@@ -297,7 +336,6 @@ export class Call extends Emitter<Events> {
       mediaStream: this.local,
       mediaConstraints: { audio: true, video: false },
       pcConfig: this.wiring.connection,
-      rtcOfferConstraints: { offerToReceiveAudio: true, offerToReceiveVideo: false },
       sessionTimersExpires: 1800,
       ...more,
     };
@@ -306,6 +344,7 @@ export class Call extends Emitter<Events> {
   private watch(connection: RTCPeerConnection): void {
     this.meter = new QualityMeter(connection);
     connection.addEventListener("track", (e) => {
+      if (e.track.kind === "video") return this.sees(e.track);
       for (const old of this.remote.getTracks()) this.remote.removeTrack(old);
       this.remote.addTrack(e.track);
       this.player.srcObject = this.remote;
@@ -322,6 +361,14 @@ export class Call extends Emitter<Events> {
     });
   }
 
+  /** sees shows the other side's picture as long as there is one. */
+  private sees(track: MediaStreamTrack): void {
+    const film = new MediaStream([track]);
+    const show = () => this.set({ film: track.muted || track.readyState === "ended" ? undefined : film });
+    for (const event of ["mute", "unmute", "ended"]) track.addEventListener(event, show);
+    show();
+  }
+
   private set(fields: Partial<Call>): void {
     Object.assign(this, fields);
     this.emit("change", this);
@@ -336,6 +383,8 @@ export class Call extends Emitter<Events> {
     window.clearTimeout(this.restarting);
     window.clearTimeout(this.holding);
     stop(this.local);
+    stop(this.picture);
+    this.picture = this.film = undefined;
     this.player.pause();
     this.player.srcObject = null;
     this.problem = problem;

@@ -18,6 +18,9 @@ export class CallView {
   private readonly levels = [h("i", { class: "bar" }), h("i", { class: "bar" })];
   private readonly quality = h("details", { class: "quality", hidden: true }, h("summary", {}), h("dl", {}));
   private readonly controls: Record<string, HTMLButtonElement>;
+  private readonly film = h("video", { class: "film", autoplay: true, playsinline: true, "aria-label": "Their picture", hidden: true });
+  private readonly own = h("video", { class: "own", autoplay: true, playsinline: true, "aria-label": "Your picture", hidden: true });
+  private readonly pictures = h("div", { class: "pictures", hidden: true }, this.film, this.own);
   private readonly panel = h("div", { class: "panel", hidden: true });
   private readonly stage: HTMLElement;
   private readonly ring: HTMLElement;
@@ -33,11 +36,13 @@ export class CallView {
     private readonly tones: Tones,
     private readonly context: () => AudioContext,
     private readonly addCall: () => void,
+    private readonly complain: (problem: Problem) => void,
   ) {
     this.controls = {
       mute: button("mute", "Mute", () => call.mute(!call.muted), "control"),
       keypad: button("keypad", "Keypad", () => this.toggle("keypad"), "control"),
       hold: button("hold", "Hold", () => this.hold(), "control"),
+      camera: button("camera", "Camera", () => this.camera(), "control"),
       transfer: button("transfer", "Transfer", () => this.toggle("transfer"), "control"),
       add: button("add", "Add call", () => this.addCall(), "control"),
       hangup: button("hangup", "Hang up", () => call.hangUp(), "round end"),
@@ -47,14 +52,15 @@ export class CallView {
     this.controls.keypad.setAttribute("aria-expanded", "false");
     this.controls.transfer.setAttribute("aria-expanded", "false");
     this.ring = this.incomingButtons();
-    const { mute, keypad: pad, hold, transfer, add, hangup } = this.controls;
+    const { mute, keypad: pad, hold, camera, transfer, add, hangup } = this.controls;
     this.stage = h(
       "div",
       { class: "stage" },
+      this.pictures,
       this.meterRow(),
       this.quality,
       this.panel,
-      h("div", { class: "controls", role: "group", "aria-label": "Call" }, mute, pad, hold, transfer, add),
+      h("div", { class: "controls", role: "group", "aria-label": "Call" }, mute, pad, hold, camera, transfer, add),
       h("div", { class: "bottom" }, hangup),
     );
     this.element = h("section", { class: "call", "aria-label": "Call" }, h("div", { class: "avatar", "aria-hidden": "true" }, initials(call)), this.title, this.line, this.stage, this.ring);
@@ -72,8 +78,10 @@ export class CallView {
     this.stage.hidden = call.state === "incoming";
     this.ring.hidden = call.state !== "incoming";
     const up = call.state === "up";
-    for (const name of ["keypad", "hold", "transfer", "add"]) this.controls[name].disabled = !up;
+    for (const name of ["keypad", "hold", "camera", "transfer", "add"]) this.controls[name].disabled = !up;
     press(this.controls.mute, call.muted, call.muted ? "Unmute" : "Mute");
+    press(this.controls.camera, call.picture !== undefined, "Camera");
+    this.showPictures();
     press(this.controls.hold, call.held, call.held ? "Resume" : "Hold");
     this.controls.hangup.querySelector("span")!.textContent = up ? "Hang up" : "Cancel";
     this.showLine();
@@ -99,6 +107,24 @@ export class CallView {
     cancelAnimationFrame(this.frame);
     for (const m of this.meters) m?.close();
     this.element.remove();
+  }
+
+  private camera(): void {
+    this.controls.camera.disabled = true;
+    void this.call
+      .camera(this.call.picture === undefined)
+      .catch((error) => this.complain(error as Problem))
+      .then(() => this.update());
+  }
+
+  /** showPictures shows who is seen, where somebody is. */
+  private showPictures(): void {
+    for (const [video, stream] of [[this.film, this.call.film], [this.own, this.call.picture]] as const) {
+      video.muted = true; // the sound is the call's
+      if (video.srcObject !== (stream ?? null)) video.srcObject = stream ?? null;
+      video.hidden = !stream;
+    }
+    this.pictures.hidden = !this.call.film && !this.call.picture;
   }
 
   private hold(): void {

@@ -1,4 +1,4 @@
-import { insecure, microphone } from "./problem";
+import { camera, insecure, microphone } from "./problem";
 
 /** Choice of devices; empty: the browser's own. */
 export interface Choice {
@@ -23,6 +23,17 @@ export async function openMicrophone(id: string): Promise<MediaStream> {
     return await navigator.mediaDevices.getUserMedia({ audio });
   } catch (error) {
     throw microphone(error);
+  }
+}
+
+/** openCamera gives a stream of the camera, or throws a Problem. */
+export async function openCamera(): Promise<MediaStream> {
+  const no = insecure();
+  if (no) throw no;
+  try {
+    return await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
+  } catch (error) {
+    throw camera(error);
   }
 }
 

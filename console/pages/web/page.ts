@@ -273,7 +273,7 @@ class Page {
       call.hold(true);
       this.showCalls();
       this.number.focus();
-    });
+    }, (problem) => this.tell(problem));
     this.views.set(call, view);
     this.calls.prepend(view.element);
     call.on("ended", (problem) => this.ended(call, problem));

@@ -37,6 +37,19 @@ export function microphone(error: unknown): Problem {
   return new Problem("microphone", "The microphone does not start.", String((error as Error)?.message ?? error));
 }
 
+/** camera explains the same of a camera: the call goes on without it. */
+export function camera(error: unknown): Problem {
+  switch ((error as DOMException)?.name) {
+    case "NotAllowedError":
+    case "SecurityError":
+      return new Problem("camera", "The camera is blocked for this page.", "Click the symbol left of the address, allow the camera, and press Camera again.");
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return new Problem("camera", "There is no camera.", "Plug one in and press Camera again.");
+  }
+  return new Problem("camera", "The camera does not start.", "Close other programs that use it, and press Camera again.");
+}
+
 /** registration explains why signing in failed. status is the SIP status; 0: no answer came. */
 export function registration(status: number, reason: string): Problem {
   switch (status) {
