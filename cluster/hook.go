@@ -31,6 +31,7 @@ type hookCall struct {
 	Node  string `json:"node"`
 	Role  string `json:"role"`
 	Epoch uint64 `json:"epoch"`
+	Shard string `json:"shard,omitempty"` // whose role it is, where the cluster has shards
 }
 
 func (h Hook) run(ctx context.Context, e *Engine) {
@@ -47,14 +48,14 @@ func (h Hook) run(ctx context.Context, e *Engine) {
 		}
 	}
 	for {
-		now := hookCall{Node: e.cfg.Node, Role: "standby"}
+		now := hookCall{Node: e.cfg.Node, Role: "standby", Shard: e.cfg.Shard}
 		if e.address.isHere() {
 			now.Role, now.Epoch = "active", e.lease.Epoch()
 		}
 		tell(now)
 		select {
 		case <-ctx.Done():
-			tell(hookCall{Node: e.cfg.Node, Role: "standby"})
+			tell(hookCall{Node: e.cfg.Node, Role: "standby", Shard: e.cfg.Shard})
 			return
 		case <-tick.C:
 		}
@@ -88,7 +89,7 @@ func (h Hook) call(c hookCall) error {
 
 func (h Hook) exec(ctx context.Context, c hookCall) error {
 	cmd := exec.CommandContext(ctx, h.Command[0], h.Command[1:]...)
-	cmd.Env = append(os.Environ(), "TANDEM_ROLE="+c.Role, "TANDEM_EPOCH="+strconv.FormatUint(c.Epoch, 10), "TANDEM_NODE="+c.Node)
+	cmd.Env = append(os.Environ(), "TANDEM_ROLE="+c.Role, "TANDEM_EPOCH="+strconv.FormatUint(c.Epoch, 10), "TANDEM_NODE="+c.Node, "TANDEM_SHARD="+c.Shard)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	if err != nil {

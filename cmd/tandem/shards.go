@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 
 	"tandem/cmd/tandem/node"
 	"tandem/configs"
@@ -15,14 +17,18 @@ import (
 // witness for all others. They share the directory of registrations and nothing else: each has a role, a state and an address
 // of its own, so what happens to one shard leaves the others alone. One that cannot start ends the process.
 func serveShards(cfg *configs.Config, opts node.Options) error {
-	ctx, stop := context.WithCancel(context.Background())
+	// Each part hears signals itself. SIGTERM is heard here too, for a part that is being built anew at that moment; while
+	// calls are drained after SIGINT the parts end one by one.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	ctx, fail := context.WithCancel(ctx)
+	defer fail()
 	opts.Directory = node.NewDirectory(cfg)
 	errs := make([]error, len(cfg.Cluster.Shards))
 	var running sync.WaitGroup
 	for i, s := range cfg.Cluster.Shards {
 		if err := os.MkdirAll(cfg.Node.ShardDir(s.Name), 0o750); err != nil {
-			stop()
+			fail()
 			errs[i] = fmt.Errorf("state folder of shard %s: %w", s.Name, err)
 			break
 		}
@@ -30,8 +36,8 @@ func serveShards(cfg *configs.Config, opts node.Options) error {
 		mine.Log = opts.Log.With("shard", s.Name)
 		mine.Load = func() (*configs.Config, error) { return loadShard(opts.Load, s.Name) }
 		running.Go(func() {
-			defer stop()
 			if err := serveMember(ctx, cfg.Shard(i), mine); err != nil {
+				fail()
 				errs[i] = fmt.Errorf("shard %s: %w", s.Name, err)
 			}
 		})
