@@ -48,6 +48,9 @@ func TestAttendedTransfer(t *testing.T) {
 		if x, y := o.media.sessions[0], o.media.sessions[3]; x.joined != y || y.joined != x {
 			o.Error("alice and carol are not joined")
 		}
+		if calls := o.board.Calls(); len(calls) != 1 || o.media.sessions[3].renamed != calls[0].Call+"/"+calls[0].Legs[1].Leg {
+			o.Errorf("carol's streams are noted as those of %q in %+v", o.media.sessions[3].renamed, calls)
+		}
 		c.sends(sip.INFO, "text/plain", "it is me") // what carol says reaches alice
 		alice.oks(sip.INFO)
 		carol.hears("200 INFO")

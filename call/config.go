@@ -94,6 +94,7 @@ type Session interface {
 	Stats() media.Stats
 	State(offer bool) (media.State, bool)
 	Follow(st media.StreamState) error
+	Rename(call, leg string)
 	Close()
 }
 

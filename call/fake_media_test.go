@@ -78,6 +78,7 @@ type fakeSession struct {
 	room      *fakeMedia
 	options   media.Options
 	name      string
+	renamed   string          // call and leg that its streams are noted as since it was moved
 	pending   string          // the peer's offer
 	direction media.Direction // what the peer wants
 	offered   bool            // we have made an offer
@@ -319,6 +320,8 @@ func (s *fakeSession) Stats() media.Stats {
 	s.step("Stats")
 	return media.Stats{Codec: "PCMA", In: media.Stream{Packets: s.packets.Load()}}
 }
+
+func (s *fakeSession) Rename(call, leg string) { s.renamed = call + "/" + leg }
 
 func (s *fakeSession) Follow(st media.StreamState) error {
 	s.step("Follow")

@@ -88,6 +88,9 @@ func (c *Call) given(e givenEvent) {
 	}
 	l := e.leg
 	l.name = "b" + strconv.Itoa(len(c.legs))
+	if l.media != nil {
+		l.media.Rename(c.id, l.name) // notes of its streams are of this call
+	}
 	c.legs = append(c.legs, l)
 	for _, p := range e.pending {
 		c.pending[p] = struct{}{}

@@ -121,12 +121,6 @@ func (c *Call) acceptRefer(l *Leg, tx *transaction.Server, m *sip.Message, r ref
 	w.Add("Server", c.board.cfg.Product)
 	w.Finish("", nil)
 	raw, err := w.Bytes()
-	if err == nil {
-		err = tx.Respond(raw)
-	}
-	if err != nil {
-		c.log.Debug("answer not sent", "method", m.Method(), "err", err)
-	}
 	kind := "blind"
 	if r.replaces != nil {
 		kind = "attended"
@@ -141,6 +135,15 @@ func (c *Call) acceptRefer(l *Leg, tx *transaction.Server, m *sip.Message, r ref
 	_ = l.media.Part()
 	c.a, c.b, c.transfer, c.phase = stays, nil, t, phaseRouting
 	c.last, c.best, c.early, c.current = nil, nil, nil, nil
+	if !c.commit() { // who goes on knows of it, and gives the call back to who wanted it
+		return
+	}
+	if err == nil {
+		err = tx.Respond(raw)
+	}
+	if err != nil {
+		c.log.Debug("answer not sent", "method", m.Method(), "err", err)
+	}
 	c.tell(t.told, 100, false)
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/media/relay"
@@ -76,6 +77,8 @@ type Session struct {
 	closed         bool
 	noVideo        bool       // the session began in another process: how far its video had come under the keys is not known here
 	recording      *Recording // the last one
+
+	renamed atomic.Pointer[legName] // nil: it is what it was opened for
 }
 
 func (e *Engine) newSession(o Options) (*Session, error) {

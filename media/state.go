@@ -91,10 +91,24 @@ func (e *Engine) Notes() []Note {
 	var out []Note
 	e.relay.Notes(func(p *relay.Port, state relay.State) {
 		if s := sessions[p]; s != nil {
-			out = append(out, Note{s.opts.Call, s.opts.Leg, state})
+			call, leg := s.name()
+			out = append(out, Note{call, leg, state})
 		}
 	})
 	return out
+}
+
+// legName is whose a session is since it was moved.
+type legName struct{ call, leg string }
+
+// Rename notes that the session's leg has moved to another call, or has another name in it: notes say so from then on.
+func (s *Session) Rename(call, leg string) { s.renamed.Store(&legName{call, leg}) }
+
+func (s *Session) name() (call, leg string) {
+	if n := s.renamed.Load(); n != nil {
+		return n.call, n.leg
+	}
+	return s.opts.Call, s.opts.Leg
 }
 
 // A StreamState is how far the streams of a session have come, see relay.State.
