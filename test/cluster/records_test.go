@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"math/rand/v2"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"tandem/test/wire"
+)
+
+// T5: TANDEM_KILLS times (100; 500 are promised) the serving node is killed at a random moment while TANDEM_CALLS calls (8) are hung up,
+// between the first BYE and some time after the last: what the phones know to have been answered, and the records in the files of both nodes,
+// agree one to one.
+func TestSoakT5Records(t *testing.T) {
+	if os.Getenv("TANDEM_SOAK") == "" {
+		t.Skip("make soak runs it")
+	}
+	kills, calls := number("TANDEM_KILLS", 100), number("TANDEM_CALLS", 8)
+	seed := uint64(number("TANDEM_SEED", int(time.Now().Unix())))
+	t.Logf("%d kills with TANDEM_SEED=%d", kills, seed)
+	dice := rand.New(rand.NewPCG(seed, 5))
+	p := NewPair(t, soakElection)
+	p.line(calls)
+	answered := 0
+	for range kills {
+		talks := make([]*talk, calls)
+		for n := range talks {
+			talks[n] = p.place(p.phones[2*n], p.phones[2*n+1], n)
+		}
+		answered += calls
+		serves := p.serving()
+		var leaving sync.WaitGroup
+		for n, c := range talks {
+			from, to, wait := c.a, c.b, time.Duration(dice.IntN(60))*time.Millisecond
+			if n%2 == 1 {
+				from, to = to, from
+			}
+			leaving.Go(func() { leave(from, to, wait) })
+		}
+		<-time.After(time.Duration(dice.IntN(150)) * time.Millisecond)
+		p.kill(serves)
+		p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(serves), virtual) })
+		leaving.Wait()
+		p.idle(other(serves))
+		p.start(serves)
+		p.eventually(90*time.Second, "whole again", p.whole)
+		for _, c := range talks {
+			c.am.Stop()
+			c.bm.Stop()
+		}
+	}
+	p.eventually(20*time.Second, "a record for each call", func() bool { return len(p.records()) == answered })
+	p.agree(answered)
+	t.Logf("T5: %d kills, %d answered calls", kills, answered)
+}
+
+// leave hangs up after a while, as often as it takes, and has the other side say yes to what it hears.
+func leave(from, to *wire.Call, wait time.Duration) {
+	<-time.After(wait)
+	from.Phone.Try(from.Next("BYE", ""), 20*time.Second) // 200, or 481 where it was heard by a node that died
+	bye, ok := to.Phone.Poll(5*time.Second, func(m wire.Message) bool { return m.Method() == "BYE" && m.Get("call-id") == to.ID })
+	if ok {
+		to.Phone.Reply(bye, 200, wire.Reply{})
+	}
+}
