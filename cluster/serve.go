@@ -102,8 +102,7 @@ func (r *role) suspend() {
 
 // goOn ends the suspension of a node that leads again; false if another one has served meanwhile.
 func (r *role) goOn(epoch, term uint64) bool {
-	switch {
-	case !r.mayGoOn(epoch):
+	if !r.mayGoOn(epoch) {
 		if !r.isOurs(epoch) {
 			r.demote()
 		}
