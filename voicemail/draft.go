@@ -76,8 +76,13 @@ func (s *Store) spare() error {
 		}
 		dir = up
 	}
-	if free := int64(disk.Bavail) * disk.Bsize; free < s.cfg.Reserve {
-		return fmt.Errorf("%w: the disk has %d bytes left, and messages leave %d", ErrFull, free, s.cfg.Reserve)
+	return spare(int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize, s.cfg.Reserve)
+}
+
+// spare is nil while a disk has more left than messages leave to others: the reserve, or a tenth of a small disk.
+func spare(free, size, reserve int64) error {
+	if keep := min(reserve, size/10); free < keep {
+		return fmt.Errorf("%w: the disk has %d bytes left, and messages leave %d", ErrFull, free, keep)
 	}
 	return nil
 }

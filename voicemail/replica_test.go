@@ -215,10 +215,15 @@ func TestLostSound(t *testing.T) {
 	})
 }
 
-// A disk that is nearly full takes no message.
+// A disk that is nearly full takes no message, and an empty one does, however small it is.
 func TestReserve(t *testing.T) {
-	s := openStore(t, Config{Dir: filepath.Join(t.TempDir(), "later"), Reserve: 1 << 60})
-	if _, err := s.Begin("1001"); !errors.Is(err, ErrFull) {
-		t.Error(err)
+	const mb = 1 << 20
+	for _, x := range []struct {
+		size, free, reserve int64
+		full                bool
+	}{{1000 * mb, 50 * mb, 256 * mb, true}, {1000 * mb, 101 * mb, 256 * mb, false}, {1 << 40, 255 * mb, 256 * mb, true}, {1 << 40, 257 * mb, 256 * mb, false}, {48 * mb, 40 * mb, 256 * mb, false}} {
+		if got := spare(x.free, x.size, x.reserve) != nil; got != x.full {
+			t.Errorf("%+v: full %v", x, got)
+		}
 	}
 }

@@ -35,7 +35,7 @@ type Config struct {
 	Dir         string // made when the first message comes
 	MaxMessages int    // of one box; default 100
 	MaxBytes    int64  // of one box; default 256 MB
-	Reserve     int64  // bytes of the disk that messages leave to others; default 256 MB
+	Reserve     int64  // bytes of the disk that messages leave to others, a tenth of it at most; default 256 MB
 	Index       Index  // of the messages of all nodes; nil: this is the only one
 }
 
