@@ -68,3 +68,15 @@ func BenchmarkLease(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkMirror measures the same with a second node that holds every record too, in this process.
+func BenchmarkMirror(b *testing.B) {
+	t := newTwin(b, ByHand)
+	a := t.start("a")
+	t.start("b")
+	defer t.endAll()
+	t.eventually("b holds everything", func() bool { return a.engine.Status().Copy == "whole" })
+	value := make([]byte, 512)
+	b.Run("one", func(b *testing.B) { benchOne(b, a.engine, value) })
+	b.Run("piped", func(b *testing.B) { benchPiped(b, a.engine, "reg", value) })
+}

@@ -16,7 +16,7 @@ import (
 
 // testPair is three members in this process.
 type testPair struct {
-	t     *testing.T
+	t     testing.TB
 	names []string
 	cfg   map[string]Config
 	nodes map[string]*testNode
@@ -49,7 +49,7 @@ func (n *testNode) note(s string) {
 	n.log = append(n.log, s)
 }
 
-func freePort(t *testing.T) int { // of two that follow each other
+func freePort(t testing.TB) int { // of two that follow each other
 	for range 100 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

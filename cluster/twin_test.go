@@ -10,7 +10,7 @@ import (
 )
 
 // newTwin is a pair without a witness.
-func newTwin(t *testing.T, how Decides) *testPair {
+func newTwin(t testing.TB, how Decides) *testPair {
 	p := &testPair{t: t, names: []string{"a", "b"}, cfg: map[string]Config{}, nodes: map[string]*testNode{}}
 	root := t.TempDir()
 	members := []Member{{Name: "a", Host: "127.0.0.1", Port: freePort(t)}, {Name: "b", Host: "127.0.0.2", Port: freePort(t)}}

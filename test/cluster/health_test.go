@@ -16,6 +16,9 @@ func lan(p *Pair) {
 		p.ip("-n", p.bridge, "link", "add", cable, "type", "veth", "peer", "name", "lan0", "netns", p.wires.nodes[name].Name)
 		p.ip("-n", p.bridge, "link", "set", cable, "master", "br0", "up")
 		p.ip("-n", p.wires.nodes[name].Name, "link", "set", "lan0", "up")
+		// Both interfaces are in one network: each answers for its own addresses only, or a neighbour would ask for eth0's and be
+		// told lan0's hardware address, which is dead next.
+		p.ip("netns", "exec", p.wires.nodes[name].Name, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore")
 	}
 }
 
@@ -23,7 +26,7 @@ func lan(p *Pair) {
 func smallDisks(p *Pair) {
 	for name, n := range p.nodes {
 		dir := filepath.Join(n.dir, "state")
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			p.t.Fatal(err)
 		}
 		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=128m"); err != nil {
