@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"sync"
@@ -91,6 +92,9 @@ func (e *Engine) Play(ctx context.Context, sw Switch) error {
 		return e.playAlone(ctx, sw)
 	}
 	r, err := e.openDecider(ctx)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // stopped before it had begun
+	}
 	if err != nil {
 		return err
 	}

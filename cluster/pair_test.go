@@ -423,3 +423,10 @@ func TestEndOfTheLeaderIsSeen(t *testing.T) {
 		t.Error("the end of a connection is not told")
 	}
 }
+
+// A member that is stopped while it is still joining ends in an orderly way: start reports any other error of Play.
+func TestStoppedWhileJoining(t *testing.T) {
+	p := newPair(t)
+	p.start("a")
+	p.end("a")
+}

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -36,7 +37,10 @@ func (p *Pair) exchange(name, path string) {
 
 // T14: the nodes are exchanged one after the other for an older version, and again for the newer one, under calls. Each call goes on from
 // the first exchange to the last, and one that begins between two exchanges is answered.
-func TestRollingUpgrade(t *testing.T) {
+func TestSoakT14RollingUpgrade(t *testing.T) {
+	if os.Getenv("TANDEM_SOAK") == "" {
+		t.Skip("make soak runs it")
+	}
 	old, latest := before(t), ""
 	p := NewPair(t, election)
 	var phones []*wire.Phone
