@@ -137,7 +137,7 @@ func (l *lab) load(s *callServer, calls int) (b *browserLoad, err error) {
 		return b, err
 	}
 	if s.answer {
-		if err = s.until("registered with", func() bool { return l.registered() == calls }); err != nil {
+		if err = s.until("registered with", func() bool { return l.gauge("tandem_registrations") == calls }); err != nil {
 			return b, err
 		}
 	}
@@ -152,14 +152,14 @@ func (l *lab) load(s *callServer, calls int) (b *browserLoad, err error) {
 	return b, nil
 }
 
-// registered asks the switch how many phones have registered.
-func (l *lab) registered() (n int) {
+// gauge asks the switch for a metric; 0: no answer.
+func (l *lab) gauge(name string) int {
 	resp, err := http.Get("http://" + servers.String() + ":9690/metrics")
 	if err != nil {
 		return 0
 	}
 	defer resp.Body.Close()
-	return metric(resp.Body, "tandem_registrations")
+	return metric(resp.Body, name)
 }
 
 func (b *browserLoad) crowds() []*crowd { return []*crowd{b.callers, b.callees} }
@@ -289,6 +289,9 @@ func (l *lab) hold(server *callServer) (held, error) {
 	}
 	first.stop()
 	<-time.After(settledMedia)
+	if err := server.heap.collect(); err != nil {
+		return held{}, err
+	}
 	before, err := server.heap.held()
 	if err != nil {
 		return held{}, err
@@ -299,8 +302,14 @@ func (l *lab) hold(server *callServer) (held, error) {
 	}
 	defer b.stop()
 	<-time.After(settledSIP)
+	if err := server.heap.collect(); err != nil {
+		return held{}, err
+	}
 	b.each((*crowd).pause) // what comes in while it collects would be counted as held
 	<-time.After(time.Second)
 	after, err := server.heap.held()
+	if n := l.gauge("tandem_media_sessions"); err == nil && server.answer && n != browserLegs {
+		err = fmt.Errorf("%d of %d legs are there after the heap was read: the others have ended meanwhile", n, browserLegs)
+	}
 	return after.minus(before), err
 }

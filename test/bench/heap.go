@@ -35,12 +35,27 @@ func (h held) minus(o held) held {
 	return held{h.Bytes - o.Bytes, h.Within - o.Within, h.Goroutines - o.Goroutines, h.GoroutinesWithin - o.GoroutinesWithin}
 }
 
-// held collects the garbage and reads both profiles. The process must run with GODEBUG=memprofilerate=1, which samples every allocation.
-func (p *profiled) held() (h held, err error) {
-	for range 3 { // a profile is as of the collection before; what a finalizer lets go of takes one more
-		if h.Bytes, h.Within, err = p.sum("heap?gc=1&debug=1"); err != nil {
-			return h, err
+// collect collects the garbage: what a finalizer lets go of takes two rounds.
+func (p *profiled) collect() error {
+	for range 2 {
+		resp, err := p.client.Get("http://switch/debug/pprof/heap?gc=1")
+		if err != nil {
+			return err
 		}
+		_, err = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// held collects once more and reads both profiles, which takes seconds. The process must run with GODEBUG=memprofilerate=1, which
+// samples every allocation.
+func (p *profiled) held() (h held, err error) {
+	if h.Bytes, h.Within, err = p.sum("heap?gc=1&debug=1"); err != nil {
+		return h, err
 	}
 	h.Goroutines, h.GoroutinesWithin, err = p.sum("goroutine?debug=1")
 	return h, err
