@@ -286,7 +286,7 @@ func (p *Pair) whole() bool {
 		return false
 	}
 	standby, ok := p.status(other(serves))
-	if !ok || standby.Role != "standby" || len(standby.Leads) < 5 || len(active.Leads) > 0 || standby.Active != serves {
+	if !ok || standby.Role != "standby" || len(standby.Leads) != 5 || len(active.Leads) > 0 || standby.Active != serves {
 		return false
 	}
 	witness, ok := p.status("w")
