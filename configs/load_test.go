@@ -140,7 +140,7 @@ log {
 	if c.Transport.Limits.Connections != 1000 || c.Transport.Limits.Idle != 5*time.Minute || c.Transport.UDPReaders != 2 {
 		t.Errorf("%+v", c.Transport.Limits)
 	}
-	if m := c.Media; m.FirstPort != 30000 || m.LastPort != 30199 || m.Silence != 30*time.Second || m.HeldSilence != 10*time.Minute || !m.LoopbackPeers {
+	if m := c.Media; m.FirstPort != 30000 || m.LastPort != 30199 || m.Silence != 30*time.Second || m.HeldSilence != 10*time.Minute || m.Quarantine != 0 || !m.LoopbackPeers {
 		t.Errorf("%+v", m)
 	}
 	if r := c.Registrar; r.DefaultExpires != 4*time.Minute || len(r.TrustedPath) != 2 || r.TrustedPath[0].String() != "192.0.2.0/24" || !r.Keepalive.Options {

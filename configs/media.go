@@ -15,6 +15,9 @@ var mediaSchema = block.Schema("ports webrtc_port webrtc_tcp silence held_silenc
 // The ports of media where the configuration does not say.
 const firstPort, lastPort = 20000, 39999
 
+// quarantine is how long ports rest where the configuration does not say; it may say 0.
+const quarantine = 30 * time.Second
+
 // fewPorts is the size of a port range below which a person is warned: two legs of two ports a call make 50 calls.
 const fewPorts = 200
 
@@ -24,7 +27,7 @@ var mediaCodecs = []string{"PCMA", "PCMU", "G722", "opus", "G729", "GSM", "G723"
 func (l *loader) media() {
 	l.single("media", func(b *hcl.Block) {
 		m := &l.config.Media
-		m.FirstPort, m.LastPort = firstPort, lastPort
+		m.FirstPort, m.LastPort, m.Quarantine = firstPort, lastPort, quarantine
 		at := hcl.Range{Filename: l.dir}
 		if b != nil {
 			at = l.readMedia(b)
@@ -55,7 +58,7 @@ func (l *loader) readMedia(b *hcl.Block) hcl.Range {
 	l.webPort(r)
 	m.Silence = r.Duration("silence", 0, time.Second, 24*time.Hour)
 	m.HeldSilence = r.Duration("held_silence", 0, time.Second, 30*24*time.Hour)
-	m.Quarantine = r.Duration("quarantine", 0, 0, time.Hour)
+	m.Quarantine = r.Duration("quarantine", quarantine, 0, time.Hour)
 	m.PrivatePeers = r.Bool("private_peers", false)
 	m.LoopbackPeers = r.Bool("loopback_peers", false)
 	m.Loops = r.Int("loops", 0, 1, 256)

@@ -13,7 +13,7 @@ type Config struct {
 	Advertise           string           // address that peers outside see in SDP; empty: the address we send from
 	Silence             time.Duration    // a direction that should speak and is silent this long is reported; default 60 s
 	HeldSilence         time.Duration    // the same for a held direction; default 1 h
-	Quarantine          time.Duration    // a released port rests this long; default 30 s
+	Quarantine          time.Duration    // a released port rests this long, for late packets of the old call
 	WebPort             uint16           // UDP, one for all browsers; 0: the port above the range
 	NoWebTCP            bool             // browsers are not offered TCP on the port of the same number (RFC 6544)
 	Certificate         *tls.Certificate // shown to browsers; nil: made anew. A standby that has the same goes on without new handshakes
@@ -37,7 +37,6 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.Silence, time.Minute)
 	def(&c.HeldSilence, time.Hour)
-	def(&c.Quarantine, 30*time.Second)
 	if c.Codecs == nil {
 		c.Codecs = []string{"PCMA", "PCMU", "G722", "opus", "telephone-event"}
 	}

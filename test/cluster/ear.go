@@ -53,6 +53,16 @@ func (p *Pair) listen() *ear {
 	return e
 }
 
+// hears waits until a node has been heard: one that dies between two packets would not count as having spoken.
+func (e *ear) hears(name string) {
+	e.p.t.Helper()
+	e.p.eventually(5*time.Second, name+" heard on the wire", func() bool {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.counts[name] > 0
+	})
+}
+
 func (e *ear) hear() {
 	defer func() { _ = unix.Close(e.fd) }()
 	from := netip.MustParseAddr(virtual).As4()

@@ -258,7 +258,16 @@ func (p *Pair) kill(name string) {
 // pid is the process of a node.
 func (p *Pair) pid(name string) string { return strconv.Itoa(p.nodes[name].cmd.Process.Pid) }
 
+// stop ends all of it. When something has failed, what each node says of itself is shown before.
 func (p *Pair) stop() {
+	if p.t.Failed() {
+		for name, n := range p.nodes {
+			if n.cmd != nil {
+				out, _ := p.try(name, "cluster", "status")
+				p.t.Logf("%s, %s:\n%s\n%s", name, time.Now().Format(time.TimeOnly), out, n.out)
+			}
+		}
+	}
 	for _, n := range p.nodes {
 		if n.cmd != nil {
 			_ = n.cmd.Process.Signal(syscall.SIGCONT)
@@ -358,10 +367,6 @@ func (p *Pair) eventually(limit time.Duration, what string, ok func() bool) {
 		select {
 		case <-pause.C:
 		case <-end.C:
-			for name, n := range p.nodes {
-				out, _ := p.try(name, "cluster", "status")
-				p.t.Logf("%s:\n%s\n%s", name, out, n.out)
-			}
 			p.t.Fatalf("not %s within %v", what, limit)
 		}
 	}

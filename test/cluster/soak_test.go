@@ -97,6 +97,7 @@ func (p *Pair) suffer(f fault, phones []*wire.Phone, calls int) (silences []time
 	var watching sync.WaitGroup
 	stop := make(chan struct{})
 	e := p.listen()
+	e.hears(serves)
 	watching.Go(func() { p.never(stop, f.name) })
 	f.begin(p, serves)
 	if f.moves {
