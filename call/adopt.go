@@ -120,6 +120,9 @@ func (a *adoption) build() (*Call, error) {
 		c.b, other = a.leg(st.B, callee, !ending)
 		c.phase, err = phaseUp, errors.Join(err, other)
 	}
+	if st.Parting != nil {
+		c.parting, _ = a.leg(st.Parting, st.Parting.role(), false) // without media nothing of it can fail
+	}
 	if c.a.media != nil && c.b != nil && c.b.media != nil && err == nil {
 		err = c.a.media.Join(c.b.media)
 	}
@@ -167,6 +170,14 @@ func (a *adoption) leg(st *LegState, r role, hears bool) (*Leg, error) {
 		return l, nil
 	}
 	return l, a.media(l, st.Media)
+}
+
+// role is that of a leg that is neither a nor b any more.
+func (st *LegState) role() role {
+	if st.Seq > 0 {
+		return roleUAC
+	}
+	return roleUAS
 }
 
 // media opens the leg's ports, and brings them to what was noted of them last.
@@ -298,6 +309,9 @@ func (s *Switchboard) resume(c *Call) {
 	if c.a.state == legGone {
 		s.legs.remove(c.a)
 	}
+	if c.parting != nil {
+		s.legs.add(c.parting)
+	}
 	s.mu.Unlock()
 	c.publish()
 	s.stats.Adopted.Add(1)
@@ -352,6 +366,9 @@ func (c *Call) goOn() {
 	default:
 		c.orphanAt = time.Now().Add(orphanAfter)
 		c.heardThen = c.heardSoFar()
+	}
+	if c.parting != nil {
+		c.partWith(c.parting)
 	}
 }
 

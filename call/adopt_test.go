@@ -193,6 +193,29 @@ func TestKilledWhileHangingUp(t *testing.T) {
 	})
 }
 
+// Whoever takes over speaks before its address has moved: what is lost by that is said again.
+func TestHangUpBeforeTheAddressIsHere(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a, b := o.talk(alice, bob)
+		bob.deaf = true // its BYE is lost with the process
+		a.asks(sip.BYE, "")
+		a.hears("200 BYE")
+		bob.deaf = false
+		b.phone.hears(sip.BYE)
+		o.away = true
+		o.revive()
+		if o.revived.Ended != 1 {
+			t.Errorf("revived %+v", o.revived)
+		}
+		o.udp.Away(false)
+		b.phone.oks(sip.BYE)
+		o.idle()
+		o.record()
+	})
+}
+
 // A record that was written is not written again, when the process died before its call was forgotten.
 func TestKilledBetweenRecordAndForgetting(t *testing.T) {
 	inOffice(t, func(o *office) {

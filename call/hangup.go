@@ -122,7 +122,11 @@ func (c *Call) bye(l *Leg, cause sip.Cause, text string) {
 
 // noteBye writes down who ended the call and why before the BYE is answered: its record will say so, whatever dies.
 func (c *Call) noteBye(l *Leg, m *sip.Message) {
-	if l.state != legUp || l != c.a && l != c.b {
+	if l.state != legUp {
+		return
+	}
+	if l != c.a && l != c.b { // a transferor, without whom the others go on
+		l.hungUp = true
 		return
 	}
 	cause := m.Cause()

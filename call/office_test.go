@@ -56,6 +56,7 @@ type office struct {
 	before     uint64           // calls that dead switches began
 	start      func()           // starts the switch once more
 	panics     int              // that the test expects
+	away       bool             // the next start is that of a node whose address is not there yet
 }
 
 // setup changes the office before it opens.
@@ -113,6 +114,7 @@ func (o *office) open(cfg Config, settings *Settings, log *slog.Logger) {
 	o.board.Use(o.table)
 	o.udp = o.net.Listen(transport.UDP, switchAddr, o.table)
 	o.tcp = o.net.Listen(transport.TCP, switchAddr, o.table)
+	o.udp.Away(o.away)
 	if o.follows != nil {
 		o.standby = o.board.Standby()
 		o.follows(o.standby)

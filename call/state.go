@@ -42,6 +42,8 @@ type State struct {
 
 	A LegState  `json:"a"`
 	B *LegState `json:"b,omitempty"` // nil: the switch itself is at the other end
+
+	Parting *LegState `json:"parting,omitempty"` // has transferred the others, and is still to be told goodbye
 }
 
 // LegState is one leg of a State.
@@ -92,8 +94,15 @@ func (c *Call) state() State {
 	}
 	s.A.Moved = c.a.role == roleUAC
 	other := c.b
-	if t := c.transfer; t != nil && other == nil { // a transfer under way goes back to who wanted it
-		other, s.Step, s.A.WantSync = t.by, 0, true
+	if t := c.transfer; t != nil && other == nil { // a transfer under way goes back to who wanted it, or, where that has hung up, is begun again
+		s.A.WantSync = true
+		if t.by != nil && !t.by.hungUp {
+			other, s.Step = t.by, 0
+		}
+	}
+	if l := c.parting; l != nil && !l.hungUp {
+		p := l.saved()
+		s.Parting = &p
 	}
 	if other != nil {
 		b := other.saved()
@@ -101,7 +110,7 @@ func (c *Call) state() State {
 		s.B = &b
 	}
 	for _, l := range c.legs {
-		if l.state == legGone && l != c.a && l != other {
+		if (l.state == legGone || l.hungUp) && l != c.a && l != other {
 			s.Gone = append(s.Gone, l.entry())
 		}
 	}

@@ -218,17 +218,20 @@ func (c *Call) transferDone() {
 	if by == nil {
 		return
 	}
-	leave := func() {
-		c.parting = nil
-		c.endLeg(by, sip.CauseNormal, "Transferred")
-		c.letGoIfIdle(by.party)
-	}
+	leave := func() { c.partWith(by) }
 	if c.parting = by; t.told.silent {
 		leave()
 		return
 	}
 	t.told.then = leave
 	c.tell(t.told, 200, true)
+}
+
+// partWith says goodbye to a transferor.
+func (c *Call) partWith(by *Leg) {
+	c.parting = nil
+	c.endLeg(by, sip.CauseNormal, "Transferred")
+	c.letGoIfIdle(by.party)
 }
 
 // transferFailed gives the call back to the transferor, or, where it has hung up, rings it: the call is its own to care for.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"tandem/sip"
 	"tandem/sip/transport"
 	"time"
@@ -18,6 +19,7 @@ type Port struct {
 	handler transport.Handler
 	id      uint64
 	wake    chan struct{} // capacity 1: a signal that waits already is enough
+	away    atomic.Bool
 
 	mu     sync.Mutex
 	queue  []delivery // by instant, then sequence
@@ -36,6 +38,9 @@ type delivery struct {
 // maxQueue bounds what waits for one port, as a socket's buffer does; over UDP more is lost, over a
 // connection it is transport.ErrQueueFull.
 const maxQueue = 1 << 16
+
+// Away makes the port, of UDP, one of a node that does not serve: what it sends is transport.ErrAway.
+func (p *Port) Away(on bool) { p.away.Store(on) }
 
 // Addr is the address of the port.
 func (p *Port) Addr() netip.AddrPort { return p.addr }
@@ -69,6 +74,9 @@ func (p *Port) Alive() bool                        { return !p.isClosed() }
 func (p *Port) Send(local, remote netip.AddrPort, raw []byte) error {
 	if p.isClosed() {
 		return transport.ErrClosed
+	}
+	if p.away.Load() {
+		return transport.ErrAway
 	}
 	text := string(raw)
 	at, sequence := p.net.fate(false, local, remote, text)

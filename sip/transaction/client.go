@@ -82,11 +82,14 @@ func (t *Table) launch(c *Client, m *sip.Message, via sip.Via, raw []byte) error
 	s.insert(e)
 	s.mu.Unlock()
 	err := c.flow.Send(raw)
-	if err != nil && t.abandon(c) {
+	if err != nil && !e.repeats(err) && t.abandon(c) {
 		return err
 	}
 	return nil
 }
+
+// repeats tells whether the transaction goes on after a request was not sent: over UDP it is sent again, as one that was lost.
+func (e *entry) repeats(err error) bool { return !e.reliable && transport.Lost(err) }
 
 // abandon ends a client whose request could not be sent; false: it has ended by itself meanwhile and the sink
 // has heard of it.

@@ -124,7 +124,7 @@ func (t *Table) breakOff(s *shard, e *entry, out []Action) work {
 func (t *Table) do(w work) {
 	if w.text != "" {
 		// A server's response that cannot be repeated is like one that was lost: the peer asks again.
-		if err := w.flow.Send([]byte(w.text)); err != nil && w.entry.kind <= NonInviteClient && w.event.what == 0 {
+		if err := w.flow.Send([]byte(w.text)); err != nil && w.entry.kind <= NonInviteClient && w.event.what == 0 && !w.entry.repeats(err) {
 			var room [4]Action
 			w.shard.mu.Lock()
 			broken := t.breakOff(w.shard, w.entry, room[:0])

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -77,10 +78,13 @@ func TestNodeThatDoesNotServe(t *testing.T) {
 			t.Fatal("not dropped")
 		}
 	}
-	if err := us.Attach(UDP, "a", to, them.testAddr(0)).Send([]byte("x")); err == nil {
-		t.Error("it sends")
+	if err := us.Attach(UDP, "a", to, them.testAddr(0)).Send([]byte("x")); !errors.Is(err, ErrAway) {
+		t.Errorf("it sends: %v", err)
 	}
 	serves.Store(true)
+	if err := us.Attach(UDP, "away", us.testAddr(1), them.testAddr(0)).Send([]byte("x")); !errors.Is(err, ErrAway) {
+		t.Errorf("it sends from an address that is not here: %v", err)
+	}
 	ask()
 	select {
 	case <-heard:

@@ -9,10 +9,15 @@ import (
 // Errors of Flow.Send and Layer.Connect.
 var (
 	ErrClosed    = errors.New("transport: connection is closed")
+	ErrAway      = errors.New("transport: this node does not serve, or its address is not here yet")
 	ErrQueueFull = errors.New("transport: peer does not read: write queue is full")
 	ErrTooLarge  = errors.New("transport: message is too large")
 	ErrNoRoute   = errors.New("transport: no listener for that transport and address family")
 )
+
+// Lost tells whether an error of Send over UDP is that of a datagram lost on its way: who repeats it may get through. A node that takes over
+// speaks a moment before the address is here, and one that others were slow to answer may speak again a moment later.
+func Lost(err error) bool { return errors.Is(err, ErrAway) || errors.Is(err, ErrQueueFull) }
 
 // Link is what a Flow sends on: a UDP listener or one connection. It is implemented by this package and by
 // siptest's network. Implementations are pointers, so that Flows compare.
@@ -27,8 +32,8 @@ type Link interface {
 	SentBy(local netip.AddrPort) string
 	// Alive is false once a connection is closed; a UDP listener lives as long as the Layer.
 	Alive() bool
-	// Send queues one message. It never blocks and does not keep raw. ErrClosed, ErrQueueFull or the
-	// socket's error.
+	// Send queues one message. It never blocks and does not keep raw. ErrClosed, ErrAway, ErrQueueFull or the
+	// socket's error; see Lost.
 	Send(local, remote netip.AddrPort, raw []byte) error
 	// Names are the verified names of the peer's certificate; nil where none was shown.
 	Names() []string

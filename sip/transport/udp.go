@@ -148,8 +148,11 @@ func (u *udpListener) Names() []string { return nil }
 
 // Send implements Link. A full socket buffer is ErrQueueFull: the datagram is lost, as datagrams are.
 func (u *udpListener) Send(local, remote netip.AddrPort, raw []byte) error {
-	if u.closed.Load() || !u.layer.serves() {
+	switch {
+	case u.closed.Load():
 		return ErrClosed
+	case !u.layer.serves():
+		return ErrAway
 	}
 	if len(raw) > maxDatagram {
 		return ErrTooLarge
@@ -159,6 +162,9 @@ func (u *udpListener) Send(local, remote netip.AddrPort, raw []byte) error {
 	u.layer.senders.Put(d)
 	if err != nil {
 		u.count.errors.Add(1)
+		if u.layer.away && !isHere(u.bound.Addr()) { // ENETUNREACH, which may mean the way to the peer too
+			return ErrAway
+		}
 		return sendError(err)
 	}
 	u.count.sent(len(raw))

@@ -58,6 +58,16 @@ func freeBind(fd int, v6 bool) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_FREEBIND, 1)
 }
 
+// isHere tells whether this machine has an address.
+func isHere(a netip.Addr) bool {
+	c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, 0)))
+	if err != nil {
+		return !errors.Is(err, unix.EADDRNOTAVAIL)
+	}
+	_ = c.Close()
+	return true
+}
+
 // listenTCP opens a listening socket.
 func listenTCP(network string, at netip.AddrPort, away bool) (net.Listener, error) {
 	lc := net.ListenConfig{}

@@ -21,7 +21,7 @@ func (p *Pair) phone(user string) *wire.Phone {
 	p.t.Helper()
 	var line *wire.Line
 	p.inside("phones", func() { line = wire.UDP(p.t, phoneHost, 0, virtual+":5060") })
-	line.Again = true
+	line.Again, line.Knows = true, true
 	phone := wire.NewPhone(line, user, binary.Password)
 	phone.Register()
 	return phone

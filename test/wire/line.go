@@ -31,6 +31,7 @@ type Line struct {
 	Local netip.AddrPort // ours
 	Peer  netip.AddrPort // the switch's
 	Pong  bool           // answer OPTIONS with 200 and say nothing of it; set before the first packet
+	Knows bool           // answer what comes inside a call that was hung up with 481, and say nothing of it; set before the first packet
 	Again bool           // acknowledge a 2xx that comes again, and say nothing of it (RFC 3261 §13.2.2.4); set before the first packet
 
 	conn  net.Conn
@@ -45,6 +46,7 @@ type Line struct {
 	bytes   int
 	replies map[string]string // to requests, by branch and method: UDP asks again
 	acks    map[string]string // of 2xx, by call and number
+	over    map[string]bool   // calls that were hung up
 	dead    bool              // hears nothing and says nothing
 }
 
@@ -238,8 +240,9 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 	if m.Method() == "" {
 		again = false
 	}
-	pong := m.Method() == "OPTIONS" && l.Pong
-	if !again && !pong {
+	stranger := !again && l.over[m.Get("call-id")] && m.Method() != "" && m.Method() != "ACK"
+	pong := !stranger && m.Method() == "OPTIONS" && l.Pong
+	if !again && !pong && !stranger {
 		l.heard = append(l.heard, m)
 	}
 	if !again && m.Method() != "" && m.Method() != "ACK" {
@@ -249,6 +252,8 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 	switch {
 	case again && reply != "":
 		_ = l.write(reply)
+	case stranger:
+		l.Reply(m, 481, Reply{})
 	case !again && pong:
 		l.Reply(m, 200, Reply{})
 	}
@@ -266,6 +271,16 @@ func (l *Line) acknowledged(id string, seq int, ack string) {
 		l.acks = map[string]string{}
 	}
 	l.acks[fmt.Sprint(id, " ", seq, " INVITE")] = ack
+}
+
+// hungUp notes that a call is over for us.
+func (l *Line) hungUp(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over == nil {
+		l.over = map[string]bool{}
+	}
+	l.over[id] = l.Knows
 }
 
 func ackKey(m Message) string {

@@ -57,6 +57,9 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 		r.Branch = "z9hG4bK" + Token()
 	}
 	text := l.Text(r)
+	if r.Method == "BYE" {
+		l.hungUp(r.CallID)
+	}
 	deadline := time.Now().Add(limit)
 	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 4*time.Second) {
 		l.Send(text)
@@ -135,6 +138,9 @@ func (l *Line) Reply(m Message, status int, r Reply) {
 	l.mu.Lock()
 	l.replies[m.Branch()+" "+m.Method()] = b.String()
 	l.mu.Unlock()
+	if m.Method() == "BYE" && status == 200 {
+		l.hungUp(m.Get("call-id"))
+	}
 	l.Send(b.String())
 }
 
