@@ -46,6 +46,7 @@ type Pair struct {
 type process struct {
 	name, dir string
 	path      string // of its binary; empty: the one that is tested
+	env       []string
 	cmd       *exec.Cmd
 	done      chan struct{}
 	out       *output
@@ -117,7 +118,12 @@ const extensions = 1000
 // NewPair makes two switches and a witness. What is more stands in the configuration of all.
 func NewPair(t testing.TB, election time.Duration, more ...string) *Pair {
 	t.Helper()
-	p := newRig(t, hosts, strings.ReplaceAll(configuration, "ELECTION", election.String())+strings.Join(more, ""))
+	return newPair(t, election, strings.Join(more, ""))
+}
+
+func newPair(t testing.TB, election time.Duration, more string, prepare ...func(*Pair)) *Pair {
+	t.Helper()
+	p := newRig(t, hosts, strings.ReplaceAll(configuration, "ELECTION", election.String())+more, prepare...)
 	p.eventually(60*time.Second, "pair whole", p.whole)
 	return p
 }
@@ -220,6 +226,7 @@ func (p *Pair) start(name string) {
 	n := p.nodes[name]
 	n.out, n.done = &output{}, make(chan struct{})
 	n.cmd = exec.Command("ip", "netns", "exec", p.wires.nodes[name].Name, p.binary(name), "serve", "--config", n.dir)
+	n.cmd.Env = append(os.Environ(), n.env...)
 	n.cmd.Stdout, n.cmd.Stderr = n.out, n.out
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := n.cmd.Start(); err != nil {

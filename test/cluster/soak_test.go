@@ -32,6 +32,10 @@ var faults = []fault{
 	{"disk of the serving node full", false, func(p *Pair, s string) { p.fill(s) }, func(p *Pair, s string) { p.free(s) }},
 	{"disk of the standby full", false, func(p *Pair, s string) { p.fill(other(s)) }, func(p *Pair, s string) { p.free(other(s)) }},
 	{"witness killed", false, func(p *Pair, _ string) { p.kill("w") }, func(p *Pair, _ string) { p.start("w") }},
+	{"clock of the serving node an hour ahead", false, func(p *Pair, s string) { p.stepped(s, time.Hour, s) }, func(p *Pair, s string) { p.stepped(s, 0, s) }},
+	{"clock of the serving node an hour back", false, func(p *Pair, s string) { p.stepped(s, -time.Hour, s) }, func(p *Pair, s string) { p.stepped(s, 0, s) }},
+	{"clock of the standby an hour ahead", false, func(p *Pair, s string) { p.stepped(other(s), time.Hour, s) }, func(p *Pair, s string) { p.stepped(other(s), 0, s) }},
+	{"clock of the standby an hour back", false, func(p *Pair, s string) { p.stepped(other(s), -time.Hour, s) }, func(p *Pair, s string) { p.stepped(other(s), 0, s) }},
 }
 
 // soakElection is that of machines of their own: what T1 and T15 promise is promised for it.
@@ -56,7 +60,7 @@ func TestSoakT15Faults(t *testing.T) {
 	only := os.Getenv("TANDEM_FAULTS")
 	t.Logf("%v with TANDEM_SEED=%d and %d calls", length, seed, calls)
 	random := rand.New(rand.NewPCG(seed, 0))
-	p := NewPair(t, soakElection)
+	p := newPair(t, soakElection, "", clocks)
 	phones := make([]*wire.Phone, 2*calls)
 	for n := range phones {
 		phones[n] = p.phone(fmt.Sprint(1000 + n))
