@@ -33,7 +33,7 @@ func (s *Switchboard) fromCarrier(tx *transaction.Server, m *sip.Message, t *tru
 	if channel == nil {
 		s.stats.Refused.Add(1)
 		s.log.Info("call of a carrier refused", "trunk", t.Name(), "why", refusal)
-		s.refuse(tx, m, &sip.StatusError{Code: 503, Header: "Retry-After: 5", Cause: sip.CauseNoCircuit})
+		s.refuse(tx, m, &sip.StatusError{Code: 503, Header: sip.RetryAfter(5), Cause: sip.CauseNoCircuit})
 		return
 	}
 	if fail := s.startCall(tx, m, caller{trunk: t, channel: channel}); fail != nil {

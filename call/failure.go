@@ -37,7 +37,7 @@ func (f *failure) status480() *sip.StatusError {
 	}
 	switch {
 	case f.ours && status == 503:
-		return &sip.StatusError{Code: status, Cause: cause, Header: "Retry-After: 5"}
+		return &sip.StatusError{Code: status, Cause: cause, Header: sip.RetryAfter(5)}
 	case status == 408 && !f.timeout:
 		cause = sip.CauseNoAnswer
 	}

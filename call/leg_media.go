@@ -72,7 +72,7 @@ func mediaStatus(err error) *sip.StatusError {
 	case err == nil:
 		return nil
 	case errors.Is(err, media.ErrNoPorts):
-		return &sip.StatusError{Code: 503, Header: "Retry-After: 5", Cause: sip.CauseNoCircuit, Err: err}
+		return &sip.StatusError{Code: 503, Header: sip.RetryAfter(5), Cause: sip.CauseNoCircuit, Err: err}
 	case errors.Is(err, media.ErrBadSDP):
 		return &sip.StatusError{Code: 400, Reason: "Malformed session description", Err: err}
 	case errors.Is(err, media.ErrNotAcceptable), errors.Is(err, media.ErrNoWeb):

@@ -39,7 +39,7 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 	defer s.mu.Unlock()
 	if s.stopped || (s.draining.Load() || len(s.calls) >= s.cfg.MaxCalls) && !s.urgent(c) {
 		s.stats.Refused.Add(1)
-		return &sip.StatusError{Code: 503, Header: "Retry-After: 10", Cause: sip.CauseTemporary}
+		return &sip.StatusError{Code: 503, Header: sip.RetryAfter(10), Cause: sip.CauseTemporary}
 	}
 	if user := who.extension; user != "" {
 		if limit := maxCalls(settings.Plan, user); limit > 0 && s.busy[user] >= limit && !s.urgent(c) && !s.takesOver(m, user) {
@@ -170,6 +170,13 @@ func (s *Switchboard) Calls() []Snapshot {
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Started.Before(out[j].Started) })
 	return out
+}
+
+// Busy tells whether an extension is in a call.
+func (s *Switchboard) Busy(extension string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy[extension] > 0
 }
 
 // Live is the number of calls in progress.

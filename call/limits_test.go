@@ -16,8 +16,12 @@ func TestDrain(t *testing.T) {
 		a, b := o.talk(alice, bob)
 		o.board.Drain(true)
 		d := alice.invites("1002", "offer")
-		if r := d.hears("503"); r.Header(sip.HeaderRetryAfter) != "10" || !o.board.Draining() {
+		r := d.hears("503")
+		if after, _ := r.Seconds(sip.HeaderRetryAfter); after < 10 || after > 20 || !o.board.Draining() {
 			o.Errorf("503 with Retry-After %q", r.Header(sip.HeaderRetryAfter))
+		}
+		if !o.board.Busy("1001") || !o.board.Busy("1002") || o.board.Busy("1003") {
+			o.Error("who is in a call is not known")
 		}
 		a.asks(sip.OPTIONS, "")
 		a.phone.hears("200 OPTIONS")

@@ -124,7 +124,7 @@ func sources() Sources {
 	stats.ByCause[16].Store(5)
 	return Sources{
 		Version: "v", Calls: func() (int, int, *call.Stats) { return 2, 4, stats },
-		Registrations: func() int { return 3 }, Nonces: func() int { return 0 },
+		Registrations: func() int { return 3 }, TurnedAway: func() uint64 { return 4 }, Nonces: func() int { return 0 },
 		Transactions: func() transaction.Stats { return transaction.Stats{Merged: 1} },
 		Transports: func() []transport.Counts {
 			return []transport.Counts{{Listener: "phones", Proto: transport.UDP, In: 10}}
@@ -232,7 +232,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	}
 	_, body := get("/metrics")
 	for _, want := range []string{
-		`tandem_calls 2`, `tandem_calls_started_total 7`, `tandem_calls_ended_total{cause="16"} 5`, `tandem_registrations 3`,
+		`tandem_calls 2`, `tandem_calls_started_total 7`, `tandem_calls_ended_total{cause="16"} 5`, `tandem_registrations 3`, `tandem_registrations_turned_away_total 4`,
 		`tandem_sip_messages_total{direction="in",listener="phones",transport="udp"} 10`, `tandem_media_dropped_total{reason="source"} 9`,
 		`tandem_requests_merged_total 1`, `tandem_call_records_total{to="file"} 6`, `go_goroutines`,
 	} {

@@ -22,6 +22,7 @@ type Sources struct {
 	Version       string
 	Calls         func() (live, dialogs int, stats *call.Stats)
 	Registrations func() int
+	TurnedAway    func() uint64 // registrations that were asked to come back later
 	Nonces        func() int
 	Transactions  func() transaction.Stats
 	Transports    func() []transport.Counts
@@ -58,7 +59,7 @@ func newMetric(name, help string, kind prometheus.ValueType, labels []string) *m
 
 // families are all metrics of the switch.
 type families struct {
-	info, calls, dialogs, registrations, nonces                       *metric
+	info, calls, dialogs, registrations, turnedAway, nonces           *metric
 	started, answered, refused, authFailures, throttled, inbox, ended *metric
 	alarms, emergencies, untold, verified                             *metric
 	panics                                                            *metric
@@ -78,6 +79,7 @@ func newFamilies() *families {
 		calls:         gauge("calls", "Calls in progress."),
 		dialogs:       gauge("dialogs", "Dialogs, early ones among them."),
 		registrations: gauge("registrations", "Bindings of extensions."),
+		turnedAway:    counter("registrations_turned_away", "REGISTERs answered 503: the switch drained, or too many came at once."),
 		nonces:        gauge("nonces", "Nonces with which somebody proved himself lately."),
 		started:       counter("calls_started", "INVITEs that were admitted."),
 		answered:      counter("calls_answered", "Calls that were answered."),
@@ -161,6 +163,7 @@ func (c collector) collectCalls(put putter) {
 	put(c.calls, float64(live))
 	put(c.dialogs, float64(dialogs))
 	put(c.registrations, float64(c.src.Registrations()))
+	put(c.turnedAway, float64(c.src.TurnedAway()))
 	put(c.nonces, float64(c.src.Nonces()))
 	put(c.started, float64(s.Started.Load()))
 	put(c.answered, float64(s.Answered.Load()))

@@ -31,6 +31,10 @@ type Config struct {
 	// DropSlowed sends nothing to a source that failed too often, instead of a 403.
 	DropSlowed bool
 	Keepalive  Keepalive
+	// TurnsAway tells whether the phones of an AOR shall come back later that have no binding over the flow that they ask on: the switch
+	// drains, or takes in as many as it can. Refreshes, queries and ends are answered all the same. It is asked for each REGISTER of a
+	// proven user and must not block. nil: nobody is turned away.
+	TurnsAway func(aor string) bool
 	// Extra appends header lines, each with its end, to the 200 for a phone: what it is told besides. nil: nothing.
 	Extra func(dst []byte, aor string, f transport.Flow, now time.Time) []byte
 }

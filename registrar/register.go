@@ -22,6 +22,7 @@ type change struct {
 	until       time.Time // when the credentials expire that it was proven by; zero: never
 	told        bool      // the Journal must be told: something has changed besides the time
 	repeated    bool      // a retransmission: nothing is changed
+	crowded     bool      // who has no binding over this flow is turned away
 	flow        transport.Flow
 	source      netip.AddrPort
 	agent       string
@@ -43,6 +44,9 @@ func (r *Registrar) register(dst []byte, now time.Time, f transport.Flow, m *sip
 	if c.star = star; refused == nil {
 		refused = r.read(&c, contacts, m)
 	}
+	if away := r.policy().TurnsAway; away != nil {
+		c.crowded = away(aor)
+	}
 	if refused != nil {
 		return r.refuse(dst, m, refused)
 	}
@@ -56,6 +60,9 @@ func (r *Registrar) register(dst []byte, now time.Time, f transport.Flow, m *sip
 	}
 	sh.mu.Unlock()
 	if refused != nil {
+		if refused.Code == 503 {
+			r.count.turnedAway.Add(1)
+		}
 		return r.refuse(dst[:start], m, refused)
 	}
 	r.count.accepted.Add(1)
@@ -163,8 +170,11 @@ func (s *Store) apply(sh *shard, now time.Time, c *change, contacts []contact, m
 	return nil
 }
 
-// check refuses the whole request when one of its contacts is older than its binding (step 7: 500), or when there would be
-// too many.
+// turnedAwayFor is how many seconds a phone that is turned away shall wait at least, see sip.RetryAfter.
+const turnedAwayFor = 5
+
+// check refuses the whole request when one of its contacts is older than its binding (step 7: 500), when there would be
+// too many, or when its phone shall come back later.
 func (c *change) check(list []Binding, contacts []contact, maxContacts int) *sip.StatusError {
 	late := func(b *Binding) bool { return b.CallID == c.callID && b.CSeq > c.cseq }
 	count := len(list)
@@ -181,6 +191,8 @@ func (c *change) check(list []Binding, contacts []contact, maxContacts int) *sip
 		switch {
 		case at >= 0 && late(&list[at]):
 			return sip.Errorf(500, "CSeq out of order")
+		case c.crowded && contacts[i].expires > 0 && (at < 0 || list[at].Flow != c.flow):
+			return &sip.StatusError{Code: 503, Header: sip.RetryAfter(turnedAwayFor)}
 		case at >= 0 && contacts[i].expires == 0:
 			count--
 		case at < 0 && contacts[i].expires > 0:

@@ -30,8 +30,8 @@ type Registrar struct {
 
 // counters are what Stats reads.
 type counters struct {
-	received, accepted, challenged, slowed, refused, repeated, pings atomic.Uint64
-	verdicts                                                         [digest.Slowed + 1]atomic.Uint64
+	received, accepted, challenged, slowed, refused, repeated, turnedAway, pings atomic.Uint64
+	verdicts                                                                     [digest.Slowed + 1]atomic.Uint64
 }
 
 // Stats are counts since the start, for metrics.
@@ -42,6 +42,7 @@ type Stats struct {
 	Slowed     uint64 // answered 403 or dropped because their source failed too often
 	Refused    uint64 // answered otherwise
 	Repeated   uint64 // retransmissions among the accepted
+	TurnedAway uint64 // those of the refused that were asked to come back later
 	Pings      uint64 // keepalives sent
 	Verdicts   map[string]uint64
 }
@@ -96,7 +97,7 @@ func (r *Registrar) Stats() Stats {
 	c := &r.count
 	s := Stats{
 		Received: c.received.Load(), Accepted: c.accepted.Load(), Challenged: c.challenged.Load(), Slowed: c.slowed.Load(),
-		Refused: c.refused.Load(), Repeated: c.repeated.Load(), Pings: c.pings.Load(), Verdicts: map[string]uint64{},
+		Refused: c.refused.Load(), Repeated: c.repeated.Load(), TurnedAway: c.turnedAway.Load(), Pings: c.pings.Load(), Verdicts: map[string]uint64{},
 	}
 	for v := range c.verdicts {
 		s.Verdicts[digest.Verdict(v).String()] = c.verdicts[v].Load()

@@ -1,6 +1,10 @@
 package sip
 
-import "fmt"
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+)
 
 // StatusError is a failure that the peer is told about. Reason goes on the wire and says nothing of our
 // insides; Err goes in the log.
@@ -8,7 +12,7 @@ type StatusError struct {
 	Code   int    // SIP status, 400 to 699
 	Reason string // reason phrase; empty: the usual one of the code
 	Cause  Cause  // Q.850 cause for a Reason header; 0: the one that CauseOf gives
-	Header string // one more header line for the answer, such as "Retry-After: 5"; empty: none
+	Header string // one more header line for the answer, such as that of RetryAfter; empty: none
 	Err    error
 }
 
@@ -26,6 +30,12 @@ func (e *StatusError) Error() string {
 
 // Unwrap gives the error behind.
 func (e *StatusError) Unwrap() error { return e.Err }
+
+// RetryAfter is the header line that asks a peer to come back after so many seconds, and up to as many again by chance: those who are
+// refused together must not return together.
+func RetryAfter(seconds int) string {
+	return "Retry-After: " + strconv.Itoa(seconds+rand.IntN(seconds+1))
+}
 
 // Errorf makes a StatusError whose formatted text is the reason phrase that the peer sees.
 func Errorf(code int, format string, args ...any) *StatusError {

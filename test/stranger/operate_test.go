@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/test/binary"
 	"tandem/test/wire"
 )
 
@@ -196,6 +197,22 @@ func TestDrain(t *testing.T) {
 	o.tell(&status, append([]string{"drain"}, o.socket()...)...)
 	if !refused() || o.page("/readyz") != http.StatusServiceUnavailable || o.page("/healthz") != http.StatusOK {
 		t.Error("the switch takes calls while it drains, or says that it does")
+	}
+	// Who is new is told to come later, each at another time; who is here stays.
+	if m := carol.Ask(carol.Registration(carol.Contact(), "Expires: 3600")); m.Status() != 200 {
+		t.Errorf("refresh while it drains: %s", m.Raw)
+	}
+	dave := wire.NewPhone(o.line("UDP", binary.Host()), "1004", binary.Password)
+	m := dave.Ask(dave.Registration(dave.Contact(), "Expires: 3600"))
+	if n, err := strconv.Atoi(m.Get("retry-after")); m.Status() != 503 || err != nil || n < 5 || n > 10 {
+		t.Errorf("a new phone while it drains: %s", m.Raw)
+	}
+	moved := wire.NewPhone(o.line("TCP", binary.Host()), "1001", binary.Password) // of a call
+	if m := moved.Ask(moved.Registration(moved.Contact(), "Expires: 0")); m.Status() != 200 {
+		t.Errorf("an end while it drains: %s", m.Raw)
+	}
+	if m := moved.Ask(moved.Registration(moved.Contact(), "Expires: 3600")); m.Status() != 200 {
+		t.Errorf("who is in a call while it drains: %s", m.Raw)
 	}
 	o.tell(&status, append([]string{"drain", "--off"}, o.socket()...)...)
 	if refused() || o.page("/readyz") != http.StatusOK {

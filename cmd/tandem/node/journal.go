@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/call"
@@ -52,7 +53,15 @@ type bindingJournal struct {
 	engine *cluster.Engine
 	log    *slog.Logger
 	shards [journalShards]journalShard
+	aors   atomic.Int64 // of which something is under way
 }
+
+// crowd is how many AORs may have a change under way before phones that are new are turned away. A pair's store holds some fifteen
+// thousand changes a second, so these wait for some 35 ms, and with more of them the store would seem not to answer in time.
+const crowd = 512
+
+// crowded tells whether as much is on its way into the store as it takes in time.
+func (j *bindingJournal) crowded() bool { return j.aors.Load() >= crowd }
 
 // journalShard is bounded by the requests that the transports read at once: each entry ends within the engine's patience.
 type journalShard struct {
@@ -112,6 +121,7 @@ func (j *bindingJournal) write(aor string, w cluster.Write) {
 	if f == nil {
 		f = &flying{}
 		sh.flying[aor] = f
+		j.aors.Add(1)
 	}
 	f.writes++
 	sh.mu.Unlock()
@@ -135,6 +145,7 @@ func (j *bindingJournal) landed(sh *journalShard, aor string, fenced bool) {
 	if f.writes == 0 {
 		tell = f.after
 		delete(sh.flying, aor)
+		j.aors.Add(-1)
 	}
 	sh.mu.Unlock()
 	for _, t := range tell {

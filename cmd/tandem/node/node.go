@@ -369,6 +369,7 @@ func (n *Node) mediaConfig(cfg *configs.Config) media.Config {
 // registrarConfig is what the registrar takes from a configuration: the public address is ours too.
 func (n *Node) registrarConfig(cfg *configs.Config) registrar.Config {
 	c := cfg.Registrar
+	c.TurnsAway = n.turnsAway
 	if cfg.TURN.Server != nil || len(cfg.TURN.URLs) > 0 {
 		c.Extra = n.relays
 	}
@@ -376,6 +377,12 @@ func (n *Node) registrarConfig(cfg *configs.Config) registrar.Config {
 		c.Domains = append(c.Domains[:len(c.Domains):len(c.Domains)], cfg.Node.PublicAddress)
 	}
 	return c
+}
+
+// turnsAway tells whether a phone that comes now shall come later: the store takes no more at a time, or the switch drains, and who is
+// in no call has nothing to do here any more.
+func (n *Node) turnsAway(aor string) bool {
+	return n.held.crowded() || n.board.Draining() && !n.board.Busy(aor)
 }
 
 // accounts are the extensions of the configuration in force.

@@ -129,6 +129,7 @@ func (n *Node) metrics() http.Handler {
 		Version:       n.opts.Version,
 		Calls:         func() (int, int, *call.Stats) { return n.board.Live(), n.board.Dialogs(), n.board.Stats() },
 		Registrations: n.registrations,
+		TurnedAway:    func() uint64 { return n.registrar.Stats().TurnedAway },
 		Nonces:        n.authority.NoncesInUse,
 		Transactions:  func() transaction.Stats { return n.table.Stats() },
 		Transports:    func() []transport.Counts { return n.layer.Stats() },
