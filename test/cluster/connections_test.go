@@ -33,8 +33,9 @@ listen "wss" {
 type client struct {
 	*wire.Phone
 	kind, user, instance string
-	gone                 time.Time // its connection was found to have ended
-	back                 time.Time // and it had registered again
+	waits                time.Duration // from the end of its connection to the next one
+	gone                 time.Time     // its connection was found to have ended
+	back                 time.Time     // and it had registered again
 }
 
 // reconnect is what JsSIP waits at least before it connects anew.
@@ -72,7 +73,7 @@ func TestConnectionsComeBack(t *testing.T) {
 	}
 	clients := make([]*client, count)
 	for n := range clients {
-		clients[n] = &client{kind: []string{"TCP", "TLS", "WSS"}[n%3], user: fmt.Sprint(1010 + n%900), instance: fmt.Sprintf("00000000-0000-0000-0000-%012d", n)}
+		clients[n] = &client{kind: []string{"TCP", "TLS", "WSS"}[n%3], user: fmt.Sprint(1010 + n%900), waits: reconnect, instance: fmt.Sprintf("00000000-0000-0000-0000-%012d", n)}
 		clients[n].connect(p)
 	}
 	desk := p.phone("1001")
@@ -80,6 +81,7 @@ func TestConnectionsComeBack(t *testing.T) {
 	for n := range 3 {
 		talks = append(talks, p.connect(clients[n].Phone, desk, n))
 	}
+	slow := newSlow(p, clients, desk)
 	from := p.serving()
 	p.kill(from)
 	p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(from), virtual) })
@@ -92,6 +94,9 @@ func TestConnectionsComeBack(t *testing.T) {
 		c.b.Phone.Send(c.b.Phone.Text(c.b.Next("BYE", "")))
 		said = append(said, c.a.ID)
 	}
+	for _, s := range slow {
+		s.offer()
+	}
 	p.eventually(60*time.Second, "all clients back", func() bool {
 		left := 0
 		for _, c := range clients {
@@ -102,7 +107,7 @@ func TestConnectionsComeBack(t *testing.T) {
 				}
 			default:
 			}
-			if c.back.IsZero() && !c.gone.IsZero() && time.Since(c.gone) >= reconnect {
+			if c.back.IsZero() && !c.gone.IsZero() && time.Since(c.gone) >= c.waits {
 				c.connect(p)
 				c.back = time.Now()
 			}
@@ -118,6 +123,9 @@ func TestConnectionsComeBack(t *testing.T) {
 		talks[n].am.Stop()
 		talks[n].bm.Stop()
 	}
+	for _, s := range slow {
+		s.answered(moved)
+	}
 	var told, back []time.Duration
 	for _, c := range clients {
 		told, back = append(told, c.gone.Sub(moved)), append(back, c.back.Sub(moved))
@@ -131,4 +139,61 @@ func TestConnectionsComeBack(t *testing.T) {
 		t.Errorf("T9 promises that 95 of 100 are back within 10 s, and it took %v", back[most])
 	}
 	p.eventually(10*time.Second, "no call left", func() bool { calls, _ := p.load(other(from)); return calls == 0 })
+}
+
+// slow is a client over WSS that takes its time to come back, and its call with a phone on UDP, which offers it anew meanwhile.
+type slow struct {
+	*client
+	talk   *talk
+	re     wire.Request
+	status int // of the answer to the offer
+}
+
+// newSlow has a client that comes back in time, and, where time is no matter, one that does not.
+func newSlow(p *Pair, clients []*client, desk *wire.Phone) (all []*slow) {
+	p.t.Helper()
+	waits := map[int]time.Duration{200: 3 * time.Second}
+	if os.Getenv("TANDEM_SOAK") != "" {
+		waits[500] = 9 * time.Second
+	}
+	for status, wait := range waits {
+		s := &slow{client: clients[5+3*len(all)], status: status}
+		s.waits = wait
+		s.talk = p.connect(s.Phone, desk, 10+len(all))
+		all = append(all, s)
+	}
+	return all
+}
+
+// offer has the phone hold the call.
+func (s *slow) offer() {
+	s.re = s.talk.b.Next("INVITE", s.talk.bm.SDP("sendonly"))
+	s.re.Branch = "z9hG4bK" + wire.Token()
+	s.talk.b.Phone.Send(s.talk.b.Phone.Text(s.re))
+}
+
+// answered waits for what came of it: the client answers over its new connection, or the phone is told that it did not come.
+func (s *slow) answered(moved time.Time) {
+	t, desk := s.T, s.talk.b.Phone
+	t.Helper()
+	ours := func(m wire.Message) bool { return m.Method() == "INVITE" && m.Get("call-id") == s.talk.a.ID }
+	if s.status == 200 {
+		m := s.Await(time.Second, "offer that waited", ours)
+		s.Reply(m, 200, wire.Reply{Contact: s.Contact(), Body: s.talk.am.Answer(m.Body, "recvonly")})
+	}
+	m := desk.Await(10*time.Second, "answer to the offer", func(m wire.Message) bool { return m.Status() >= 200 && m.Branch() == s.re.Branch })
+	t.Logf("offer to a client that came back %v after its connection was gone: %q, %v after the takeover", s.waits, m.Start, time.Since(moved))
+	if m.Status() != s.status {
+		t.Errorf("want %d: %s", s.status, m.Raw)
+	}
+	if s.status == 200 {
+		s.talk.b.AckTo(m)
+	} else {
+		desk.Send(desk.Text(wire.Request{Method: "ACK", URI: s.re.URI, From: s.re.From, To: m.Get("to"), CallID: s.re.CallID, Branch: s.re.Branch, Seq: s.re.Seq}))
+	}
+	desk.Send(desk.Text(s.talk.b.Next("BYE", ""))) // the call has lived on
+	bye := s.Await(5*time.Second, "BYE", func(m wire.Message) bool { return m.Method() == "BYE" && m.Get("call-id") == s.talk.a.ID })
+	s.Reply(bye, 200, wire.Reply{})
+	s.talk.am.Stop()
+	s.talk.bm.Stop()
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -14,6 +15,19 @@ func number(name string, otherwise int) int {
 		return v
 	}
 	return otherwise
+}
+
+// timers is the election of a soak: soakElection, or TANDEM_ELECTION on a machine that is short of time, where T1's silence is no promise.
+func timers() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("TANDEM_ELECTION")); err == nil {
+		return d
+	}
+	return soakElection
+}
+
+// soakConfiguration is that of the rig with the timers of a soak, and with ports that rest for a second only: the load takes thousands.
+func soakConfiguration() string {
+	return strings.NewReplacer("ELECTION", timers().String(), `"0s"`, `"1s"`).Replace(configuration)
 }
 
 // T1: TANDEM_KILLS times (30) the serving node is killed under TANDEM_CALLS calls (200) with 50 packets a second each way: every answered call

@@ -36,6 +36,7 @@ type Line struct {
 
 	conn  net.Conn
 	write func(string) error
+	ping  func() error // of a connection
 	once  sync.Once
 	fresh chan struct{} // 1: somebody waits, or will look before it waits
 	ended chan struct{}
@@ -67,19 +68,13 @@ func UDP(t testing.TB, host string, port int, peer string) *Line {
 // TCP connects from host.
 func TCP(t testing.TB, host, peer string) *Line {
 	t.Helper()
-	c := dial(t, host, peer)
-	l := newLine(t, "TCP", c, netip.MustParseAddrPort(peer))
-	l.stream(c)
-	return l
+	return must(Over(t, "TCP", dial(t, host, peer)))
 }
 
 // TLS connects from host, and shows a certificate of its own where it is asked for one; that of the switch is not looked at.
 func TLS(t testing.TB, host, peer string, own ...tls.Certificate) *Line {
 	t.Helper()
-	c := shake(t, dial(t, host, peer), own...)
-	l := newLine(t, "TLS", c, netip.MustParseAddrPort(peer))
-	l.stream(c)
-	return l
+	return must(Over(t, "TLS", shake(t, dial(t, host, peer), own...)))
 }
 
 // WS connects from host over ws, or over wss where secure.
@@ -89,19 +84,39 @@ func WS(t testing.TB, host, peer string, secure bool) *Line {
 	if secure {
 		c, proto = shake(t, c), "WSS"
 	}
-	d := ws.Dialer{Protocols: []string{"sip"}, NetDial: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
-	early, _, _, err := d.Dial(context.Background(), "ws://"+peer+"/")
-	if err != nil || early == nil {
-		t.Fatalf("WebSocket: %v", err)
+	return must(Over(t, proto, c))
+}
+
+func must(l *Line, err error) *Line {
+	if err != nil {
+		l.T.Fatal(err)
 	}
-	l := newLine(t, proto, c, netip.MustParseAddrPort(peer))
+	return l
+}
+
+// Over speaks SIP over a connection that is there already, TLS included: TCP, TLS, WS or WSS. An error is that of the WebSocket
+// handshake; the connection is closed then.
+func Over(t testing.TB, proto string, c net.Conn) (*Line, error) {
+	peer := netip.MustParseAddrPort(c.RemoteAddr().String())
+	l := newLine(t, proto, c, peer)
+	if proto == "TCP" || proto == "TLS" {
+		l.ping = func() error { return l.write("\r\n\r\n") }
+		l.stream(c)
+		return l, nil
+	}
+	d := ws.Dialer{Protocols: []string{"sip"}, NetDial: func(context.Context, string, string) (net.Conn, error) { return c, nil }}
+	if _, _, _, err := d.Dial(context.Background(), "ws://"+peer.String()+"/"); err != nil {
+		l.Close()
+		return l, fmt.Errorf("WebSocket: %w", err)
+	}
 	l.write = func(s string) error {
 		op := ws.OpText
 		if !utf8.ValidString(s) {
 			op = ws.OpBinary // a text frame that is no UTF-8 ends the connection (RFC 6455 §8.1)
 		}
-		return wsutil.WriteClientMessage(c, op, []byte(s))
+		return writeFrame(c, op, []byte(s))
 	}
+	l.ping = func() error { return writeFrame(c, ws.OpPing, nil) }
 	go func() {
 		defer close(l.ended)
 		for {
@@ -112,7 +127,16 @@ func WS(t testing.TB, host, peer string, secure bool) *Line {
 			l.take(string(raw), l.Peer)
 		}
 	}()
-	return l
+	return l, nil
+}
+
+// writeFrame is one write, so that frames of several goroutines do not mix.
+func writeFrame(c net.Conn, op ws.OpCode, payload []byte) error {
+	raw, err := ws.CompileFrame(ws.MaskFrame(ws.NewFrame(op, true, payload)))
+	if err == nil {
+		_, err = c.Write(raw)
+	}
+	return err
 }
 
 func dial(t testing.TB, host, peer string) net.Conn {
@@ -300,6 +324,9 @@ func (l *Line) Send(text string) {
 		l.T.Logf("%s %v: %v", l.Proto, l.Local, err)
 	}
 }
+
+// Ping keeps a connection alive: CRLF CRLF (RFC 5626 §4.4.1), or a ping of WebSocket.
+func (l *Line) Ping() error { return l.ping() }
 
 // Poll waits for a message that matches and takes it.
 func (l *Line) Poll(limit time.Duration, match func(Message) bool) (Message, bool) {
