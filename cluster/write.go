@@ -59,6 +59,7 @@ type writer struct {
 	bytes    int
 	degraded bool
 	probing  bool            // degraded, and nothing has been answered since
+	caughtUp uint64          // degraded: the last flight that was sent when nothing waited any more; 0: something waits
 	dropped  map[string]bool // buckets of which records were dropped since
 	retried  time.Time
 	stats    writerStats
@@ -286,7 +287,7 @@ func (w *writer) sweep(now time.Time) {
 		if w.e.lease.Held() {
 			w.flush(now)
 		}
-		if len(w.backlog) == 0 && len(w.flying) == 0 {
+		if w.restored() {
 			w.degraded = false
 			events = append(events, Event{Name: "replication restored"})
 			doubted = slices.Collect(maps.Keys(w.dropped))
@@ -308,14 +309,14 @@ func (w *writer) sweep(now time.Time) {
 // overdue takes what is unanswered for too long out of the air; it returns those whose writers have not been told. An old
 // value of a key that has a newer one is not written again.
 func (w *writer) overdue(now time.Time) (late []*flight) {
-	limit := w.e.cfg.AckWithin
-	if w.degraded {
-		limit = retryWithin
-	}
 	for len(w.order) > 0 {
 		n := w.order[0]
 		f := w.flying[n]
 		if f != nil {
+			limit := w.e.cfg.AckWithin
+			if w.degraded && f.told { // somebody waits for those that left before it was
+				limit = retryWithin
+			}
 			if now.Sub(f.sent) < limit {
 				return late
 			}
@@ -357,6 +358,24 @@ func (w *writer) flush(now time.Time) {
 	}
 }
 
+// restored tells that the store answers again: all that waited has been held. Under load there is always something on its way: what was
+// written since does not count.
+func (w *writer) restored() bool {
+	switch {
+	case len(w.backlog) == 0 && len(w.flying) == 0:
+	case w.probing || len(w.backlog) > 0:
+		w.caughtUp = 0
+		return false
+	case w.caughtUp == 0:
+		w.caughtUp = w.next
+		return false
+	case len(w.order) > 0 && w.order[0] <= w.caughtUp: // overdue has taken those that are answered
+		return false
+	}
+	w.caughtUp = 0
+	return true
+}
+
 // begin lets writes of an epoch in, and closes every bucket for earlier ones by a record of its own.
 func (w *writer) begin(epoch uint64) {
 	w.mu.Lock()
@@ -389,7 +408,7 @@ func (w *writer) empty() (left []*flight) {
 	clear(w.flying)
 	clear(w.backlog)
 	clear(w.latest)
-	w.order, w.bytes, w.degraded, w.probing = nil, 0, false, false
+	w.order, w.bytes, w.degraded, w.probing, w.caughtUp = nil, 0, false, false, 0
 	return left
 }
 

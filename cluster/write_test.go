@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 )
@@ -63,6 +64,54 @@ func TestStoreGoesAwayAndComesBack(t *testing.T) {
 		}
 	}
 	if err := put("x", "after"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// Records that come all the time do not keep a store degraded that answers again.
+func TestStoreComesBackUnderLoad(t *testing.T) {
+	events := make(chan Event, 100)
+	e, err := Open(context.Background(), Config{
+		Node: "a", Dir: t.TempDir(), Buckets: testBuckets, AckWithin: 500 * time.Millisecond, SyncEvery: time.Minute, Tell: func(ev Event) { events <- ev },
+	}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	var load sync.WaitGroup
+	defer load.Wait()
+	defer cancel()
+	load.Go(func() { // some thousand a second: two or more in each sweep
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for n := 0; ctx.Err() == nil; <-tick.C {
+			for range 8 {
+				e.Put(Write{Bucket: "reg", Key: fmt.Sprint("k", n%2000), Value: []byte("v")})
+				n++
+			}
+		}
+	})
+	told := func(want string) {
+		t.Helper()
+		select {
+		case ev := <-events:
+			if ev.Name != want {
+				t.Errorf("told %q, and should be told %q", ev.Name, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("never told %q: %+v", want, e.Status())
+		}
+	}
+	if err := e.manage.DeleteStream(ctx, streamName("reg")); err != nil {
+		t.Fatal(err)
+	}
+	told("replication degraded")
+	if err := e.makeStream(ctx, e.buckets["reg"]); err != nil {
+		t.Fatal(err)
+	}
+	told("replication restored")
+	if err := e.PutWait(ctx, Write{Bucket: "reg", Key: "x", Value: []byte("after")}); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
 }

@@ -1,0 +1,101 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// flights is a writer whose store answers when the test says so.
+type flights struct {
+	*writer
+	start time.Time
+}
+
+func newFlights() flights {
+	e := &Engine{cfg: Config{AckWithin: 50 * time.Millisecond, Backlog: 1 << 20}}
+	return flights{&writer{e: e, flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{}, dropped: map[string]bool{}}, time.Now()}
+}
+
+// leave sends a record so long after the start; told: it has waited, and nobody does for it.
+func (x flights) leave(after time.Duration, told bool) {
+	x.next++
+	f := &flight{subject: fmt.Sprint(x.next), sent: x.start.Add(after), told: told}
+	x.flying[x.next], x.latest[f.subject] = f, f
+	x.order = append(x.order, x.next)
+}
+
+// late are the records that are overdue so long after the start, and whose writers must be told.
+func (x flights) late(after time.Duration) (subjects []string) {
+	for _, f := range x.overdue(x.start.Add(after)) {
+		subjects = append(subjects, f.subject)
+	}
+	return subjects
+}
+
+func (x flights) answered(flights ...uint64) {
+	for _, n := range flights {
+		delete(x.flying, n)
+	}
+	x.probing = false
+}
+
+// Records that left just before the store was found to be away are not waited for any longer than the first one.
+func TestNobodyWaitsLonger(t *testing.T) {
+	x := newFlights()
+	for n := range 5 {
+		x.leave(time.Duration(n)*10*time.Millisecond, false)
+	}
+	if got := x.late(55 * time.Millisecond); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("late: %q", got)
+	}
+	x.degraded = true
+	if got := x.late(75 * time.Millisecond); !slices.Equal(got, []string{"2", "3"}) {
+		t.Errorf("late: %q", got)
+	}
+	x.leave(80*time.Millisecond, true)
+	if got := x.late(95 * time.Millisecond); !slices.Equal(got, []string{"4", "5"}) || len(x.backlog) != 5 {
+		t.Errorf("late: %q, %d wait", got, len(x.backlog))
+	}
+	if x.late(900 * time.Millisecond); len(x.flying) != 1 {
+		t.Error("what nobody waits for was given up early")
+	}
+	if x.late(1100 * time.Millisecond); len(x.flying) != 0 || len(x.backlog) != 6 {
+		t.Errorf("%d under way, %d wait", len(x.flying), len(x.backlog))
+	}
+}
+
+// The store is back when all that waited is held, though more is on its way all the time.
+func TestRestoredUnderLoad(t *testing.T) {
+	x := newFlights()
+	x.degraded, x.probing = true, true
+	x.backlog["a"] = &flight{}
+	if x.restored() {
+		t.Fatal("something waits")
+	}
+	clear(x.backlog)
+	x.leave(0, true)
+	if x.restored() {
+		t.Fatal("nothing has been answered")
+	}
+	x.probing = false
+	x.leave(0, true)
+	if x.restored() { // 1 and 2 are what waited
+		t.Fatal("what waited is under way")
+	}
+	x.leave(5*time.Millisecond, true)
+	x.answered(1)
+	if x.late(6 * time.Millisecond); x.restored() {
+		t.Fatal("2 is under way")
+	}
+	x.answered(2)
+	if x.late(7 * time.Millisecond); !x.restored() {
+		t.Fatal("what waited is held")
+	}
+
+	x.restored() // begins anew
+	if x.late(2 * time.Second); x.restored() || !x.probing || len(x.backlog) != 1 {
+		t.Errorf("3 is late: probing %v, %d wait", x.probing, len(x.backlog))
+	}
+}
