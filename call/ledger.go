@@ -25,13 +25,14 @@ type FileLedger struct {
 	queue   chan entry
 	claims  Claims // nil: no other node could write them
 	reopen  chan struct{}
+	takes   chan taking
 	written atomic.Uint64
 	failed  atomic.Uint64
 }
 
 // NewFileLedger makes a ledger; Run opens the file. An empty path keeps nothing.
 func NewFileLedger(path string, log *slog.Logger) *FileLedger {
-	return &FileLedger{path: path, log: log, queue: make(chan entry, ledgerQueue), reopen: make(chan struct{}, 1)}
+	return &FileLedger{path: path, log: log, queue: make(chan entry, ledgerQueue), reopen: make(chan struct{}, 1), takes: make(chan taking)}
 }
 
 // Claims tell the other nodes of a pair whose file a record goes into. Each node has a file of its own, and any of them may die between
@@ -100,6 +101,10 @@ func (f *FileLedger) Run(ctx context.Context) error {
 		case <-f.reopen:
 			_ = file.Close()
 			file = nil
+		case t := <-f.takes:
+			_ = file.Close()
+			file = nil
+			t.done <- f.Settle(t.lines)
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimAtLast)
 			defer cancel()

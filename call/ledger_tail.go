@@ -3,6 +3,7 @@ package call
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -94,6 +95,23 @@ func (f *FileLedger) Settle(lines []byte) error {
 	}
 	_, err = file.Write(missing)
 	return errors.Join(err, file.Sync(), file.Close())
+}
+
+// taking is a Take that waits.
+type taking struct {
+	lines []byte
+	done  chan error // capacity 1
+}
+
+// Take is Settle while Run writes: of records that another node had claimed.
+func (f *FileLedger) Take(ctx context.Context, lines []byte) error {
+	t := taking{lines, make(chan error, 1)}
+	select {
+	case f.takes <- t:
+		return <-t.done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Claimed are the calls of claimed records.

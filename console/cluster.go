@@ -17,6 +17,14 @@ type Clustered interface {
 	TakeOver() (cluster.Status, error)
 	// Notify is keepalived's word for this node: MASTER, BACKUP, FAULT or STOP.
 	Notify(state string) (cluster.Status, error)
+	// Settle writes the records of calls that a node had claimed which will never be back; asked of the node that serves.
+	Settle(node string) (Settled, error)
+}
+
+// Settled says whose records were written.
+type Settled struct {
+	Node  string   `json:"node"`  // that had claimed them
+	Calls []string `json:"calls"` // their calls
 }
 
 // clusterAPI is the part of the admin API for pairs.
@@ -32,6 +40,14 @@ func clusterAPI(mux *http.ServeMux, s Clustered) {
 	})
 	mux.HandleFunc("POST /v1/cluster/promote", func(w http.ResponseWriter, _ *http.Request) { replyOr(w)(s.TakeOver()) })
 	mux.HandleFunc("POST /v1/cluster/notify", func(w http.ResponseWriter, r *http.Request) { replyOr(w)(s.Notify(r.FormValue("state"))) })
+	mux.HandleFunc("POST /v1/cluster/settle", func(w http.ResponseWriter, r *http.Request) {
+		answer, err := s.Settle(r.FormValue("node"))
+		if err != nil {
+			refuse(w, http.StatusConflict, err)
+			return
+		}
+		reply(w, answer)
+	})
 }
 
 func replyOr(w http.ResponseWriter) func(cluster.Status, error) {
@@ -52,6 +68,11 @@ func (c *Client) TakeOver() (s cluster.Status, err error) {
 // Notify gives keepalived's word to the node.
 func (c *Client) Notify(state string) (s cluster.Status, err error) {
 	return s, c.ask(http.MethodPost, "/v1/cluster/notify?"+url.Values{"state": {state}}.Encode(), &s)
+}
+
+// Settle has the records written that a lost node had claimed.
+func (c *Client) Settle(node string) (s Settled, err error) {
+	return s, c.ask(http.MethodPost, "/v1/cluster/settle?"+url.Values{"node": {node}}.Encode(), &s)
 }
 
 // Cluster asks for the state engine and the pair.

@@ -91,6 +91,9 @@ func (f *fakeSwitch) Cluster() cluster.Status {
 func (*fakeSwitch) TakeOver() (cluster.Status, error) {
 	return cluster.Status{}, errors.New("here a majority decides")
 }
+func (*fakeSwitch) Settle(string) (Settled, error) {
+	return Settled{}, errors.New("node b is heard")
+}
 func (*fakeSwitch) Notify(string) (cluster.Status, error) { return cluster.Status{}, nil }
 func (f *fakeSwitch) Failover(bool) (cluster.Rehearsal, error) {
 	return cluster.Rehearsal{}, errors.New("a single node has nobody to hand over to")

@@ -26,7 +26,7 @@ func clusterCommand() *cobra.Command {
 			"  b$ tandem cluster join TOKEN --config DIR           and then `tandem serve`; the same for the witness\n" +
 			"  a$ tandem cluster status --config DIR",
 	}
-	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), notifyCommand(), dnsCommand(), ask("cluster status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
+	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), settleCommand(), notifyCommand(), dnsCommand(), ask("cluster status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
 	return c
 }
 

@@ -33,11 +33,14 @@ func TestSoakT5Records(t *testing.T) {
 		serves := p.serving()
 		var leaving sync.WaitGroup
 		for n, c := range talks {
-			from, to, wait := c.a, c.b, time.Duration(dice.IntN(60))*time.Millisecond
+			from, to, fm, tm, wait := c.a, c.b, c.am, c.bm, time.Duration(dice.IntN(60))*time.Millisecond
 			if n%2 == 1 {
-				from, to = to, from
+				from, to, fm, tm = to, from, tm, fm
 			}
-			leaving.Go(func() { p.leave(from, to, wait) })
+			leaving.Go(func() {
+				p.leave(from, to, fm, wait)
+				tm.Stop()
+			})
 		}
 		<-time.After(time.Duration(dice.IntN(150)) * time.Millisecond)
 		p.kill(serves)
@@ -46,10 +49,6 @@ func TestSoakT5Records(t *testing.T) {
 		p.idle(other(serves))
 		p.start(serves)
 		p.eventually(90*time.Second, "whole again", p.whole)
-		for _, c := range talks {
-			c.am.Stop()
-			c.bm.Stop()
-		}
 		if kill%25 == 24 {
 			t.Logf("%v: %d kills, %d calls, records of %d", time.Now().Format(time.TimeOnly), kill+1, answered, len(p.records()))
 		}
@@ -68,8 +67,9 @@ const patientElection = 500 * time.Millisecond
 const toldWithin = 60 * time.Second
 
 // leave hangs up after a while, as often as it takes, and has the other side say yes to what it must hear.
-func (p *Pair) leave(from, to *wire.Call, wait time.Duration) {
+func (p *Pair) leave(from, to *wire.Call, speaks *wire.Media, wait time.Duration) {
 	<-time.After(wait)
+	speaks.Stop()
 	m, ok := from.Phone.Try(from.Next("BYE", ""), 32*time.Second)
 	if s := m.Status(); !ok || s != 200 && s != 481 { // 481 where it was heard by a node that died
 		p.t.Errorf("%v: BYE of %s: %v %d", time.Now().Format(time.StampMilli), from.ID, ok, s)

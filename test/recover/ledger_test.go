@@ -208,6 +208,7 @@ func TestSoakLedgerUnderKills(t *testing.T) {
 	b := &book{answered: map[string]bool{}}
 	stop, deaf := make(chan struct{}), make(chan struct{})
 	var callers, callees sync.WaitGroup
+	var gone []*robot
 	for i := range 4 {
 		caller, callee := strconv.Itoa(1001+i), strconv.Itoa(1005+i)
 		machine := func(user string, stop chan struct{}, stream int) *robot {
@@ -218,6 +219,7 @@ func TestSoakLedgerUnderKills(t *testing.T) {
 		a, c := machine(caller, stop, i), machine(callee, deaf, 100+i)
 		callers.Go(func() { a.calls(callee) })
 		callees.Go(c.answers)
+		gone = append(gone, a)
 	}
 	for n := range kills {
 		<-time.After(time.Duration(50+dice.IntN(450)) * time.Millisecond)
@@ -230,6 +232,13 @@ func TestSoakLedgerUnderKills(t *testing.T) {
 	}
 	close(stop)
 	callers.Wait()
+	for _, a := range gone { // they still say of calls that they gave up that they know nothing of them
+		callees.Go(func() {
+			for a.stop = deaf; !a.over(); {
+				a.listen(50*time.Millisecond, "")
+			}
+		})
+	}
 	if n := o.Metrics()["tandem_calls"]; n > 0 { // those that a dead switch left halfway are found by their silence
 		out, _ := exec.Command(binary.Path(t), "calls", "--json", "--config", o.Dir).CombinedOutput()
 		t.Logf("%v calls are left when the callers have gone: %s", n, out)

@@ -114,32 +114,52 @@ func (c claimed) take(r cluster.Record) {
 
 // calls are those of the claims of other nodes: their records are written, or will be when that node is back.
 func (c claimed) calls(node string) (out []string) {
-	for key, lines := range c {
-		if owner, _, _ := strings.Cut(key, "/"); owner != node {
+	for key, value := range c {
+		if owner, _, lines := ownerOf(key, value); owner != node {
 			out = append(out, call.Claimed(lines)...)
 		}
 	}
 	return out
 }
 
-// ownClaims are those that this node made before it died.
-func (n *Node) ownClaims(ctx context.Context) (claimed, error) {
-	own := claimed{}
-	for r, err := range n.state.Load(ctx, bucketRecords) {
-		if err != nil {
-			return nil, err
-		}
-		if owner, _, _ := strings.Cut(r.Key, "/"); owner == n.state.Name() {
-			own.take(r)
+// waits are those that another node would still write.
+func (c claimed) waits(node string) claimed {
+	out := claimed{}
+	for key, value := range c {
+		if owner, m, _ := ownerOf(key, value); owner != node && !m.Done {
+			out[key] = value
 		}
 	}
-	return own, nil
+	return out
+}
+
+// ownClaims are those that this node made, or settled, before it died, and those of its own that another node has settled.
+func (n *Node) ownClaims(ctx context.Context) (own, settled claimed, err error) {
+	own, settled = claimed{}, claimed{}
+	self := n.state.Name()
+	for r, err := range n.state.Load(ctx, bucketRecords) {
+		if err != nil {
+			return nil, nil, err
+		}
+		switch owner, m, _ := ownerOf(r.Key, r.Value); {
+		case owner == self && !m.Done:
+			own.take(r)
+		case strings.HasPrefix(r.Key, self+"/") && owner != self:
+			settled.take(r)
+		}
+	}
+	return own, settled, nil
 }
 
 // settleClaims writes what this node had claimed and not written when it died, and has the node that serves forget the claims. Those that
 // cannot be written stay in the store.
 func (n *Node) settleClaims(own claimed) (settled []string) {
-	for key, lines := range own {
+	for key, value := range own {
+		_, m, lines := ownerOf(key, value)
+		if m.By != "" {
+			claimant, _, _ := strings.Cut(key, "/")
+			lines = settledLines(lines, claimant)
+		}
 		if err := n.ledger.Settle(lines); err != nil {
 			n.log.Error("records of calls that this node had claimed are not written: they stay in the store", "claim", key, "err", err)
 			continue

@@ -78,9 +78,6 @@ func IsWitness(cfg *configs.Config) (bool, error) {
 	return false, fmt.Errorf("this machine joined its cluster as node %q, which the cluster block does not have", id.Node)
 }
 
-// Cluster is the state of the engine and of the pair.
-func (v view) Cluster() cluster.Status { return v.n.state.Status() }
-
 // failoverWithin bounds a planned change: the standby takes over in some ten milliseconds, or not at all.
 const failoverWithin = 5 * time.Second
 

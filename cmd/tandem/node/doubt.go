@@ -33,6 +33,7 @@ func (n *Node) doubt(bucket, key string) {
 	case bucket == bucketCalls:
 		n.board.Doubt(key)
 	case bucket == bucketRecords && key != "": // its node was deposed, or has written what it claimed
+		n.unclaimed.gone(key)
 		n.state.Put(cluster.Write{Bucket: bucketRecords, Key: key, Delete: true})
 	}
 }

@@ -79,6 +79,7 @@ type Node struct {
 	standing  atomic.Pointer[call.Standby] // of a node that stands by
 	rewrite   chan struct{}                // values are to be written again; capacity 1
 	unread    unread
+	unclaimed unclaimed
 	held      *bindingJournal
 	console   *console.Server
 	pages     *pages.Pages

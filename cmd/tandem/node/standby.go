@@ -27,7 +27,7 @@ type standby struct {
 
 // follow begins to stand by. It returns when all that the active node has kept so far is applied.
 func (n *Node) follow(ctx context.Context) (*standby, error) {
-	own, err := n.ownClaims(ctx)
+	own, settled, err := n.ownClaims(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", bucketRecords, err)
 	}
@@ -51,6 +51,7 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 	}
 	n.replica.Settle()
 	s.settled = n.settleClaims(own)
+	n.backAgain(settled)
 	return s, nil
 }
 
@@ -79,11 +80,12 @@ func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
 		s.n.log.Error("call records cannot be read: one may be written twice", "err", err)
 	}
 	if elsewhere := s.claimed.calls(s.n.state.Name()); len(elsewhere) > 0 {
-		s.n.log.Warn("records of calls are in another node's file, or will be when it is back", "calls", len(elsewhere))
+		s.n.log.Warn("records of calls are in another node's file, or will be when it is back; for one that never will be: tandem cluster settle NODE", "calls", len(elsewhere))
 		for _, id := range elsewhere {
 			written[id] = true
 		}
 	}
+	s.n.unclaimed.set(s.claimed.waits(s.n.state.Name()))
 	for _, key := range s.settled {
 		s.n.state.Put(cluster.Write{Bucket: bucketRecords, Key: key, Delete: true})
 	}
