@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -53,23 +52,25 @@ func serveCommand() *cobra.Command {
 		if len(cfg.Cluster.Shards) > 0 {
 			return serveShards(cfg, opts)
 		}
-		return serveMember(c.Context(), cfg, opts)
+		heard := hear()
+		defer heard.stop()
+		return serveMember(c.Context(), cfg, opts, heard)
 	}
 	return c
 }
 
 // serveMember runs what this machine is in a configuration, a switch or a witness, until signals end it, or ctx does as SIGTERM would.
 // A switch that has been deposed is built anew and stands by.
-func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options) error {
+func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options, heard *signals) error {
 	witness, err := node.IsWitness(cfg)
 	if err != nil {
 		return err
 	}
 	if witness {
-		return serveWitness(ctx, cfg, opts)
+		return serveWitness(ctx, cfg, opts, heard)
 	}
 	for {
-		err := serve(ctx, cfg, opts, func(*node.Node) {})
+		err := serve(ctx, cfg, opts, heard, func(*node.Node) {})
 		if !errors.Is(err, node.ErrDeposed) {
 			return err
 		}
@@ -83,14 +84,14 @@ func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options) er
 }
 
 // serveWitness runs a witness until a signal ends it.
-func serveWitness(ctx context.Context, cfg *configs.Config, opts node.Options) error {
+func serveWitness(ctx context.Context, cfg *configs.Config, opts node.Options, heard *signals) error {
 	opts.Version = version
+	ctx, stop := heard.until(ctx)
+	defer stop()
 	w, err := node.NewWitness(cfg, opts)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
 	return w.Run(ctx)
 }
 
@@ -103,7 +104,7 @@ func logger(l configs.Log, w io.Writer) *slog.Logger {
 }
 
 // serve runs a switch until signals end it, or ctx does as SIGTERM would. ready is called when its sockets are bound.
-func serve(ctx context.Context, cfg *configs.Config, opts node.Options, ready func(*node.Node)) error {
+func serve(ctx context.Context, cfg *configs.Config, opts node.Options, heard *signals, ready func(*node.Node)) error {
 	collectLess()
 	opts.Version = version
 	log := opts.Log
@@ -117,25 +118,25 @@ func serve(ctx context.Context, cfg *configs.Config, opts node.Options, ready fu
 	defer beginDrain()
 	defer endNow()
 	defer leaveNow()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	defer signal.Stop(signals)
 	ready(n)
 	done := make(chan error, 1)
 	go func() { done <- n.Run(node.Ends{Leave: leave, Drain: drain, Stop: stop}) }()
 	for {
 		select {
 		case err := <-done:
+			if drain.Err() != nil && errors.Is(err, node.ErrDeposed) {
+				return nil // it was to end, and what it had to wait for is another node's now
+			}
 			return err
 		case <-ctx.Done():
 			leaveNow()
 			return <-done
-		case s := <-signals:
+		case <-heard.reloads:
+			if _, err := n.Reload(false); err != nil {
+				log.Error("configuration not reloaded: nothing has changed", "err", err)
+			}
+		case s := <-heard.ends:
 			switch {
-			case s == syscall.SIGHUP:
-				if _, err := n.Reload(false); err != nil {
-					log.Error("configuration not reloaded: nothing has changed", "err", err)
-				}
 			case s == syscall.SIGTERM:
 				leaveNow()
 			case drain.Err() == nil:
@@ -180,7 +181,9 @@ func demoCommand() *cobra.Command {
 		}
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 		guests := demoGuests(d)
-		return serve(c.Context(), d.Config, node.Options{Log: log, Guests: guests}, func(n *node.Node) {
+		heard := hear()
+		defer heard.stop()
+		return serve(c.Context(), d.Config, node.Options{Log: log, Guests: guests}, heard, func(n *node.Node) {
 			fmt.Fprint(c.OutOrStdout(), welcome(d, n, guests.Token))
 		})
 	}

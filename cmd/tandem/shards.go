@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 
 	"tandem/cmd/tandem/node"
 	"tandem/configs"
@@ -17,11 +15,14 @@ import (
 // witness for all others. They share the directory of registrations and nothing else: each has a role, a state and an address
 // of its own, so what happens to one shard leaves the others alone. One that cannot start ends the process.
 func serveShards(cfg *configs.Config, opts node.Options) error {
-	// Each part hears signals itself. SIGTERM is heard here too, for a part that is being built anew at that moment; while
-	// calls are drained after SIGINT the parts end one by one.
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	ctx, fail := context.WithCancel(ctx)
+	// Each part hears signals itself, from before the first one begins; while calls are drained after SIGINT the parts end one
+	// by one.
+	heard := make([]*signals, len(cfg.Cluster.Shards))
+	for i := range heard {
+		heard[i] = hear()
+		defer heard[i].stop()
+	}
+	ctx, fail := context.WithCancel(context.Background())
 	defer fail()
 	opts.Directory = node.NewDirectory(cfg)
 	errs := make([]error, len(cfg.Cluster.Shards))
@@ -36,7 +37,7 @@ func serveShards(cfg *configs.Config, opts node.Options) error {
 		mine.Log = opts.Log.With("shard", s.Name)
 		mine.Load = func() (*configs.Config, error) { return loadShard(opts.Load, s.Name) }
 		running.Go(func() {
-			if err := serveMember(ctx, cfg.Shard(i), mine); err != nil {
+			if err := serveMember(ctx, cfg.Shard(i), mine, heard[i]); err != nil {
 				fail()
 				errs[i] = fmt.Errorf("shard %s: %w", s.Name, err)
 			}

@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ear listens at the phones' end of the cable to what comes from the virtual address, and tells by the Ethernet address which node
+// ear listens at the phones' end of the cable to what comes from an address that moves, and tells by the Ethernet address which node
 // each datagram is of.
 type ear struct {
 	p      *Pair
 	fd     int
+	from   [4]byte // the address
 	names  map[[6]byte]string
 	stop   chan struct{}
 	closed sync.WaitGroup
@@ -26,11 +27,20 @@ type ear struct {
 	silence time.Duration  // from the last word of one node to the first of the next
 }
 
-// listen begins to listen; done ends it.
+// listen begins to listen to the virtual address; done ends it.
 func (p *Pair) listen() *ear {
 	p.t.Helper()
-	e := &ear{p: p, names: map[[6]byte]string{}, stop: make(chan struct{}), counts: map[string]int{}, overlap: map[string]int{}}
-	for _, name := range []string{"a", "b"} {
+	return p.hear(virtual, "a", "b")
+}
+
+// hear begins to listen to an address that one of some nodes has.
+func (p *Pair) hear(address string, nodes ...string) *ear {
+	p.t.Helper()
+	e := &ear{
+		p: p, from: netip.MustParseAddr(address).As4(), names: map[[6]byte]string{}, stop: make(chan struct{}),
+		counts: map[string]int{}, overlap: map[string]int{},
+	}
+	for _, name := range nodes {
 		p.inside(name, func() {
 			if i, err := net.InterfaceByName("eth0"); err == nil {
 				e.names[[6]byte(i.HardwareAddr)] = name
@@ -65,7 +75,6 @@ func (e *ear) hears(name string) {
 
 func (e *ear) hear() {
 	defer func() { _ = unix.Close(e.fd) }()
-	from := netip.MustParseAddr(virtual).As4()
 	frame := make([]byte, 256)
 	for {
 		select {
@@ -74,7 +83,7 @@ func (e *ear) hear() {
 		default:
 		}
 		n, _, err := unix.Recvfrom(e.fd, frame, 0)
-		if err != nil || n < 34 || frame[23] != unix.IPPROTO_UDP || [4]byte(frame[26:30]) != from {
+		if err != nil || n < 34 || frame[23] != unix.IPPROTO_UDP || [4]byte(frame[26:30]) != e.from {
 			continue
 		}
 		if name := e.names[[6]byte(frame[6:12])]; name != "" {
@@ -102,15 +111,21 @@ func (e *ear) take(name string, now time.Time) {
 // done ends the listening. Nobody but the last of so many nodes may have spoken once it had begun.
 func (e *ear) done(nodes int) (silence time.Duration) {
 	e.p.t.Helper()
+	if silence = e.end(); len(e.counts) != nodes {
+		e.p.t.Errorf("datagrams of each node: %v", e.counts)
+	}
+	return silence
+}
+
+// end is done of as many nodes as there may be.
+func (e *ear) end() (silence time.Duration) {
+	e.p.t.Helper()
 	close(e.stop)
 	e.closed.Wait()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for name, n := range e.overlap {
 		e.p.t.Errorf("node %s sent %d datagrams after %s had begun to serve", name, n, e.speaks)
-	}
-	if len(e.counts) != nodes {
-		e.p.t.Errorf("datagrams of each node: %v", e.counts)
 	}
 	return e.silence
 }

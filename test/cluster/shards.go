@@ -21,6 +21,7 @@ type Shards struct {
 	*Pair
 	names      []string // of the switches, in the order of the configuration: each is the backup of the one before
 	registered int      // phones, as far as a test counts them
+	extra      int      // extensions that were taken for a moment
 }
 
 var shardHosts = map[string]string{

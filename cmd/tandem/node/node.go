@@ -283,15 +283,16 @@ func (n *Node) waitForEnd(ends Ends, taken <-chan struct{}) ending {
 	case <-ends.Drain.Done():
 		n.board.Drain(true)
 		n.log.Info("draining", "calls", n.board.Live())
-		if n.waitForCalls(ends) {
+		if n.waitForCalls(ends, taken) {
 			return ended
 		}
 	}
 	return left
 }
 
-// waitForCalls waits until no call is left, or somebody is tired of waiting; it is false when the calls shall be left.
-func (n *Node) waitForCalls(ends Ends) bool {
+// waitForCalls waits until no call is left, or somebody is tired of waiting; it is false when the calls shall be left, as they
+// must be to another node that has begun to serve.
+func (n *Node) waitForCalls(ends Ends, taken <-chan struct{}) bool {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for n.board.Live() > 0 {
@@ -299,6 +300,8 @@ func (n *Node) waitForCalls(ends Ends) bool {
 		case <-ends.Stop.Done():
 			return true
 		case <-ends.Leave.Done():
+			return false
+		case <-taken:
 			return false
 		case <-tick.C:
 		}
