@@ -72,6 +72,9 @@ func (c *Call) startBranch(ext string, b registrar.Binding, spare []registrar.Bi
 		name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
 		nat: b.NAT, instance: b.Instance, spare: spare, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	})
+	if len(b.Path) > 0 { // media goes straight to the phone, and comes from where it registered from
+		l.place = b.Flow.Remote().Addr().Unmap()
+	}
 	l.half = dialog.Begin(c.callerAddress(l.flow), "<sip:"+sip.EscapeUser(ext)+"@"+c.domain(l.flow)+">", target, routes)
 	l.dialog = l.half
 	l.tag, l.callID = l.half.LocalTag, l.half.CallID

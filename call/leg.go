@@ -1,6 +1,7 @@
 package call
 
 import (
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -46,6 +47,7 @@ type Leg struct {
 	half     dialog.Dialog // of a leg that we called: the dialog before any answer, which each fork begins from
 	dialog   dialog.Dialog
 	flow     transport.Flow
+	place    netip.Addr          // where the phone registered from, if what flow leads to is a proxy before it; else invalid
 	nat      bool                // the phone registered from behind a NAT
 	web      bool                // the peer is a browser
 	guessed  bool                // that, or that it is none, is what its contact looks like: it may refuse with 488

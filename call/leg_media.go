@@ -13,11 +13,15 @@ import (
 // behind a NAT, so media may be learnt from the address that it signals from.
 func (l *Leg) allocate(nat bool) *sip.StatusError {
 	c := l.in()
+	peer := l.place
+	if !peer.IsValid() {
+		peer = l.flow.Remote().Addr().Unmap()
+	}
 	o := media.Options{
 		Call: c.id, Leg: l.name,
 		Local:            l.flow.Local().Addr().Unmap(),
-		Advertise:        advertised(c.settings.PublicAddress, l.flow.Remote().Addr()),
-		SignallingSource: l.flow.Remote().Addr().Unmap(),
+		Advertise:        advertised(c.settings.PublicAddress, peer),
+		SignallingSource: peer,
 		NAT:              nat && !l.web,
 		Web:              l.web,
 		SRTP:             srtpPolicy(c.settings.Plan, l.party),

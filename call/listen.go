@@ -81,9 +81,9 @@ func (l *listening) fetch() {
 	}
 	l.stage = listenFetch
 	c.say(func() error { return c.a.media.Play(c.board.sounds().quiet, true) })
-	file := c.board.voicemail.Sound(l.left[0])
+	m := l.left[0]
 	err := errNotDone
-	c.away(func(context.Context) { l.clip, err = media.LoadWAV(file) }, func() {
+	c.away(func(ctx context.Context) { l.clip, err = loadMessage(ctx, c.board.voicemail, m) }, func() {
 		if err != nil {
 			c.log.Warn("message not playable", "box", l.box, "err", err)
 			l.left = l.left[1:]
@@ -92,6 +92,16 @@ func (l *listening) fetch() {
 		}
 		l.play()
 	}, nil)
+}
+
+// loadMessage reads the sound of a message, wherever it is.
+func loadMessage(ctx context.Context, boxes *voicemail.Store, m voicemail.Message) (media.Clip, error) {
+	file, giveBack, err := boxes.Borrow(ctx, m)
+	if err != nil {
+		return media.Clip{}, err
+	}
+	defer giveBack()
+	return media.LoadWAV(file)
 }
 
 func (l *listening) play() {

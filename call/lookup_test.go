@@ -12,6 +12,26 @@ import (
 )
 
 // A branch whose contact cannot even be sent to does not end the step while the others are being started.
+// What is known of a phone behind a proxy is where it registered from: media comes from there, not from the proxy.
+func TestMediaOfPhoneBehindProxy(t *testing.T) {
+	inOffice(t, func(o *office) {
+		alice, edge := o.alice(), o.phone(transport.UDP, "edge", 7)
+		home := o.udp.Flow("198.51.100.44:61000")
+		o.locator.add("1002", registrar.Binding{AOR: "1002", Contact: "sip:bob@10.0.0.2", NAT: true, Flow: home, Path: []string{"<sip:192.0.2.7;lr>"}})
+		o.router.reach = func(context.Context, sip.URI, int) (transport.Flow, error) {
+			return o.udp.Flow(edge.Addr().String()), nil
+		}
+		a := alice.invites("1002", "offer of alice")
+		b := edge.rung()
+		if at := o.media.sessions[1].options; at.SignallingSource != home.Remote().Addr() || !at.NAT {
+			o.Errorf("media is learnt from %v (%v)", at.SignallingSource, at.NAT)
+		}
+		b.says(486, "")
+		edge.hears(sip.ACK)
+		a.hears("486")
+	})
+}
+
 func TestDeadContactAmongOthers(t *testing.T) {
 	inOffice(t, func(o *office) {
 		alice := o.alice()

@@ -27,6 +27,12 @@ const (
 	keyMinutes  = "minutes/"  // trunk; JSON of a trunk.Minutes
 )
 
+// Everywhere tells whether a key is that of a setting, which holds wherever a call comes in, and not of what the calls of one switch use up.
+func Everywhere(key string) bool {
+	kind, _ := splitKey(key)
+	return kind == keyFeatures || kind == keySwitch
+}
+
 // keptUsage is what an extension has used up.
 type keptUsage struct {
 	Day       string   `json:"day,omitempty"` // of the minutes
@@ -135,8 +141,8 @@ func splitKey(key string) (kind, name string) {
 	return key[:i], key[i:]
 }
 
-// Remember takes what another process has kept under a key; nil: it was forgotten. A key of another room is left alone. No call
-// may be in progress here.
+// Remember takes what another process has kept under a key; nil: it was forgotten. A key of another room is left alone. But for
+// settings (Everywhere) no call may be in progress here.
 func (s *Switchboard) Remember(key string, raw []byte) error {
 	if err := s.groups.remember(key, raw); err != nil {
 		return fmt.Errorf("%s: %w", key, err)

@@ -20,7 +20,7 @@ import (
 // keeps five of a record (NATS JetStream).
 const mostMembers = 5
 
-var shardSchema = block.Schema("interface backup")
+var shardSchema = block.Schema("interface backup public_address")
 
 // Shard is a part of the phones and calls, with an address of its own. It is a pair of its own too: one node owns it, a second
 // stands by for it, and all others have a vote and a copy.
@@ -28,6 +28,7 @@ type Shard struct {
 	Name    string // that of the node that owns it
 	Backup  string // the node that stands by
 	Address cluster.Address
+	Public  netip.Addr       // what peers outside see instead, where a NAT or a cloud stands between; invalid: Address
 	Members []cluster.Member // of its group: owner and backup serve, the others are its witnesses
 }
 
@@ -51,6 +52,9 @@ func (l *loader) shard(owner string, b *hcl.Block) {
 	if s.Backup = r.Text("backup", ""); s.Backup != "" {
 		s.backupAt = r.Range("backup")
 	}
+	if s.Public = public(r); s.Public == p.Addr() {
+		s.Public = netip.Addr{}
+	}
 	for _, other := range l.shards {
 		switch {
 		case other.Name == owner:
@@ -59,9 +63,32 @@ func (l *loader) shard(owner string, b *hcl.Block) {
 		case other.Address.Prefix.Addr() == p.Addr():
 			r.Fail(b.LabelRanges[0], "address in use", "The shard of node %q has this address.", other.Name)
 			return
+		case s.Public.IsValid() && (other.Public == s.Public || other.Address.Prefix.Addr() == s.Public):
+			r.Fail(r.Range("public_address"), "address in use", "The shard of node %q is seen at this address.", other.Name)
+			return
 		}
 	}
 	l.shards = append(l.shards, s)
+}
+
+// public reads the address that peers outside see.
+func public(r *block.Reader) (a netip.Addr) {
+	if !r.Has("public_address") {
+		return a
+	}
+	a, err := netip.ParseAddr(r.Text("public_address", ""))
+	if err != nil {
+		r.Fail(r.Range("public_address"), "not an address", "Write the IP address at which peers outside see this shard, as in \"203.0.113.11\".")
+	}
+	return a
+}
+
+// Seen is the address at which peers outside find the shard.
+func (s Shard) Seen() netip.Addr {
+	if s.Public.IsValid() {
+		return s.Public
+	}
+	return s.Address.Prefix.Addr()
 }
 
 // arrange makes the groups of the shards once all members are known.
@@ -148,15 +175,12 @@ func (l *loader) shardListeners() {
 				l.diags = append(l.diags, block.Errorf(r.Range("address"), "not with shards", "Each shard listens at an address of its own: write 0.0.0.0 or [::] and the port."))
 			}
 			if r.Has("advertise") {
-				l.diags = append(l.diags, block.Errorf(r.Range("advertise"), "not with shards", "Each shard has an address of its own, and peers see that."))
-			}
-			if r.Text("certificate", "") == FromACME {
-				l.diags = append(l.diags, block.Errorf(r.Range("certificate"), "not with shards", "Several shards of one machine cannot all answer the authority: use a file, or \"self-signed\"."))
+				l.diags = append(l.diags, block.Errorf(r.Range("advertise"), "not with shards", "Each shard has an address of its own, and peers see that. Behind a NAT write `public_address` into each block `shard`."))
 			}
 			udp = udp || r.Text("transport", "") == "udp"
 		case "node":
 			if r := block.Open(b.Body, nodeSchema, l.ctx, &hcl.Diagnostics{}); r.Has("public_address") && r.Text("public_address", "auto") != "auto" {
-				l.diags = append(l.diags, block.Errorf(r.Range("public_address"), "not with shards", "Each shard has an address of its own, and peers see that."))
+				l.diags = append(l.diags, block.Errorf(r.Range("public_address"), "not with shards", "Each shard has an address of its own, and peers see that. Behind a NAT write `public_address` into each block `shard`."))
 			}
 		}
 	}
@@ -178,7 +202,7 @@ func (c *Config) Shard(i int) *Config {
 	out.Cluster.Addresses = []cluster.Address{s.Address}
 	out.Node.StateDir = c.Node.ShardDir(s.Name)
 	out.Node.AdminSocket = c.Node.ShardSocket(s.Name)
-	out.Node.PublicAddress = host
+	out.Node.PublicAddress = s.Seen().String()
 	if c.Node.HTTP != "" {
 		out.Node.HTTP = movedPort(c.Node.HTTP, i)
 	}
@@ -188,6 +212,9 @@ func (c *Config) Shard(i int) *Config {
 	out.Transport.Listen = make([]transport.Listen, len(c.Transport.Listen))
 	for j, listen := range c.Transport.Listen {
 		listen.Address = atHost(listen.Address, host)
+		if s.Public.IsValid() {
+			listen.Advertise = s.Public.String()
+		}
 		out.Transport.Listen[j] = listen
 	}
 	return &out

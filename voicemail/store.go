@@ -32,11 +32,12 @@ const partSuffix = ".part"
 
 // Config says where messages are kept and how many. Zero fields take their defaults.
 type Config struct {
-	Dir         string // made when the first message comes
-	MaxMessages int    // of one box; default 100
-	MaxBytes    int64  // of one box; default 256 MB
-	Reserve     int64  // bytes of the disk that messages leave to others, a tenth of it at most; default 256 MB
-	Index       Index  // of the messages of all nodes; nil: this is the only one
+	Dir         string    // made when the first message comes
+	MaxMessages int       // of one box; default 100
+	MaxBytes    int64     // of one box; default 256 MB
+	Reserve     int64     // bytes of the disk that messages leave to others, a tenth of it at most; default 256 MB
+	Index       Index     // of the messages of all nodes; nil: this is the only one
+	Elsewhere   Elsewhere // what the boxes hold in other shards; nil: there are none
 }
 
 // Index lists the messages of all nodes. Its methods block for a moment; ErrElsewhere is why nothing was listed.
@@ -78,6 +79,7 @@ func Open(cfg Config, log *slog.Logger) (*Store, error) {
 	if cfg.Index == nil {
 		cfg.Index = nowhere{}
 	}
+	removeBorrowed(cfg.Dir)
 	s := &Store{cfg: cfg, log: log, boxes: map[string][]Message{}, drafts: map[string]int{}, changed: func(string) {}}
 	folders, err := os.ReadDir(cfg.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -153,11 +155,9 @@ func (s *Store) Greeting(box string) string {
 	return path
 }
 
-// Count tells how many messages a box holds.
+// Count tells how many messages a box holds, those elsewhere too.
 func (s *Store) Count(box string) (n Count) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	for _, m := range s.boxes[box] {
+	for _, m := range s.whole(box) {
 		if m.Heard {
 			n.Heard++
 		} else {
@@ -167,14 +167,15 @@ func (s *Store) Count(box string) (n Count) {
 	return n
 }
 
-// Empty tells whether no box holds a message.
+// Empty tells whether no box holds a message, here or elsewhere.
 func (s *Store) Empty() bool {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.boxes) == 0
+	none := len(s.boxes) == 0
+	s.mu.RUnlock()
+	return none && (s.cfg.Elsewhere == nil || s.cfg.Elsewhere.Empty())
 }
 
-// Boxes are the numbers of the boxes that hold messages, sorted.
+// Boxes are the numbers of the boxes that hold messages here, sorted.
 func (s *Store) Boxes() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -188,9 +189,7 @@ func (s *Store) Boxes() []string {
 
 // List gives the messages of a box in the order in which they are heard: new ones first, each kind oldest first.
 func (s *Store) List(box string) []Message {
-	s.mu.RLock()
-	list := slices.Clone(s.boxes[box])
-	s.mu.RUnlock()
+	list := s.whole(box)
 	slices.SortStableFunc(list, func(a, b Message) int {
 		switch {
 		case a.Heard == b.Heard:
@@ -203,13 +202,16 @@ func (s *Store) List(box string) []Message {
 	return list
 }
 
-// Sound is the file of a message.
+// Sound is the file of a message that is here.
 func (s *Store) Sound(m Message) string { return s.path(m) }
 
 func (s *Store) path(m Message) string { return filepath.Join(s.cfg.Dir, m.Box, m.ID+".wav") }
 
 // Mark notes that a message was heard.
 func (s *Store) Mark(box, id string) error {
+	if s.isElsewhere(box, id) {
+		return s.cfg.Elsewhere.Mark(box, id)
+	}
 	return s.change(box, id, func(m *Message) error {
 		if m.Heard {
 			return nil
@@ -224,6 +226,9 @@ func (s *Store) Mark(box, id string) error {
 
 // Delete removes a message: from the index first, so that one which a crash leaves here is known to be gone.
 func (s *Store) Delete(box, id string) error {
+	if s.isElsewhere(box, id) {
+		return s.cfg.Elsewhere.Delete(box, id)
+	}
 	return s.change(box, id, func(m *Message) error {
 		if err := s.cfg.Index.Delete(box, id); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -45,7 +46,7 @@ type host struct {
 // clusterHosts are those that phones register at.
 func clusterHosts(cfg *configs.Config, domain string) (hosts []host) {
 	for _, s := range cfg.Cluster.Shards {
-		hosts = append(hosts, host{s.Name + "." + domain + ".", s.Address.Prefix.Addr()})
+		hosts = append(hosts, host{s.Name + "." + domain + ".", s.Seen()})
 	}
 	for i, a := range cfg.Cluster.Addresses {
 		hosts = append(hosts, host{"sip" + strconv.Itoa(i+1) + "." + domain + ".", a.Prefix.Addr()})
@@ -69,6 +70,9 @@ func printRecords(w io.Writer, cfg *configs.Config) error {
 				fmt.Fprintf(w, "%s.%s. %d IN SRV 10 100 %s %s\n", services[l.Proto], domain, ttl, port, h.name)
 				printed = true
 			}
+		}
+		if len(cfg.Cluster.Shards) > 0 && cfg.ACME != nil && slices.Contains(cfg.ACME.Domains, domain) {
+			hosts = append(hosts, host{domain + ".", hosts[0].at}) // where the authority looks: the first shard answers it
 		}
 		for _, h := range hosts {
 			kind := "A"

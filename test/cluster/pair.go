@@ -112,6 +112,29 @@ route "internal" {
 }
 `
 
+// office is what the rig's configuration has besides for what people set.
+const office = `
+schedule "office" {
+  timezone = "UTC"
+  open     = ["daily 00:00-24:00"]
+}
+`
+
+// boxes is what it has for messages.
+const boxes = `
+route "leave" {
+  to = "7xxxx"
+  voicemail { box = extension["1002"] }
+}
+route "listen" {
+  to = "8000"
+  voicemail {
+    box    = call.from
+    listen = true
+  }
+}
+`
+
 // extensions is how many the rig has, from 1000 on.
 const extensions = 1000
 

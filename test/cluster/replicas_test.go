@@ -13,14 +13,6 @@ import (
 	"tandem/token"
 )
 
-// office is what the rig's configuration has besides for what people set.
-const office = `
-schedule "office" {
-  timezone = "UTC"
-  open     = ["daily 00:00-24:00"]
-}
-`
-
 // What people have set at one node counts at the other, and so does a password that one made; each says which plan it runs.
 func TestSettingsGoOn(t *testing.T) {
 	p := NewPair(t, election, office)
@@ -64,20 +56,6 @@ func TestSettingsGoOn(t *testing.T) {
 		return strings.Contains(p.command(to, "cluster", "status"), "node "+from+" runs plan")
 	})
 }
-
-const boxes = `
-route "leave" {
-  to = "7xxxx"
-  voicemail { box = extension["1002"] }
-}
-route "listen" {
-  to = "8000"
-  voicemail {
-    box    = call.from
-    listen = true
-  }
-}
-`
 
 // messages are the sounds that lie in a box of a node.
 func (p *Pair) messages(node, box string) []string {

@@ -210,3 +210,36 @@ func (s *Shards) webSockets(t *testing.T) {
 	s.registered -= 2
 	s.known(s.registered)
 }
+
+// behindNAT has a phone called that knows itself under another address than it is seen at: its media is learnt from where it has
+// registered, not from its shard.
+func (s *Shards) behindNAT(t *testing.T) {
+	const inside = "192.0.2.77"
+	alice := s.phoneAt("a", "1911")
+	var line *wire.Line
+	s.inside("phones", func() { line = wire.UDP(t, phoneHost, 0, shardAddress["c"]+":5060") })
+	bob := wire.NewPhone(line, "1912", binary.Password)
+	if m := bob.Ask(bob.Registration("<sip:1912@"+inside+":5060>", "Expires: 3600")); m.Status() != 200 {
+		t.Fatalf("REGISTER: %s", m.Raw)
+	}
+	s.registered += 2
+	s.known(s.registered)
+	var am, bm *wire.Media
+	s.inside("phones", func() {
+		am, bm = wire.NewMedia(t, phoneHost, "NEAR"), wire.NewMedia(t, phoneHost, "HOME")
+	})
+	call := alice.Invite(bob.User, am.SDP())
+	at := s.rung(call, bob)
+	at.Respond(200, strings.ReplaceAll(bm.Answer(at.Asked.Body), phoneHost, inside))
+	bm.Start(t, at.Asked.Body)
+	m := call.Final(5 * time.Second)
+	if m.Status() != 200 {
+		t.Fatalf("INVITE: %s", m.Raw)
+	}
+	call.Ack()
+	at.Acked()
+	am.Start(t, m.Body)
+	c := &talk{p: s.Pair, a: call, b: at, am: am, bm: bm}
+	c.goesOn(5 * time.Second)
+	c.bye(c.b, c.a)
+}

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -10,13 +11,18 @@ import (
 	"tandem/test/wire"
 )
 
-// Four nodes with a shard each, one of them frozen, cut off or without packets: its shard goes on at its backup, nobody speaks for it
-// once another has begun, calls of the other shards hear everything, and each phone that registered meanwhile is found from all.
-func TestSoakShardsFaults(t *testing.T) {
+// Four nodes with a shard each: what takes longer than TestShards may.
+func TestSoakShards(t *testing.T) {
 	if os.Getenv("TANDEM_SOAK") == "" {
 		t.Skip("make soak runs it")
 	}
 	s := NewShards(t, election, "a", "b", "c", "d")
+	_ = s.run("the boxes of all shards are one", s.boxes) && s.run("faults", s.faults) && s.run("power of all machines", s.power)
+}
+
+// faults freeze a node, cut it off or lose its packets: its shard goes on at its backup, nobody speaks for it once another has begun,
+// calls of the other shards hear everything, and each phone that registered meanwhile is found from all.
+func (s *Shards) faults(*testing.T) {
 	talks := s.talks()
 	for n, f := range []shardFault{
 		{"frozen for 2.5 s and thawed", func(node string) {
@@ -29,8 +35,7 @@ func TestSoakShardsFaults(t *testing.T) {
 		{"cable", s.cut, s.movedFrom, s.plug},
 		{"packets dropped", s.drop, s.movedFrom, s.pass},
 	} {
-		node := s.names[n]
-		s.run(f.name, func(*testing.T) { s.strike(node, f, talks) })
+		s.strike(s.names[n], f, talks)
 	}
 	for _, shard := range s.names {
 		for _, c := range talks[shard] {
@@ -68,10 +73,9 @@ func (s *Shards) talks() map[string][]*talk {
 	s.t.Helper()
 	all := map[string][]*talk{}
 	phones := map[string][]*wire.Phone{}
-	for i, shard := range s.names {
-		for n := range 4 {
-			phones[shard] = append(phones[shard], s.phoneAt(shard, fmt.Sprintf("12%d%d", i, n)))
-			s.registered++
+	for _, shard := range s.names {
+		for range 4 {
+			phones[shard] = append(phones[shard], s.fresh(shard))
 		}
 	}
 	s.known(s.registered)
@@ -80,6 +84,14 @@ func (s *Shards) talks() map[string][]*talk {
 		all[shard] = []*talk{s.connect(own[0], own[1], 10*i), s.connect(own[2], phones[s.next(shard)][3], 10*i+1)}
 	}
 	return all
+}
+
+// fresh is a phone of its own extension, registered at a shard.
+func (s *Shards) fresh(shard string) *wire.Phone {
+	s.t.Helper()
+	s.extra++
+	s.registered++
+	return s.phoneAt(shard, fmt.Sprint(1300+s.extra))
 }
 
 // strike has a fault happen to a node whose shard it serves, and brings the shard home in the end.
@@ -123,9 +135,7 @@ func (s *Shards) registerAndCall() {
 	s.t.Helper()
 	var phones []*wire.Phone
 	for _, shard := range s.names {
-		s.extra++
-		phones = append(phones, s.phoneAt(shard, fmt.Sprint(1300+s.extra)))
-		s.registered++
+		phones = append(phones, s.fresh(shard))
 	}
 	s.known(s.registered)
 	for i, caller := range phones {
@@ -135,6 +145,52 @@ func (s *Shards) registerAndCall() {
 		}
 	}
 }
+
+// power takes all machines away at once and gives it back: who is registered stays so, each shard is served, phones of all call each
+// other, and what people had set holds. Calls in progress end, as those of a pair do.
+func (s *Shards) power(t *testing.T) {
+	talks := s.talks()
+	s.set("b", "dnd", "1999", "on")
+	s.says("c", "do not disturb on", "forward", "1999")
+	for _, name := range s.machines() {
+		s.signal(name, syscall.SIGKILL)
+	}
+	for _, name := range s.machines() {
+		<-s.nodes[name].done
+		s.start(name)
+	}
+	began := time.Now()
+	s.eventually(120*time.Second, "every shard is served", func() bool {
+		return !slices.ContainsFunc(s.names, func(shard string) bool { st, _ := s.part(s.at(shard), shard); return !st.Held || st.Role != "active" })
+	})
+	t.Logf("served %v after the power came back", time.Since(began))
+	s.eventually(120*time.Second, "cluster whole", s.allWhole)
+	t.Logf("whole %v after the power came back", time.Since(began))
+	s.known(s.registered)
+	for _, node := range s.names {
+		s.says(node, "do not disturb on", "forward", "1999")
+	}
+	for _, shard := range s.names {
+		for _, c := range talks[shard] {
+			before, _ := c.heard()
+			c.am.Stop()
+			c.bm.Stop()
+			if m, ok := c.a.Phone.Try(c.a.Next("BYE", ""), 5*time.Second); !ok || m.Status() != 481 {
+				t.Errorf("BYE of a call that had %d packets: %v %s", before, ok, m.Raw)
+			}
+		}
+	}
+	s.home()
+	s.registerAndCall()
+	// Phones that were registered before are called without having said anything.
+	for i, shard := range s.names {
+		c := s.connect(talks[s.next(shard)][0].a.Phone, talks[shard][0].b.Phone, 700+i)
+		c.bye(c.a, c.b)
+	}
+}
+
+// machines are the switches and the witness.
+func (s *Shards) machines() []string { return append(slices.Clone(s.names), "w") }
 
 // missing is how many packets the two have not heard of each other so far.
 func (c *talk) missing() int {

@@ -72,7 +72,7 @@ route "internal" {
     timeout   = "20s"
   }
 }
-`
+` + office + boxes
 
 // shardNode is what stands in the configuration for each switch.
 func shardNode(name string) string {

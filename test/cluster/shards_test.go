@@ -18,6 +18,8 @@ func TestShards(t *testing.T) {
 	s.run("a call to another shard rings, is cancelled and is refused", s.ringing)
 	s.run("a message goes to another shard", s.message)
 	s.run("the way to a phone is for shards alone", s.strangers)
+	s.run("a phone behind a NAT hears and is heard from another shard", s.behindNAT)
+	s.run("what is set at one shard holds at all", s.settings)
 	s.run("phones on WebSockets are called from another shard", s.webSockets)
 	flows := s.twoFlows("c", "a", "1950") // the later one is rung first
 	s.run("a phone with two flows is rung once", func(t *testing.T) { flows.rung(s.phoneAt("b", "1951"), "a") })

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -22,7 +23,7 @@ func (n *Node) newCertificates() error {
 	if _, err := n.signed.Ensure(time.Now()); err != nil {
 		return err
 	}
-	if cfg.ACME == nil {
+	if cfg.ACME == nil || followsCertificates(cfg) {
 		return nil
 	}
 	acme := *cfg.ACME
@@ -32,6 +33,23 @@ func (n *Node) newCertificates() error {
 	var err error
 	n.acme, err = certificate.NewACME(acme, filepath.Join(cfg.Node.CertificateDir(), "acme"), log)
 	return err
+}
+
+// followsCertificates tells whether this is a shard that shows what another one obtains: of several on one machine one alone can
+// answer the authority.
+func followsCertificates(cfg *configs.Config) bool {
+	return cfg.Cluster.Shard != "" && cfg.Cluster.Shard != cfg.Cluster.Shards[0].Name
+}
+
+// issued is what listeners show whose certificate an authority signs; nil: there are none.
+func (n *Node) issued() func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	switch d := n.opts.Directory; {
+	case n.acme != nil:
+		return n.acme.ForHandshake
+	case d != nil && d.certificates != nil:
+		return d.certificates.ForHandshake
+	}
+	return nil
 }
 
 // keyACME is followed by the name of a file of the account and the certificates that an authority has signed. They are kept for the

@@ -2,11 +2,14 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"tandem/certificate"
 	"tandem/cluster"
 	"tandem/configs"
 	"tandem/console"
@@ -15,10 +18,14 @@ import (
 	"tandem/sip/transport"
 )
 
-// Directory is where the phones of all shards are: every node of a cluster follows the registrations of every shard, so that a
-// phone which registered at one is called through another without asking anybody. All shards of a process share one.
+// Directory is what all shards know of each other: every node of a cluster follows the registrations of every shard, so that a
+// phone which registered at one is called through another without asking anybody, and what people have set and left there. All
+// shards of a process share one.
 type Directory struct {
-	shards []*distantShard // in the order of the configuration; the slice never changes
+	shards   []*distantShard // in the order of the configuration; the slice never changes
+	settings *settings
+	// certificates are those that the first shard obtains from an authority; nil: no listener asks for one.
+	certificates *certificate.Followed
 }
 
 // distantShard is a shard as others see it.
@@ -26,20 +33,30 @@ type distantShard struct {
 	name     string
 	listener string         // the name of everybody's UDP listener
 	edge     netip.AddrPort // where it takes requests for its phones
+	seen     netip.Addr     // what stands in its Contacts and Routes: that of edge, but for a NAT
 	store    atomic.Pointer[registrar.Store]
+	messages atomic.Pointer[messageList]
+	known    atomic.Bool          // what it has been asked for once
 	part     atomic.Pointer[part] // of this process in the shard; nil while there is none
 }
 
-// part is what tells who serves a shard: its engine.
-type part struct{ serving func() string }
+// part is what tells who serves a shard, and asks him: its engine.
+type part struct {
+	serving func() string
+	ask     ask
+}
 
 // NewDirectory makes an empty one for the shards of a configuration.
 func NewDirectory(cfg *configs.Config) *Directory {
-	d := &Directory{}
+	d := &Directory{settings: newSettings()}
+	if cfg.ACME != nil {
+		d.certificates = certificate.NewFollowed(cfg.ACME.Domains)
+	}
 	for i, s := range cfg.Cluster.Shards {
-		x := &distantShard{name: s.Name}
+		x := &distantShard{name: s.Name, seen: s.Seen()}
 		x.listener, x.edge = cfg.SIPAddress(i)
 		x.store.Store(registrar.NewStore(nil))
+		x.messages.Store(newMessageList())
 		d.shards = append(d.shards, x)
 	}
 	return d
@@ -51,20 +68,17 @@ func (d *Directory) follow(ctx context.Context, shard string, e *cluster.Engine,
 	if x == nil {
 		return nil
 	}
-	here := &part{e.Serving}
+	here := &part{e.Serving, e.Ask}
 	x.part.Store(here)
 	defer x.part.CompareAndSwap(here, nil)
 	retry := time.NewTicker(followEvery)
 	defer retry.Stop()
 	for {
-		store := registrar.NewStore(nil)
-		var links uint64
-		f, err := e.Follow(ctx, bucketRegistrations, func(r cluster.Record) { applyDistant(store, r, &links, log) })
+		store, end, err := d.read(ctx, x, e, log)
 		if err == nil {
-			x.store.Store(store)
 			log.Info("registrations of a shard are known", "shard", shard)
 			x.sweep(ctx, store)
-			f.Close()
+			end()
 			return nil
 		}
 		log.Debug("registrations of a shard cannot be followed yet", "shard", shard, "err", err)
@@ -72,6 +86,91 @@ func (d *Directory) follow(ctx context.Context, shard string, e *cluster.Engine,
 		case <-ctx.Done():
 			return nil
 		case <-retry.C:
+		}
+	}
+}
+
+// read begins to follow a shard; when it returns all that the shard has is known. end ends it.
+func (d *Directory) read(ctx context.Context, x *distantShard, e *cluster.Engine, log *slog.Logger) (store *registrar.Store, end func(), err error) {
+	var links uint64
+	store = registrar.NewStore(nil)
+	phones, err := e.Follow(ctx, bucketRegistrations, func(r cluster.Record) { applyDistant(store, r, &links, log) })
+	if err != nil {
+		return nil, nil, err
+	}
+	x.store.Store(store)
+	messages := newMessageList()
+	state, err := e.Follow(ctx, bucketState, func(r cluster.Record) { d.applyState(messages, r, log) })
+	if err != nil {
+		phones.Close()
+		return nil, nil, err
+	}
+	x.messages.Store(messages)
+	x.known.Store(true)
+	return store, func() { state.Close(); phones.Close() }, nil
+}
+
+// applyState takes what a shard has set and what was left there. The rest is its own affair.
+func (d *Directory) applyState(messages *messageList, r cluster.Record, log *slog.Logger) {
+	kind, name, _ := strings.Cut(r.Key, "/")
+	var err error
+	switch kind + "/" {
+	case keyEverywhere:
+		err = d.settings.takeRecord(r)
+	case keyMessage:
+		err = messages.take(name, r)
+	case keyACME:
+		err = d.takeCertificate(name, r)
+	}
+	if err != nil {
+		log.Error("a record of another shard cannot be followed", "key", r.Key, "form", r.Version, "err", err)
+	}
+}
+
+// takeCertificate takes a file of the shard that obtains certificates.
+func (d *Directory) takeCertificate(name string, r cluster.Record) error {
+	switch {
+	case d.certificates == nil:
+		return nil
+	case r.Deleted:
+		return d.certificates.Take(name, nil)
+	case r.Version > stateForm:
+		return fmt.Errorf("it is of form %d", r.Version)
+	}
+	return d.certificates.Take(name, r.Value)
+}
+
+// everywhere are the settings of all shards; nil: there are none.
+func (d *Directory) everywhere() *settings {
+	if d == nil {
+		return nil
+	}
+	return d.settings
+}
+
+// leaveDirectory ends what the directory tells this node.
+func (n *Node) leaveDirectory() {
+	if s := n.opts.Directory.everywhere(); s != nil && n.board != nil {
+		s.leave(n.board)
+	}
+}
+
+// knownWithin is how long a shard that begins to serve waits for what the others have: one whose machines are all away says nothing.
+const knownWithin = 3 * time.Second
+
+// await waits until what all shards have is known.
+func (d *Directory) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, knownWithin)
+	defer cancel()
+	look := time.NewTicker(followEvery)
+	defer look.Stop()
+	for _, x := range d.shards {
+		for !x.known.Load() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-look.C:
+			}
 		}
 	}
 }
@@ -126,6 +225,19 @@ func (d *Directory) at(a netip.Addr) *distantShard {
 	}
 	for _, x := range d.shards {
 		if x.edge.Addr() == a.Unmap() {
+			return x
+		}
+	}
+	return nil
+}
+
+// named is the shard that a URI's address means, which may be the one that peers outside see.
+func (d *Directory) named(a netip.Addr) *distantShard {
+	if d == nil {
+		return nil
+	}
+	for _, x := range d.shards {
+		if a = a.Unmap(); x.edge.Addr() == a || x.seen == a {
 			return x
 		}
 	}

@@ -28,7 +28,7 @@ func shardNode(t *testing.T, served string) *Node {
 	d := NewDirectory(cfg)
 	for _, x := range d.shards {
 		if strings.Contains(served, x.name) {
-			x.part.Store(&part{func() string { return x.name }})
+			x.part.Store(&part{serving: func() string { return x.name }})
 		}
 	}
 	n := &Node{opts: Options{Directory: d}, pathKey: []byte("a key"), bindings: registrar.NewStore(nil)}

@@ -88,7 +88,7 @@ func (p paths) Toward(uri sip.URI) (transport.Flow, bool) {
 	if !ok {
 		return transport.Flow{}, false
 	}
-	x := p.n.opts.Directory.at(a)
+	x := p.n.opts.Directory.named(a)
 	if x == nil || x.name == p.n.shard() {
 		return transport.Flow{}, false
 	}

@@ -18,10 +18,17 @@ import (
 const stateForm = 1
 
 // callMemory keeps what people set and calls use up in the engine.
-type callMemory struct{ engine *cluster.Engine }
+type callMemory struct {
+	engine   *cluster.Engine
+	settings *settings // of all shards; nil: there are none
+}
 
 // Keep implements call.Memory.
 func (m callMemory) Keep(key string, value []byte, done func(error)) {
+	if m.settings != nil && call.Everywhere(key) {
+		m.keepEverywhere(key, value, done)
+		return
+	}
 	w := cluster.Write{Bucket: bucketState, Key: key, Value: value, Delete: value == nil, Version: stateForm}
 	if done != nil {
 		w.Done = func(err error) { done(deposedOr(err)) }

@@ -110,7 +110,7 @@ func (n *Node) fetchSound(ctx context.Context, m voicemail.Message, w io.Writer)
 	}
 	var errs []error
 	for _, node := range n.state.Switches() {
-		err := n.fetchFrom(ctx, node, m, w)
+		err := fetchFrom(ctx, n.state.Ask, node, m, w)
 		if err == nil {
 			return nil
 		}
@@ -119,11 +119,14 @@ func (n *Node) fetchSound(ctx context.Context, m voicemail.Message, w io.Writer)
 	return errors.Join(errs...)
 }
 
-func (n *Node) fetchFrom(ctx context.Context, node string, m voicemail.Message, w io.Writer) error {
+// ask asks a node, as cluster.Engine.Ask does.
+type ask func(ctx context.Context, node, topic string, question []byte) ([]byte, error)
+
+func fetchFrom(ctx context.Context, from ask, node string, m voicemail.Message, w io.Writer) error {
 	for offset := int64(0); ; {
-		ask, _ := json.Marshal(soundRequest{m.Box, m.ID, offset})
+		question, _ := json.Marshal(soundRequest{m.Box, m.ID, offset})
 		within, cancel := context.WithTimeout(ctx, pieceWithin)
-		answer, err := n.state.Ask(within, node, topicSound, ask)
+		answer, err := from(within, node, topicSound, question)
 		cancel()
 		if err != nil {
 			return err
@@ -144,9 +147,11 @@ func (n *Node) fetchFrom(ctx context.Context, node string, m voicemail.Message, 
 	}
 }
 
-// answerSounds lets the other switch have the messages that are here.
+// answerSounds lets the other switch have the messages that are here, and other shards change them.
 func (n *Node) answerSounds() error {
 	return errors.Join(
+		n.answerChange(topicMark, func(r soundRequest) error { return n.boxes.Mark(r.Box, r.ID) }),
+		n.answerChange(topicErase, func(r soundRequest) error { return n.boxes.Delete(r.Box, r.ID) }),
 		n.state.Answer(topicHas, func(question []byte) []byte {
 			var r soundRequest
 			if json.Unmarshal(question, &r) != nil || !n.boxes.Has(r.Box, r.ID) {
@@ -205,5 +210,8 @@ func (n *Node) keepLamp(box string, told voicemail.Count) {
 // serveMessages lists what only this node has, and then lights the lamps that the node before could not.
 func (n *Node) serveMessages(ctx context.Context) error {
 	n.replica.Serve()
+	if d := n.opts.Directory; d != nil {
+		d.await(ctx) // lamps tell what waits at all shards
+	}
 	return n.lamps.Run(ctx)
 }

@@ -111,6 +111,7 @@ func New(cfg *configs.Config, opts Options) (*Node, error) {
 
 // abandon frees what a switch holds that could not be built whole.
 func (n *Node) abandon() {
+	n.leaveDirectory()
 	if n.layer != nil {
 		n.layer.Close()
 	}
@@ -136,7 +137,9 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 		return fmt.Errorf("media: %w", err)
 	}
 	mail := opts.Log.With("room", "voicemail")
-	if n.boxes, err = voicemail.Open(voicemail.Config{Dir: filepath.Join(cfg.Node.StateDir, "voicemail"), Index: messageIndex{n.state, mail}}, mail); err != nil {
+	if n.boxes, err = voicemail.Open(voicemail.Config{
+		Dir: filepath.Join(cfg.Node.StateDir, "voicemail"), Index: messageIndex{n.state, mail}, Elsewhere: n.otherBoxes(),
+	}, mail); err != nil {
 		return err
 	}
 	n.replica = voicemail.NewReplica(n.boxes, n.fetchSound, mail)
@@ -158,11 +161,14 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: locator{n}, Voicemail: n.boxes,
 		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
-		Journal: callJournal{n.state}, Memory: callMemory{n.state},
+		Journal: callJournal{n.state}, Memory: callMemory{n.state, n.opts.Directory.everywhere()},
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
+	if s := n.opts.Directory.everywhere(); s != nil {
+		s.join(n.board, opts.Log.With("room", "call"))
+	}
 	n.newTable()
-	n.lamps = voicemail.NewLamps(n.boxes, n.bindings, n.table, "Tandem/"+opts.Version, mail)
+	n.lamps = voicemail.NewLamps(n.boxes, lampLocator{n}, n.table, "Tandem/"+opts.Version, mail)
 	n.lamps.Keep(n.keepLamp)
 	n.trunks.Use(n.table)
 	n.trunks.Update(cfg.Trunks, cfg.TrunkGroups...)
@@ -257,6 +263,7 @@ func (n *Node) Run(ends Ends) error {
 		errs = append(errs, room.end())
 	}
 	n.acme.Close()
+	n.leaveDirectory()
 	n.state.Close()
 	if how == deposed {
 		return errors.Join(append(errs, ErrDeposed)...)
@@ -349,9 +356,7 @@ func (r *running) end() error {
 func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c := cfg.Transport
 	c.Pages, c.TicketKeys = n.pages, n.state.TicketKeys
-	if n.acme != nil {
-		c.Issue = n.acme.ForHandshake
-	}
+	c.Issue = n.issued()
 	if paired(cfg) {
 		c.Serves, c.Admits, c.Away = n.state.Lease().Held, n.state.Lease().Admits, true
 	}
