@@ -13,6 +13,7 @@ import (
 
 	"tandem/cluster"
 	"tandem/dialplan/block"
+	"tandem/media/turn"
 	"tandem/sip/transport"
 )
 
@@ -184,12 +185,37 @@ func (l *loader) shardListeners() {
 			}
 		}
 	}
-	if l.config.TURN.Server != nil {
-		l.failFile(l.dir, "not with shards", "A relay of our own cannot be at every shard's address: leave `address` out of the block turn, and name a relay with `urls`.")
-	}
+	l.shardRelay()
 	if !udp {
 		l.failFile(l.dir, "no udp", "Shards hand requests to each other over UDP: add a `listen` with transport = \"udp\".")
 	}
+}
+
+// shardRelay wants a relay that every shard can run at its own address.
+func (l *loader) shardRelay() {
+	if l.config.TURN.Server == nil {
+		return
+	}
+	if host, _, _ := net.SplitHostPort(l.config.TURN.Server.Address); host != "" {
+		if a, err := netip.ParseAddr(host); err != nil || !a.IsUnspecified() {
+			l.failFile(l.dir, "not with shards", "Each shard has a relay at an address of its own: write address = \"0.0.0.0:3478\" or \"[::]:3478\" into the block turn.")
+		}
+	}
+	if l.config.TURN.Advertise != "" {
+		l.failFile(l.dir, "not with shards", "Each shard has a relay of its own, and pages are told its address: leave `advertise` out of the block turn, and write `public_address` into each block `shard` behind a NAT.")
+	}
+}
+
+// relay is that of shard i. It leads to media of every shard: a page is called from all of them.
+func (c *Config) relay(i int) *turn.Config {
+	r, s := *c.TURN.Server, c.Cluster.Shards[i]
+	r.Address, r.Free, r.Public = atHost(r.Address, s.Address.Prefix.Addr().String()), true, s.Public
+	r.Media = map[netip.Addr]netip.Addr{}
+	for _, other := range c.Cluster.Shards {
+		at := other.Address.Prefix.Addr()
+		r.Media[at], r.Media[other.Seen()] = at, at
+	}
+	return &r
 }
 
 // Shard is the configuration of one shard on this machine: listeners, relay and media at its own address, and folders, sockets
@@ -208,6 +234,9 @@ func (c *Config) Shard(i int) *Config {
 	}
 	if c.CDR != "" {
 		out.CDR = shardFile(c.CDR, c.Node.StateDir, out.Node.StateDir, s.Name)
+	}
+	if c.TURN.Server != nil {
+		out.TURN.Server, out.TURN.Advertise = c.relay(i), s.Seen().String()
 	}
 	out.Transport.Listen = make([]transport.Listen, len(c.Transport.Listen))
 	for j, listen := range c.Transport.Listen {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"tandem/certificate"
 	"tandem/configs"
 )
 
@@ -82,6 +84,18 @@ c.pbx.example.com. 300 IN A 198.51.100.13
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
+	}
+	b.Reset()
+	seen := *loadShards(t)
+	seen.Cluster.Shards[2].Public = netip.MustParseAddr("203.0.113.13")
+	seen.ACME = &certificate.Config{Domains: []string{"pbx.example.com"}}
+	if err := printRecords(&b, &seen); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"c.pbx.example.com. 300 IN A 203.0.113.13\n", "\npbx.example.com. 300 IN A 198.51.100.11\n"} {
+		if !strings.Contains(b.String(), line) {
+			t.Errorf("no %q in\n%s", line, b.String())
+		}
 	}
 	none := *loadShards(t)
 	none.Node.Domains = []string{"192.0.2.1"}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pion/turn/v5"
@@ -69,8 +68,41 @@ func (l lender) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) { return
 type gate struct {
 	net.PacketConn
 	server *Server
-	home   netip.Addr  // one of our addresses, which stands behind the public one
-	public atomic.Bool // the client calls us by our public address
+	home   netip.Addr // one of our addresses, which stands behind the public one
+
+	mu     sync.Mutex
+	called map[netip.Addr]netip.Addr // how the client calls those of our addresses that it knows by another; bounded by them
+}
+
+// place is where a packet for one of our addresses goes.
+func (g *gate) place(to netip.Addr) netip.Addr {
+	at, shared := g.server.config.Media[to]
+	switch {
+	case shared:
+	case to == g.server.config.Public && !g.server.own.has(to):
+		at = g.home
+	default:
+		return to
+	}
+	if at != to {
+		g.mu.Lock()
+		if g.called == nil {
+			g.called = map[netip.Addr]netip.Addr{}
+		}
+		g.called[at] = to
+		g.mu.Unlock()
+	}
+	return at
+}
+
+// name is how the client calls one of our addresses.
+func (g *gate) name(from netip.Addr) netip.Addr {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if called, ok := g.called[from]; ok {
+		return called
+	}
+	return from
 }
 
 // WriteTo sends what a client sends, if it is for our media. What is not is swallowed: the client is told nothing.
@@ -80,10 +112,7 @@ func (g *gate) WriteTo(p []byte, to net.Addr) (int, error) {
 		g.server.byPeer.Add(1)
 		return len(p), nil
 	}
-	if at.Addr() == g.server.config.Public && !g.server.own.has(at.Addr()) {
-		g.public.Store(true)
-		at = netip.AddrPortFrom(g.home, at.Port())
-	}
+	at = netip.AddrPortFrom(g.place(at.Addr()), at.Port())
 	g.server.in.Add(uint64(len(p)))
 	return g.PacketConn.WriteTo(p, net.UDPAddrFromAddrPort(at))
 }
@@ -96,13 +125,11 @@ func (g *gate) ReadFrom(p []byte) (int, net.Addr, error) {
 			return n, from, err
 		}
 		at := addrPort(from)
-		if at.Port() != g.server.config.MediaPort || !g.server.own.has(at.Addr()) {
+		if at.Port() != g.server.config.MediaPort || !g.server.speaks(at.Addr()) {
 			g.server.byPeer.Add(1)
 			continue
 		}
-		if g.public.Load() {
-			at = netip.AddrPortFrom(g.server.config.Public, at.Port())
-		}
+		at = netip.AddrPortFrom(g.name(at.Addr()), at.Port())
 		g.server.out.Add(uint64(n))
 		return n, net.UDPAddrFromAddrPort(at), nil
 	}

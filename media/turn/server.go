@@ -25,6 +25,11 @@ type Config struct {
 	Total               int        // of all
 	Public              netip.Addr // address that peers outside see in place of ours; invalid: none
 	MediaPort           uint16     // the only port that packets go to, on our own addresses
+	// Media are addresses at which media of ours answers on whichever machine, and where packets for each go: of the nodes of a
+	// cluster with shards. They are our own too.
+	Media map[netip.Addr]netip.Addr
+	// Free binds Address also while it is not here: it moves between machines. Nobody is lent a port meanwhile.
+	Free bool
 }
 
 // Password gives the password of a user name and whose it is; false: nobody's, or expired. It is called for each request
@@ -69,10 +74,10 @@ type Server struct {
 func New(c Config, password Password, log *slog.Logger) (*Server, error) {
 	s := &Server{config: c, password: password, log: log, users: map[string]int{}}
 	var err error
-	if s.udp, err = net.ListenPacket("udp", c.Address); err != nil {
+	if s.udp, err = c.binding().ListenPacket(context.Background(), "udp", c.Address); err != nil {
 		return nil, fmt.Errorf("turn: %w (choose another `address` in the block turn)", err)
 	}
-	if s.tcp, err = net.Listen("tcp", s.udp.LocalAddr().String()); err != nil {
+	if s.tcp, err = c.binding().Listen(context.Background(), "tcp", s.udp.LocalAddr().String()); err != nil {
 		_ = s.udp.Close()
 		return nil, fmt.Errorf("turn: %w (choose another `address` in the block turn)", err)
 	}
@@ -92,6 +97,15 @@ func New(c Config, password Password, log *slog.Logger) (*Server, error) {
 		return nil, fmt.Errorf("turn: %w", err)
 	}
 	return s, nil
+}
+
+// binding is how the relay's own sockets are bound.
+func (c Config) binding() *net.ListenConfig {
+	l := &net.ListenConfig{}
+	if c.Free {
+		l.Control = freeBind
+	}
+	return l
 }
 
 // Run returns when ctx has ended and everything is closed.
@@ -175,7 +189,16 @@ func (s *Server) permit(_ net.Addr, peer net.IP) bool {
 
 // ours tells whether media of this switch answers at an address.
 func (s *Server) ours(addr netip.Addr) bool {
-	return addr == s.config.Public || !addr.IsUnspecified() && !addr.IsMulticast() && s.own.has(addr)
+	if _, shared := s.config.Media[addr]; shared || addr == s.config.Public {
+		return true
+	}
+	return !addr.IsUnspecified() && !addr.IsMulticast() && s.own.has(addr)
+}
+
+// speaks tells whether packets from an address may be those of our media.
+func (s *Server) speaks(addr netip.Addr) bool {
+	home, shared := s.config.Media[addr]
+	return shared && home == addr || s.own.has(addr)
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

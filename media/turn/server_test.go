@@ -164,6 +164,40 @@ func TestPublicAddress(t *testing.T) {
 	}
 }
 
+// Media of other nodes is ours as well, each by the address that a client knows it by.
+func TestMediaOfOtherNodes(t *testing.T) {
+	media, stranger := echo(t), netip.MustParseAddr("198.51.100.9")
+	near, far := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("198.51.100.8")
+	s := serve(t, func(c *Config) {
+		c.MediaPort, c.Media = media.Port(), map[netip.Addr]netip.Addr{near: netip.MustParseAddr("127.0.0.1"), far: netip.MustParseAddr("127.0.0.1")}
+	})
+	for _, seen := range []netip.Addr{near, far} {
+		relay, err := client(t, s, "udp", "1:alice", "secret").Allocate()
+		must(t, err)
+		if !answers(t, relay, netip.AddrPortFrom(seen, media.Port()), patience) {
+			t.Errorf("media does not answer as %v", seen)
+		}
+		if answers(t, relay, netip.AddrPortFrom(stranger, media.Port()), 200*time.Millisecond) {
+			t.Error("a stranger answers")
+		}
+		must(t, relay.Close())
+	}
+}
+
+// A relay at an address that moves is there before the address is.
+func TestAddressThatIsElsewhere(t *testing.T) {
+	c := Config{Address: "192.0.2.99:0", Realm: "example.com", FirstPort: 40001, LastPort: 40010, PerUser: 1, Total: 1, MediaPort: 9}
+	nobody := func(string, time.Time) (string, string, bool) { return "", "", false }
+	if s, err := New(c, nobody, slog.New(slog.DiscardHandler)); err == nil {
+		must(t, s.Close())
+		t.Fatal("the address is here")
+	}
+	c.Free = true
+	s, err := New(c, nobody, slog.New(slog.DiscardHandler))
+	must(t, err)
+	must(t, s.Close())
+}
+
 func TestQuotaAndPasswords(t *testing.T) {
 	s := serve(t, func(c *Config) { c.MediaPort = 9 })
 	var lent []net.PacketConn
