@@ -100,6 +100,7 @@ func (s *Shards) strike(node string, f shardFault, talks map[string][]*talk) {
 	before, ears, lost := s.epochs(), map[string]*ear{}, map[*talk]int{}
 	for _, shard := range s.names {
 		ears[shard] = s.hear(shardAddress[shard], s.names...)
+		ears[shard].hears(shard)
 		for _, c := range talks[shard] {
 			lost[c] = c.missing()
 		}
