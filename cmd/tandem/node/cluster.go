@@ -31,7 +31,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 	c := cluster.Config{Node: "single", Dir: cfg.Node.ClusterDir(), Buckets: buckets,
 		// The power of one machine is not a second node: what came in the last second may be lost with it, and a write
 		// costs a third of what a flush each time would.
-		SyncEvery: time.Second, Doubt: n.doubt}
+		SyncEvery: time.Second, Doubt: n.doubt, Form: newestForm}
 	c.Store = cfg.Cluster.Store
 	if len(cfg.Cluster.Members) > 0 {
 		id, err := cluster.LoadIdentity(cfg.IdentityDir())
@@ -42,7 +42,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
 		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
 		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
-		c.Plan, c.Form, c.Formed = n.plan, newestForm, n.written
+		c.Plan, c.Formed = n.plan, n.written
 		// Registrations and call records are on the disks of two machines before anything is answered; calls and their media are
 		// in memory, and no disk is waited for.
 		c.SyncEvery = 0

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"log/slog"
 	"reflect"
 	"testing"
 	"time"
 
 	"tandem/cluster"
+	"tandem/configs"
 	"tandem/record"
 	"tandem/registrar"
 )
@@ -26,6 +28,20 @@ func TestForms(t *testing.T) {
 	}
 	if got, value := inForm[registrar.Record](1, []byte{0xff}); got != newestForm || len(value) != 1 {
 		t.Errorf("what is no value: form %d, %q", got, value)
+	}
+}
+
+// A single node writes the newest form: there is nobody who could not read it.
+func TestFormOfSingleNode(t *testing.T) {
+	cfg := &configs.Config{}
+	cfg.Node.StateDir = t.TempDir()
+	engine, err := (&Node{log: slog.New(slog.DiscardHandler)}).startState(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer engine.Close()
+	if engine.Form() != newestForm {
+		t.Errorf("form %d, not %d", engine.Form(), newestForm)
 	}
 }
 
