@@ -8,9 +8,10 @@ FUZZTIME ?= 20s
 
 all: build quick
 
-# The one file to copy.
+# The one file to copy. It carries no DWARF, so none is made for it; and a compiler that collects its garbage less often needs a quarter
+# less time and some more memory (GOGC=100 make build: as usual).
 build:
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
+	GOGC=$${GOGC:-400} go build -trimpath -gcflags=all=-dwarf=false -ldflags '$(LDFLAGS)' -o bin/tandem ./cmd/tandem
 
 # A switch with two extensions and numbers to dial; it prints what a phone needs. Ctrl-C stops it.
 run: build
