@@ -47,10 +47,11 @@ fmt:
 fuzz:
 	sh test/fuzz.sh $(FUZZTIME)
 
-# CPU per unit of work, beside kamailio and rtpengine in the same run; ten thousand routes beside as many regular expressions;
+# CPU per unit of work, beside kamailio and rtpengine in the same run; a pair beside a single node (as root); ten thousand routes beside as many regular expressions;
 # least cost over a hundred thousand prefixes.
 bench: build
 	sh test/bench/run.sh
+	./bin/bench -tandem bin/tandem -only pair -json bin/pair.json $${QUICK:+-quick}
 	go test -run '^$$' -bench 'BesideRegexps|Route10000|LeastCost100000' -benchtime 1s ./dialplan
 	go test -run '^$$' -bench Register -benchtime 10000x ./cmd/tandem/node
 

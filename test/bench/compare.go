@@ -44,7 +44,7 @@ func (c *comparison) each(title, unit string, make func(p *peer) (*subject, func
 
 func (c *comparison) registrations() (*section, error) {
 	return c.each("CPU per REGISTER, cached nonce", "registrations", func(p *peer) (*subject, func(), error) {
-		sock, err := listen(generator, p.sip)
+		sock, err := p.listen()
 		if err != nil {
 			return nil, nil, err
 		}

@@ -85,11 +85,11 @@ type exchange struct {
 
 // newExchange binds both sides, and registers as many desks as there are lines, with numbers from first on.
 func newExchange(p *peer, domain string, secure bool, first, lines int) (*exchange, error) {
-	near, err := listen(generator, p.sip)
+	near, err := p.listen()
 	if err != nil {
 		return nil, err
 	}
-	far, err := listen(generator, p.sip)
+	far, err := p.listen()
 	if err != nil {
 		near.close()
 		return nil, err

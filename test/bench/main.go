@@ -18,7 +18,7 @@ func main() {
 	binary := flag.String("tandem", "bin/tandem", "the built binary")
 	file := flag.String("json", "", "file for the figures")
 	quick := flag.Bool("quick", false, "fewer and shorter rounds")
-	only := flag.String("only", "register,call,rtp,browser,memory,setup", "sections to measure")
+	only := flag.String("only", "register,call,rtp,browser,memory,setup", "sections to measure; there is also pair")
 	calls := flag.Int("calls", 300, "calls held while packets are measured")
 	rounds := flag.Int("rounds", 7, "rounds of each subject")
 	against := flag.String("against", "", "another build of the switch to compare with, instead of kamailio and rtpengine")
@@ -86,6 +86,15 @@ func bench(binary, against, file, only string, calls, rounds int, length time.Du
 		s.print(os.Stdout)
 		r.Sections = append(r.Sections, s)
 	}
+	if strings.Contains(only, "pair") {
+		all, err := l.pairs()
+		for _, s := range all {
+			s.print(os.Stdout)
+		}
+		if r.Sections = append(r.Sections, all...); err != nil {
+			return err
+		}
+	}
 	if file == "" {
 		return nil
 	}
@@ -97,7 +106,7 @@ const priority = -20
 
 // pinToLastCore keeps the load away from the servers, which get core 0. With one core they share it.
 func pinToLastCore() error {
-	last := runtime.NumCPU() - 1
+	last := lastCore()
 	if last == 0 {
 		fmt.Println("one core only: servers and load share it")
 	}

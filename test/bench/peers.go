@@ -30,7 +30,19 @@ const mostLines = 500
 // peer is a server with its SIP address.
 type peer struct {
 	*process
-	sip netip.AddrPort
+	sip   netip.AddrPort
+	space string // the network namespace that its phones are in; empty: ours
+}
+
+// listen is a socket of a phone of the server.
+func (p *peer) listen() (s *socket, err error) {
+	if p.space == "" {
+		return listen(generator, p.sip)
+	}
+	if no := inside(p.space, func() error { s, err = listen(pairPhones, p.sip); return nil }); no != nil {
+		return nil, no
+	}
+	return s, err
 }
 
 // openDomain is the domain in which kamailio asks nobody for a password.
@@ -114,12 +126,13 @@ func startKamailio(dir string, core int, fast bool) (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &peer{p, addr}, p.until("answering", func() bool { return answers(addr) })
+	k := &peer{process: p, sip: addr}
+	return k, p.until("answering", func() bool { return answers(k) })
 }
 
 // answers sends an OPTIONS and tells whether anything comes back.
-func answers(server netip.AddrPort) bool {
-	s, err := listen(generator, server)
+func answers(p *peer) bool {
+	s, err := p.listen()
 	if err != nil {
 		return false
 	}
@@ -164,11 +177,30 @@ route "desks" {
 func startTandem(dir string, core int, binary string, at netip.Addr) (*peer, error) {
 	host := at.String()
 	dir = filepath.Join(dir, "tandem-"+host)
-	if err := os.RemoveAll(dir); err != nil {
+	if err := writeConfig(dir, strings.ReplaceAll(tandemConfig, "HOST", host)); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	p, err := start(dir, core, binary, "serve", "--config", dir)
+	if err != nil {
 		return nil, err
+	}
+	return &peer{process: p, sip: netip.AddrPortFrom(at, 5060)}, p.until("ready", func() bool {
+		resp, err := http.Get("http://" + host + ":9690/readyz")
+		if err != nil {
+			return false
+		}
+		_ = resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// writeConfig makes a new folder with a configuration, its phones and desks.
+func writeConfig(dir, text string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
 	}
 	var csv strings.Builder
 	csv.WriteString("extension,name,password,class\n")
@@ -178,26 +210,12 @@ func startTandem(dir string, core int, binary string, at netip.Addr) (*peer, err
 	for i := range mostLines {
 		fmt.Fprintf(&csv, "%d,Desk %d,file:password,office\n", firstDesk+i, i)
 	}
-	files := map[string]string{
-		"bench.hcl": strings.ReplaceAll(tandemConfig, "HOST", host), "phones.csv": csv.String(), "password": password,
-	}
-	for name, text := range files {
+	for name, text := range map[string]string{"bench.hcl": text, "phones.csv": csv.String(), "password": password} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	p, err := start(dir, core, binary, "serve", "--config", dir)
-	if err != nil {
-		return nil, err
-	}
-	return &peer{p, netip.AddrPortFrom(at, 5060)}, p.until("ready", func() bool {
-		resp, err := http.Get("http://" + host + ":9690/readyz")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	})
+	return nil
 }
 
 // version is the first line that a program says of itself.

@@ -34,10 +34,12 @@ type office struct {
 	domain string
 	first  int // number of the first phone; offices at one server have phones of their own
 	manner manner
-	phones []*phone
-	next   int
-	air    int
-	err    error
+	// each request has another User-Agent, so that its binding changes
+	changes bool
+	phones  []*phone
+	next    int
+	air     int
+	err     error
 
 	Done    int // registrations confirmed
 	Stale   int // cached nonces that the server did not take any more
@@ -78,7 +80,11 @@ func (o *office) send(i int) {
 	if p.proven = o.manner != open && p.credentials.nonce != ""; p.proven {
 		b = p.credentials.appendHeader(b, "REGISTER")
 	}
-	b = append(b, "Expires: 3600\r\nUser-Agent: ExamplePhone 5.4.1\r\nSupported: path, outbound\r\n"+
+	b = append(b, "Expires: 3600\r\nUser-Agent: ExamplePhone 5.4.1"...)
+	if o.changes {
+		b = append(b, cseq...)
+	}
+	b = append(b, "\r\nSupported: path, outbound\r\n"+
 		"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE\r\nContent-Length: 0\r\n\r\n"...)
 	o.socket.queue(b)
 }

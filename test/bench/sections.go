@@ -80,7 +80,7 @@ func (l *lab) registrations() (*section, error) {
 			{"kamailio, no password", "save() and 200, nothing is proven: the lower line, which the switch does not offer", "", openDomain,
 				p.kamailio, open, 2},
 		} {
-			sock, err := listen(generator, x.peer.sip)
+			sock, err := x.peer.listen()
 			if err != nil {
 				return err
 			}
