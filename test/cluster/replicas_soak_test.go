@@ -40,10 +40,14 @@ func TestSoakT10UnderLoad(t *testing.T) {
 		mended := time.Now()
 		f.end(serves)
 		p.eventually(90*time.Second, "whole again after "+f.name, p.whole)
-		from, until := watch.end()
+		spans := watch.end()
+		var from, until time.Time
+		if len(spans) > 0 {
+			from, until = spans[0].from, spans[0].to
+		}
 		tries := flow.end()
-		if !from.IsZero() {
-			t.Logf("T10 %s: degraded from %v to %v after it", f.name, from.Sub(fault).Round(time.Millisecond), until.Sub(fault).Round(time.Millisecond))
+		for _, s := range spans {
+			t.Logf("T10 %s: degraded from %v to %v after it", f.name, s.from.Sub(fault).Round(time.Millisecond), s.to.Sub(fault).Round(time.Millisecond))
 		}
 		if f.degrades != (!from.IsZero() && from.Before(mended)) {
 			t.Errorf("%s: degraded %v, and should be %v", f.name, !from.IsZero(), f.degrades)
@@ -74,40 +78,43 @@ func TestSoakT10UnderLoad(t *testing.T) {
 	p.agree(answered)
 }
 
-// watcher notes when a node's store first was degraded, and when it was for the last time.
+// watcher notes when a node's store was degraded.
 type watcher struct {
-	stop        chan struct{}
-	work        sync.WaitGroup
-	first, last time.Time
+	stop  chan struct{}
+	work  sync.WaitGroup
+	spans []span
 }
+
+type span struct{ from, to time.Time }
 
 func (p *Pair) watchDegraded(name string) *watcher {
 	w := &watcher{stop: make(chan struct{})}
 	w.work.Go(func() {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
-		for {
+		for was := false; ; {
 			select {
 			case <-w.stop:
 				return
 			case <-tick.C:
 			}
 			s, ok := p.status(name)
-			switch {
-			case !ok || !s.Degraded:
-			case w.first.IsZero():
-				w.first = time.Now()
-				fallthrough
-			default:
-				w.last = time.Now()
+			now := time.Now()
+			is := ok && s.Degraded
+			if is && !was {
+				w.spans = append(w.spans, span{from: now})
 			}
+			if is {
+				w.spans[len(w.spans)-1].to = now
+			}
+			was = is
 		}
 	})
 	return w
 }
 
-func (w *watcher) end() (first, last time.Time) {
+func (w *watcher) end() []span {
 	close(w.stop)
 	w.work.Wait()
-	return w.first, w.last
+	return w.spans
 }
