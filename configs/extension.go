@@ -6,6 +6,7 @@ import (
 
 	"tandem/dialplan"
 	"tandem/dialplan/block"
+	"tandem/sip/digest"
 )
 
 var (
@@ -96,6 +97,7 @@ func (l *loader) password(e hcl.Expression) (secret, bool) {
 
 // credentials hashes the passwords for the realm.
 func (l *loader) credentials() {
+	l.config.Credentials = make(map[string]digest.Credential, len(l.secrets))
 	for number, s := range l.secrets {
 		l.config.Credentials[number] = s.credential(number, l.config.Node.Realm)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -16,7 +17,6 @@ import (
 
 	"tandem/dialplan"
 	"tandem/dialplan/block"
-	"tandem/sip/digest"
 )
 
 // Load reads the configuration in a folder. Where a diagnostic is an error the Config is nil: it is loaded whole or
@@ -57,7 +57,7 @@ type loader struct {
 func newLoader(dir string) *loader {
 	l := &loader{
 		dir: dir, files: map[string][]byte{}, shown: map[string][]byte{}, hidden: map[string][]hcl.Range{},
-		config:  &Config{Dir: absolute(dir), Credentials: map[string]digest.Credential{}},
+		config:  &Config{Dir: absolute(dir)},
 		secrets: map[string]secret{}, tables: map[string]bool{},
 	}
 	l.ctx = &hcl.EvalContext{
@@ -155,8 +155,10 @@ func (l *loader) load() (*Config, Diagnostics) {
 	l.single("cluster", l.cluster)
 	l.shardListeners()
 	l.trunks()
+	var hashed sync.WaitGroup
+	hashed.Go(l.credentials) // which has nothing to do with the plan, and of a hundred thousand takes as long
 	l.plan()
-	l.credentials()
+	hashed.Wait()
 	if l.diags.HasErrors() {
 		return nil, l.diagnostics()
 	}

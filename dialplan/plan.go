@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -162,7 +163,7 @@ func (p *Plan) Parts() []Part { return p.parts(true) }
 
 // parts is Parts; where all is not set it leaves out routes and rate decks.
 func (p *Plan) parts(all bool) []Part {
-	var parts []Part
+	parts := make([]Part, 0, len(p.extensions)+64)
 	add := func(kind, name, format string, args ...any) {
 		parts = append(parts, Part{kind, name, fmt.Sprintf(format, args...)})
 	}
@@ -171,8 +172,10 @@ func (p *Plan) parts(all bool) []Part {
 	for _, c := range p.classes {
 		add("class", c.Name, "max_calls %d countries %s%s", c.MaxCalls, strings.Join(c.Countries, " "), c.limits())
 	}
-	for _, x := range p.extensions {
-		add("extension", x.Number, "%q class %s did %s srtp %s%s%s", x.Name, x.Class, x.DID, x.SRTP, x.describeWeb(), x.Features.describe())
+	for _, number := range p.numbers { // in order, and put together by hand: there may be a hundred thousand
+		x := p.extensions[number]
+		parts = append(parts, Part{"extension", number,
+			strconv.Quote(x.Name) + " class " + x.Class + " did " + x.DID + " srtp " + x.SRTP + x.describeWeb() + x.Features.describe()})
 	}
 	for _, g := range p.groups {
 		add("ring_group", g.Name, "%s %s for %v each %v", g.Strategy, strings.Join(g.Members, " "), g.Timeout, g.Each)

@@ -125,8 +125,8 @@ func (s *Store) Snapshot() iter.Seq[Record] {
 }
 
 // Apply puts a Record in the place of what is known of its AOR; one without bindings deletes. attach finds the flow that a
-// record describes, or one that is not alive: such a binding keeps its place, and is not rung until its phone comes back. The
-// Journal is not told.
+// record describes, or one that is not alive: such a binding keeps its place, and is not rung until its phone comes back. One that has expired
+// meanwhile is there until the next round of Run, which lets the Journal forget it. The Journal is not told.
 func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport.Flow) {
 	list := make([]Binding, 0, len(r.Bindings))
 	for _, x := range r.Bindings {
@@ -141,9 +141,7 @@ func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport
 		if x.Flow != nil {
 			b.Flow = attach(*x.Flow)
 		}
-		if !b.expired(now) {
-			list = append(list, b)
-		}
+		list = append(list, b)
 	}
 	sh := s.shard(r.AOR)
 	sh.mu.Lock()

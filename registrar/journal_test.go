@@ -116,3 +116,18 @@ func TestKeptWithinCredentials(t *testing.T) {
 		}
 	}
 }
+
+// What has expired while nobody ran is not rung, and the Journal forgets it with the first round.
+func TestExpiredMeanwhile(t *testing.T) {
+	old := Record{AOR: "1001", Bindings: []BindingRecord{{Contact: "sip:1001@192.0.2.1", CallID: "x", Expires: start.Add(-time.Second)}}}
+	j := &tape{records: map[string]Record{"1001": old}}
+	s := NewStore(j)
+	s.Apply(start, old, func(FlowRecord) transport.Flow { return transport.Flow{} })
+	if got := s.Lookup("1001", start); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+	s.Expire(start)
+	if aors, bindings := s.Count(); len(j.records) != 0 || aors != 0 || bindings != 0 {
+		t.Errorf("kept: %+v; %d AORs and %d bindings here", j.records, aors, bindings)
+	}
+}

@@ -40,6 +40,7 @@ func serveCommand() *cobra.Command {
 			}
 			return cfg, nil
 		}
+		collectLess() // a table of a hundred thousand extensions is read already
 		cfg, diags := configs.Load(*dir)
 		fmt.Fprint(c.ErrOrStderr(), diags.String())
 		if cfg == nil {
@@ -105,7 +106,6 @@ func logger(l configs.Log, w io.Writer) *slog.Logger {
 
 // serve runs a switch until signals end it, or ctx does as SIGTERM would. ready is called when its sockets are bound.
 func serve(ctx context.Context, cfg *configs.Config, opts node.Options, heard *signals, ready func(*node.Node)) error {
-	collectLess()
 	opts.Version = version
 	log := opts.Log
 	n, err := node.New(cfg, opts)
@@ -181,6 +181,7 @@ func demoCommand() *cobra.Command {
 		}
 		log := slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 		guests := demoGuests(d)
+		collectLess()
 		heard := hear()
 		defer heard.stop()
 		return serve(c.Context(), d.Config, node.Options{Log: log, Guests: guests}, heard, func(n *node.Node) {

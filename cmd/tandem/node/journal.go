@@ -92,23 +92,15 @@ func (j *bindingJournal) shard(aor string) *journalShard {
 	return &j.shards[h%journalShards]
 }
 
-// bindingGrace is how much longer than its last binding a record stays: the registrar itself looks at the time.
-const bindingGrace = time.Minute
-
-// Put implements registrar.Journal.
+// Put implements registrar.Journal. A record stays until it is deleted, which the registrar of the node that serves does when its last binding
+// has expired: so who follows is told, and the store has no clock to keep for each.
 func (j *bindingJournal) Put(r registrar.Record) {
 	value, err := record.Marshal(r)
 	if err != nil {
 		j.log.Error("binding not written", "aor", r.AOR, "err", err)
 		return
 	}
-	var last time.Time
-	for i := range r.Bindings {
-		if at := r.Bindings[i].Expires; at.After(last) {
-			last = at
-		}
-	}
-	j.write(r.AOR, cluster.Write{Value: value, TTL: max(time.Until(last), 0) + bindingGrace})
+	j.write(r.AOR, cluster.Write{Value: value})
 }
 
 // Delete implements registrar.Journal.
