@@ -36,6 +36,7 @@ type Engine struct {
 	health  *health // of a member
 	twin    *twin   // of two nodes without a witness
 	plans   plans
+	agrees  agreement
 	form    atomic.Uint32 // see Form; 0: nobody has been heard
 	self    Member
 	token   string     // of a member's own connection to its server
@@ -56,6 +57,7 @@ type bucket struct {
 	stream  string
 	subject string // of its records, up to the key
 	fence   fence
+	holding holding
 }
 
 // readyWithin is how long the embedded server may take to read its disk when it starts.

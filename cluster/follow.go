@@ -14,8 +14,9 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// pageSize is how many records are asked for at a time. The store sends a page at once, so it bounds memory too.
-const pageSize = 2000
+// pageSize is how many records are asked for at a time. The store sends a page at once, so it bounds memory too; and it walks through its
+// whole index for each, 12 ms where there are a hundred thousand records.
+const pageSize = 10_000
 
 // pageWithin is how long a page may take. The replica that answers is on this machine, or a hop away; but after a kill it reads its
 // disk first, and a switch must not refuse to start because the machine is busy.
@@ -142,6 +143,7 @@ func (e *Engine) read(b *bucket, m *nats.Msg, subject string) Record {
 		return Record{Bucket: b.Name, Key: fenceName, Seq: seq}
 	}
 	r.Seq, r.Time, r.Epoch = seq, at, max(r.Epoch, copiedIn(m))
+	r.fleeting = !r.Deleted && m.Header.Get("Nats-TTL") != ""
 	return r
 }
 
@@ -150,6 +152,7 @@ type Follower struct {
 	e      *Engine
 	b      *bucket
 	fn     func(Record)
+	counts bool   // what fn is given is what this node holds
 	next   uint64 // sequence that comes next; of the goroutine that runs
 	live   *nats.Subscription
 	ask    chan chan error // to catch up now
@@ -162,11 +165,21 @@ type Follower struct {
 // when all that had been stored has been given; ctx bounds that. A record whose key is deleted comes with Deleted; what this
 // node writes comes too. Close ends it.
 func (e *Engine) Follow(ctx context.Context, name string, fn func(Record)) (*Follower, error) {
+	return e.follow(ctx, name, fn, false)
+}
+
+// Hold is Follow for what this node would serve with: what fn is given counts as held, and the node that serves compares it with what it
+// holds itself.
+func (e *Engine) Hold(ctx context.Context, name string, fn func(Record)) (*Follower, error) {
+	return e.follow(ctx, name, fn, true)
+}
+
+func (e *Engine) follow(ctx context.Context, name string, fn func(Record), counts bool) (*Follower, error) {
 	b := e.buckets[name]
 	if b == nil {
 		return nil, fmt.Errorf("cluster: no bucket %q", name)
 	}
-	f := &Follower{e: e, b: b, fn: fn, next: 1, ask: make(chan chan error), done: make(chan struct{})}
+	f := &Follower{e: e, b: b, fn: fn, counts: counts && b.MaxAge == 0, next: 1, ask: make(chan chan error), done: make(chan struct{})}
 	var err error
 	if f.live, err = e.conn.SubscribeSync(followPrefix + name + ".*"); err != nil {
 		return nil, err
@@ -176,6 +189,9 @@ func (e *Engine) Follow(ctx context.Context, name string, fn func(Record)) (*Fol
 	if err := f.catchUp(ctx); err != nil {
 		_ = f.live.Unsubscribe()
 		return nil, err
+	}
+	if f.counts {
+		b.holding.complete()
 	}
 	run, cancel := context.WithCancel(context.Background())
 	f.cancel = cancel
@@ -327,5 +343,8 @@ func (f *Follower) give(r Record) {
 		f.e.stale(r)
 	default:
 		f.fn(r)
+		if f.counts && !r.fleeting {
+			f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted)
+		}
 	}
 }

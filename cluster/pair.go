@@ -225,17 +225,18 @@ type peers struct {
 
 // Peer is a member as it was last heard.
 type Peer struct {
-	Node   string          `json:"node"`
-	Role   string          `json:"role"`
-	Epoch  uint64          `json:"epoch,omitempty"`
-	Held   bool            `json:"held,omitempty"` // it holds the lease
-	Waits  int             `json:"waits,omitempty"`
-	Leads  []string        `json:"leads,omitempty"`
-	Form   uint8           `json:"form,omitempty"` // newest form of values that it reads; 0: 1
-	Plan   string          `json:"plan,omitempty"` // checksum of what it is configured to do
-	Health *Health         `json:"health,omitempty"`
-	Report json.RawMessage `json:"report,omitempty"`
-	Heard  time.Time       `json:"heard"`
+	Node   string             `json:"node"`
+	Role   string             `json:"role"`
+	Epoch  uint64             `json:"epoch,omitempty"`
+	Held   bool               `json:"held,omitempty"` // it holds the lease
+	Waits  int                `json:"waits,omitempty"`
+	Leads  []string           `json:"leads,omitempty"`
+	Form   uint8              `json:"form,omitempty"` // newest form of values that it reads; 0: 1
+	Plan   string             `json:"plan,omitempty"` // checksum of what it is configured to do
+	Health *Health            `json:"health,omitempty"`
+	Report json.RawMessage    `json:"report,omitempty"`
+	Holds  map[string]Holding `json:"holds,omitempty"` // by bucket; of a switch that has read everything
+	Heard  time.Time          `json:"heard"`
 }
 
 // heardWithin is how old a member's word may be.
@@ -255,6 +256,7 @@ func (p *peers) listen(e *Engine) (err error) {
 		p.all[x.Node] = x
 		p.mu.Unlock()
 		e.agree()
+		e.agrees.hear(e, x, x.Heard)
 	})
 	return err
 }
@@ -282,7 +284,7 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 func (e *Engine) asPeer() Peer {
 	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
 	p.Role, _, _ = e.standing()
-	p.Form = e.cfg.Form
+	p.Form, p.Holds = e.cfg.Form, e.holds()
 	if e.health != nil {
 		now := e.health.get()
 		p.Health = &now

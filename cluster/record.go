@@ -17,6 +17,7 @@ type Record struct {
 	Node        string    // that wrote it
 	Seq         uint64    // grows with every write of the bucket
 	Time        time.Time // of the store, when it took the record
+	fleeting    bool      // the store forgets it by itself
 }
 
 // Write is one value to keep.

@@ -11,24 +11,25 @@ import (
 
 // Status is what an operator sees of a node.
 type Status struct {
-	Node     string    `json:"node"`
-	Role     string    `json:"role"` // "single", or see Peer.Role
-	Since    time.Time `json:"since,omitzero"`
-	Epoch    uint64    `json:"epoch,omitempty"` // while it is active
-	Held     bool      `json:"held"`            // it may serve at this moment
-	Active   string    `json:"active,omitempty"`
-	Degraded bool      `json:"degraded"` // records are not held by a second node
-	Waits    int       `json:"waits"`    // records on their way to the store, or in memory until it is back
-	Put      uint64    `json:"put"`      // records written since the start
-	Late     uint64    `json:"late"`     // of them, not taken in time at first
-	Lost     uint64    `json:"lost"`     // of them, dropped because too much waited
-	Leads    []string  `json:"leads"`    // buckets whose streams this node leads
-	Address  []string  `json:"address,omitempty"`
-	Here     bool      `json:"here"`            // the addresses are on this machine
-	Store    string    `json:"store,omitempty"` // server of an outside store that this node is connected to; "none" while it is to none
-	Copy     string    `json:"copy,omitempty"`  // of two without a witness: "whole", "whole until TIME", "copying" or "none" beside the serving node's
-	Members  []Peer    `json:"members,omitempty"`
-	Problems []string  `json:"problems"` // what is wrong, in sentences
+	Node     string     `json:"node"`
+	Role     string     `json:"role"` // "single", or see Peer.Role
+	Since    time.Time  `json:"since,omitzero"`
+	Epoch    uint64     `json:"epoch,omitempty"` // while it is active
+	Held     bool       `json:"held"`            // it may serve at this moment
+	Active   string     `json:"active,omitempty"`
+	Degraded bool       `json:"degraded"` // records are not held by a second node
+	Waits    int        `json:"waits"`    // records on their way to the store, or in memory until it is back
+	Put      uint64     `json:"put"`      // records written since the start
+	Late     uint64     `json:"late"`     // of them, not taken in time at first
+	Lost     uint64     `json:"lost"`     // of them, dropped because too much waited
+	Leads    []string   `json:"leads"`    // buckets whose streams this node leads
+	Address  []string   `json:"address,omitempty"`
+	Here     bool       `json:"here"`            // the addresses are on this machine
+	Store    string     `json:"store,omitempty"` // server of an outside store that this node is connected to; "none" while it is to none
+	Copy     string     `json:"copy,omitempty"`  // of two without a witness: "whole", "whole until TIME", "copying" or "none" beside the serving node's
+	Members  []Peer     `json:"members,omitempty"`
+	Agrees   *Agreement `json:"agrees,omitempty"` // whether the standby holds what this node holds; of a node that serves and has heard one
+	Problems []string   `json:"problems"`         // what is wrong, in sentences
 }
 
 // NotHeard is the role of a member that has not been heard lately.
@@ -87,6 +88,11 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 	}
 	if other := e.otherPlan(now); other != "" {
 		s.Problems = append(s.Problems, other)
+	}
+	if x := e.agrees.get(now); x.Node != "" && s.Epoch != 0 {
+		if s.Agrees = &x; len(x.Differs) > 0 {
+			s.Problems = append(s.Problems, x.problem())
+		}
 	}
 	e.peers.mu.Lock()
 	defer e.peers.mu.Unlock()

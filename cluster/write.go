@@ -73,7 +73,9 @@ type flight struct {
 	subject string
 	data    []byte
 	sent    time.Time
-	told    bool // Done has run
+	told    bool    // Done has run
+	bucket  *bucket // that counts it once it is held; nil: it is not counted
+	sum     uint64
 }
 
 func newWriter(e *Engine) (*writer, error) {
@@ -135,6 +137,9 @@ func (w *writer) put(b *bucket, x Write) {
 		token, s = fenceKey, nil
 	}
 	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s)}
+	if len(w.e.cfg.Members) > 0 && token != fenceKey && x.TTL == 0 && b.MaxAge == 0 {
+		f.bucket, f.sum = b, sumOf(x.Key, x.Version, x.Value)
+	}
 	f.w.Value = nil
 	w.stats.put.Add(1)
 	w.mu.Lock()
@@ -228,6 +233,9 @@ func (w *writer) answer(m *nats.Msg) {
 	delete(w.flying, n)
 	var told bool
 	if f != nil {
+		if f.bucket != nil {
+			f.bucket.holding.put(f.w.Key, f.sum, f.w.Delete)
+		}
 		if w.latest[f.subject] == f {
 			delete(w.latest, f.subject)
 		}

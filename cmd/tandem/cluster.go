@@ -152,6 +152,9 @@ func printCluster(w io.Writer, s cluster.Status) {
 		}
 		fmt.Fprintf(w, "address\t%s (%s)\n", a, where)
 	}
+	if s.Agrees != nil && len(s.Agrees.Differs) == 0 {
+		fmt.Fprintf(w, "agrees\t%s\n", s.Agrees)
+	}
 	for _, m := range s.Members {
 		fmt.Fprintf(w, "member\t%s: %s", m.Node, m.Role)
 		if m.Epoch != 0 {

@@ -42,7 +42,7 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		{bucketMedia, s.note}, // after the calls that they are of
 		{bucketRecords, s.claim},
 	} {
-		f, err := n.state.Follow(ctx, b.bucket, b.apply)
+		f, err := n.state.Hold(ctx, b.bucket, b.apply)
 		if err != nil {
 			s.close()
 			return nil, fmt.Errorf("follow %s: %w", b.bucket, err)
