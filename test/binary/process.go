@@ -17,8 +17,11 @@ type Process struct {
 }
 
 // Process reads /proc. It is zero when the process has ended.
-func (s *Switch) Process() (p Process) {
-	dir := fmt.Sprintf("/proc/%d/", s.PID())
+func (s *Switch) Process() Process { return Usage(s.PID()) }
+
+// Usage is what a process has, by its number.
+func Usage(pid int) (p Process) {
+	dir := fmt.Sprintf("/proc/%d/", pid)
 	status, err := os.ReadFile(dir + "status")
 	if err != nil {
 		return Process{}
