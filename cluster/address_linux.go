@@ -30,10 +30,32 @@ func removeAddress(a Address) error {
 		return fmt.Errorf("interface: %w", err)
 	}
 	err = netlink.AddrDel(link, kernelAddress(a))
-	if errors.Is(err, unix.EADDRNOTAVAIL) {
-		return nil
+	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return hint(err)
 	}
-	return hint(err)
+	return forgetUnsent(link, a.Prefix.Addr().Is6())
+}
+
+// forgetUnsent drops what the kernel still holds for neighbours that have not answered: where a cable was pulled, it would leave with the
+// address of the other node as soon as the cable is back, up to 3 s later (net/ipv4/neigh: three questions, one a second).
+func forgetUnsent(link netlink.Link, v6 bool) error {
+	family := netlink.FAMILY_V4
+	if v6 {
+		family = netlink.FAMILY_V6
+	}
+	all, err := netlink.NeighList(link.Attrs().Index, family)
+	if err != nil {
+		return fmt.Errorf("neighbours: %w", err)
+	}
+	for _, n := range all {
+		if n.State&netlink.NUD_INCOMPLETE == 0 {
+			continue
+		}
+		if err := netlink.NeighDel(&n); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("neighbour %v: %w", n.IP, hint(err))
+		}
+	}
+	return nil
 }
 
 func hint(err error) error {

@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,11 +22,12 @@ type ear struct {
 	closed sync.WaitGroup
 
 	mu      sync.Mutex
-	speaks  string         // the node that was heard last; empty: none yet
-	until   time.Time      // when it was heard last
-	counts  map[string]int // datagrams of each node
-	overlap map[string]int // datagrams that a node sent after another one had begun
-	silence time.Duration  // from the last word of one node to the first of the next
+	speaks  string              // the node that was heard last; empty: none yet
+	began   time.Time           // when it was heard first
+	until   time.Time           // when it was heard last
+	counts  map[string]int      // datagrams of each node
+	overlap map[string][]string // what a node sent after another one had begun
+	silence time.Duration       // from the last word of one node to the first of the next
 }
 
 // listen begins to listen to the virtual address; done ends it.
@@ -38,7 +41,7 @@ func (p *Pair) hear(address string, nodes ...string) *ear {
 	p.t.Helper()
 	e := &ear{
 		p: p, from: netip.MustParseAddr(address).As4(), names: map[[6]byte]string{}, stop: make(chan struct{}),
-		counts: map[string]int{}, overlap: map[string]int{},
+		counts: map[string]int{}, overlap: map[string][]string{},
 	}
 	for _, name := range nodes {
 		p.inside(name, func() {
@@ -87,13 +90,13 @@ func (e *ear) hear() {
 			continue
 		}
 		if name := e.names[[6]byte(frame[6:12])]; name != "" {
-			e.take(name, time.Now())
+			e.take(name, time.Now(), frame[:n])
 		}
 	}
 }
 
 // take counts a datagram. A node that spoke before the one that speaks now has no word any more.
-func (e *ear) take(name string, now time.Time) {
+func (e *ear) take(name string, now time.Time, frame []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.counts[name]++
@@ -102,8 +105,11 @@ func (e *ear) take(name string, now time.Time) {
 	case e.counts[name] == 1:
 		e.silence = now.Sub(e.until)
 	default:
-		e.overlap[name]++
+		e.overlap[name] = append(e.overlap[name], fmt.Sprintf("%v: %q", now.Sub(e.began), frame[14:min(len(frame), 80)]))
 		return
+	}
+	if e.speaks != name {
+		e.began = now
 	}
 	e.speaks, e.until = name, now
 }
@@ -124,8 +130,8 @@ func (e *ear) end() (silence time.Duration) {
 	e.closed.Wait()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for name, n := range e.overlap {
-		e.p.t.Errorf("node %s sent %d datagrams after %s had begun to serve", name, n, e.speaks)
+	for name, late := range e.overlap {
+		e.p.t.Errorf("node %s sent %d datagrams after %s had begun to serve, the first of them so long after, from the IP header on:\n%s", name, len(late), e.speaks, strings.Join(late[:min(len(late), 8)], "\n"))
 	}
 	return e.silence
 }
