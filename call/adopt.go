@@ -105,6 +105,12 @@ func (a *adoption) build() (*Call, error) {
 	for _, extension := range st.Held {
 		c.held[extension] = true
 	}
+	if st.Ringing != nil {
+		if err := a.ring(c); err != nil {
+			return c, fmt.Errorf("call %s: %w", st.Call, err)
+		}
+		return c, nil
+	}
 	var err error
 	ending := !st.Record.Ended.IsZero()
 	caller, callee := roleUAS, roleUAC
@@ -283,6 +289,10 @@ func (s *Switchboard) Leave() {
 
 // leaveIt writes the state of an answered call a last time and lets go of it.
 func (c *Call) leaveIt() {
+	if c.ringsOn() && c.kept == keptNow {
+		c.vanished = true
+		return
+	}
 	if !c.keeps() {
 		c.operatorHungUp(hangupEvent{sip.CauseTemporary, "Switch is stopping", "switch", true})
 		return
@@ -311,6 +321,9 @@ func (s *Switchboard) resume(c *Call) {
 	}
 	if c.parting != nil {
 		s.legs.add(c.parting)
+	}
+	for _, l := range c.ringing {
+		s.legs.add(l)
 	}
 	s.mu.Unlock()
 	c.publish()
@@ -359,6 +372,8 @@ func (c *Call) goOn() {
 	switch {
 	case c.phase == phaseEnding:
 		c.goOnEnding()
+	case c.phase == phaseRouting && c.answered.IsZero():
+		c.goOnRinging()
 	case c.a.media == nil || c.b != nil && c.b.media == nil:
 		c.hangUp("switch", sip.CauseTemporary, "Media could not be resumed")
 	case c.b == nil:

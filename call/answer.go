@@ -123,7 +123,7 @@ func (c *Call) branchAnswers(o *outgoing, m *sip.Message) {
 	if err != nil { // no Contact: the one that it registered must do
 		d.Target = l.half.Target
 	}
-	l.dialog, l.state = d, legUp
+	l.dialog, l.state, l.invited = d, legUp, nil
 	l.allows = m.Header(sip.HeaderAllow)
 	l.timer = dialog.AgreedBy(time.Now(), m)
 	l.acks[m.ToTag()] = l.ack(o.seq)

@@ -212,6 +212,9 @@ func (c *Call) sendInvite(l *Leg) {
 		c.branchFailed(l, &failure{status: 500, reason: err.Error()})
 		return
 	}
+	if l.trunk == nil && c.board.journal != nil {
+		l.invited = raw
+	}
 	c.send(l.initial, raw)
 }
 

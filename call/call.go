@@ -82,6 +82,7 @@ type Call struct {
 	keptEnd    bool       // the journal knows that the call is over
 	kept       uint8      // what the journal has of the call
 	keepAt     time.Time  // when it is to be written again, changed or not
+	ringsFor   int        // branches that it has of a call that rings
 	legs       []*Leg     // every leg of the call, in the order of their births
 
 	transferState

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/registrar"
@@ -20,6 +21,7 @@ type fakeJournal struct {
 	dead   bool          // its process was killed: nothing arrives any more
 	slow   time.Duration // until a state is held
 	answer error         // what done is given
+	old    atomic.Bool   // a node of the version before reads it
 }
 
 func (j *fakeJournal) Put(call string, state []byte, done func(error)) {
@@ -36,6 +38,8 @@ func (j *fakeJournal) Put(call string, state []byte, done func(error)) {
 	err := j.answer
 	time.AfterFunc(j.slow, func() { done(err) })
 }
+
+func (j *fakeJournal) Rings() bool { return !j.old.Load() }
 
 func (j *fakeJournal) Note(string, string, []byte) {}
 

@@ -18,6 +18,8 @@ type Journal interface {
 	Note(call, leg string, note []byte)
 	// Delete forgets a call and its notes.
 	Delete(call string)
+	// Rings tells whether everybody who may go on knows what a call is that rings: see RingingState.
+	Rings() bool
 }
 
 // ErrDeposed says that another node serves the calls now.
@@ -67,7 +69,13 @@ const (
 
 // keep writes the call's state.
 func (c *Call) keep(done func(error)) {
-	raw, err := record.Marshal(c.state())
+	c.put(c.state(), done)
+	c.keepAt = time.Now().Add(keepEvery)
+}
+
+// put writes a state.
+func (c *Call) put(s State, done func(error)) {
+	raw, err := record.Marshal(s)
 	if err != nil { // nothing in it can fail
 		c.log.Error("state of a call not written", "err", err)
 		if done != nil {
@@ -76,7 +84,7 @@ func (c *Call) keep(done func(error)) {
 		return
 	}
 	c.keptEnd = !c.record.Ended.IsZero()
-	c.kept, c.keepAt = keptNow, time.Now().Add(keepEvery)
+	c.kept = keptNow
 	c.board.journal.Put(c.id, raw, done)
 }
 
@@ -89,8 +97,20 @@ func (c *Call) changed() {
 
 // keepUp writes the state when something has changed that nobody waited for.
 func (c *Call) keepUp() {
-	if c.keeps() && c.kept != keptNow && !c.keptEnd {
-		c.keep(nil)
+	switch {
+	case c.kept == keptNow && c.ringsFor == len(c.ringing), c.kept == keptGone:
+	case c.keeps():
+		if c.kept != keptNow && !c.keptEnd {
+			c.keep(nil)
+		}
+	case c.ringsOn():
+		if s, ok := c.ringingState(); ok {
+			c.ringsFor = len(c.ringing)
+			c.put(s, nil)
+		}
+	case c.kept != keptNothing && c.answered.IsZero(): // it rings no more, or not in a way that somebody could go on with
+		c.kept, c.ringsFor = keptNothing, 0
+		c.board.journal.Delete(c.id)
 	}
 }
 

@@ -70,6 +70,7 @@ type Leg struct {
 	invite *transaction.Server // the INVITE that made the caller's leg
 
 	initial  *outgoing         // our INVITE that made the leg
+	invited  []byte            // its text, while it rings and may be kept
 	offer    []byte            // its session description
 	interval time.Duration     // its session interval; 0: none
 	attempt  int               // index of the branch's Attempt in the record
@@ -161,7 +162,7 @@ func (l *Leg) release() {
 		l.in().answerInvite(&sip.StatusError{Code: 487})
 	}
 	l.state = legGone
-	l.unacked, l.farewell = nil, nil
+	l.unacked, l.farewell, l.invited = nil, nil, nil
 	l.in().board.dropLeg(l)
 	l.closeMedia()
 	if l.byeSent.IsZero() {

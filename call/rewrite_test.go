@@ -2,7 +2,8 @@ package call
 
 import "testing"
 
-// A call whose state shall be written anew is, though nothing has changed in it; one that was not answered yet has none.
+// A call whose state shall be written anew is, though nothing has changed in it. One that rings is forgotten where a node of the version before
+// would read it.
 func TestRewrite(t *testing.T) {
 	inOffice(t, func(o *office) {
 		o.keeps()
@@ -21,8 +22,14 @@ func TestRewrite(t *testing.T) {
 		before = o.journal.puts
 		o.board.Rewrite()
 		o.settle()
-		if o.journal.puts != before {
-			t.Error("a ringing call is written")
+		if got := o.journal.puts - before; got != 1 {
+			t.Errorf("a ringing call is written %d times", got)
+		}
+		o.journal.old.Store(true)
+		o.board.Rewrite()
+		o.settle()
+		if got := o.journal.puts - before; got != 1 || o.journal.size() != 0 {
+			t.Errorf("a ringing call is written %d times, and there for a node that takes it for an answered one", got)
 		}
 		d.says(486, "")
 		bob.hears("ACK")

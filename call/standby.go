@@ -61,15 +61,8 @@ func (b *Standby) Put(raw []byte) error {
 		b.calls[st.Call] = c
 	}
 	c.state = st
-	legs := []*LegState{&st.A}
-	if st.B != nil {
-		legs = append(legs, st.B)
-	}
 	live := map[string]bool{}
-	for _, l := range legs {
-		if l.Media == nil || l.Gone || !st.Record.Ended.IsZero() {
-			continue
-		}
+	for _, l := range st.live() {
 		live[l.Leg] = true
 		if err := c.prepare(b.board, l); err != nil {
 			b.log.Error("call stands by without its media", "call", st.Call, "leg", l.Leg, "err", err)
@@ -146,13 +139,7 @@ func (b *Standby) Count() (calls, ready int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.calls {
-		want := 0
-		for _, l := range []*LegState{&c.state.A, c.state.B} {
-			if l != nil && l.Media != nil && !l.Gone && c.state.Record.Ended.IsZero() {
-				want++
-			}
-		}
-		if len(c.legs) == want {
+		if len(c.legs) == len(c.state.live()) {
 			ready++
 		}
 	}

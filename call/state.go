@@ -43,6 +43,8 @@ type State struct {
 	A LegState  `json:"a"`
 	B *LegState `json:"b,omitempty"` // nil: the switch itself is at the other end
 
+	Ringing *RingingState `json:"ringing,omitempty"` // nobody has answered yet
+
 	Parting *LegState `json:"parting,omitempty"` // has transferred the others, and is still to be told goodbye
 }
 
@@ -115,6 +117,25 @@ func (c *Call) state() State {
 		}
 	}
 	return s
+}
+
+// live are the legs whose media goes on elsewhere.
+func (s *State) live() (legs []*LegState) {
+	if s.Ringing != nil {
+		for i := range s.Ringing.Branches {
+			legs = append(legs, &s.Ringing.Branches[i].Leg)
+		}
+		return legs
+	}
+	if !s.Record.Ended.IsZero() {
+		return nil
+	}
+	for _, l := range []*LegState{&s.A, s.B} {
+		if l != nil && l.Media != nil && !l.Gone {
+			legs = append(legs, l)
+		}
+	}
+	return legs
 }
 
 // stepPlace is where the current step stands in what the plan decided: another process asks its own plan for the same.

@@ -17,6 +17,7 @@ type gate struct {
 // Gate has the loops ask whether this node serves before they take a packet or send one by their clock. held must not block; an answer
 // counts for a millisecond.
 func (r *Relay) Gate(held func() bool) {
+	r.pool.away.Store(true)
 	for _, l := range r.loops {
 		l.do(func() { l.gate = gate{held: held, trust: trusted} })
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ const maxAddresses = 256
 // A Pool hands out pairs of ports: RTP even, RTCP the odd one above. Each local address has the whole range for itself. The choice is
 // random, for sprayers live on ports that can be foretold; math/rand/v2's source is ChaCha8 seeded by the system.
 type Pool struct {
+	away atomic.Bool // addresses need not be of this machine yet
+
 	first, last uint16
 	quarantine  func() time.Duration
 	now         func() time.Time
@@ -168,7 +171,7 @@ func (p *Pool) open(addr netip.Addr) (port uint16, rtp, rtcp *socket, err error)
 		if err != nil {
 			return 0, nil, nil, err
 		}
-		rtp, rtcp, err = bindPair(addr, port, false)
+		rtp, rtcp, err = bindPair(addr, port, p.away.Load())
 		if err == nil {
 			return port, rtp, rtcp, nil
 		}

@@ -11,8 +11,11 @@ import (
 )
 
 // What is written is of the newest form that all switches of a cluster read (cluster.Engine.Form); newestForm is that of this version. It
-// reads the one before too. Form 1 was JSON, form 2 is that of package record.
-const compactForm = 2
+// reads the one before too. Form 1 was JSON, form 2 is that of package record, form 3 has calls that ring.
+const (
+	compactForm = 2
+	ringingForm = 3
+)
 
 // inForm gives a value that a room has written in the newest form as it is in another one.
 func inForm[V any](form uint8, raw []byte) (uint8, []byte) {

@@ -2,4 +2,4 @@
 
 package node
 
-const newestForm = compactForm
+const newestForm = ringingForm

@@ -27,6 +27,9 @@ func (j callJournal) Put(id string, state []byte, done func(error)) {
 	j.engine.Put(w)
 }
 
+// Rings implements call.Journal: a switch of the version before would take such a call for one that was answered.
+func (j callJournal) Rings() bool { return j.engine.Form() >= ringingForm }
+
 // noteLife is how long a note of streams stays: they are written again each ten seconds, and the call's state each five minutes.
 const noteLife = 2 * time.Minute
 
