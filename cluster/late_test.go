@@ -99,3 +99,29 @@ func TestRestoredUnderLoad(t *testing.T) {
 		t.Errorf("3 is late: probing %v, %d wait", x.probing, len(x.backlog))
 	}
 }
+
+// A store that comes and goes is one alarm: its end is told when it has answered for a second.
+func TestAlarmOfStoreThatComesAndGoes(t *testing.T) {
+	x := newFlights()
+	var told []string
+	x.e.log, x.e.cfg.Tell = quiet, func(ev Event) { told = append(told, ev.Name) }
+	x.epoch = 1
+	sweep := func(after time.Duration) { x.sweep(x.start.Add(after)) }
+	for _, begins := range []time.Duration{0, 300 * time.Millisecond, 1200 * time.Millisecond} {
+		x.leave(begins, false)
+		if sweep(begins + 60*time.Millisecond); !x.degraded || !slices.Equal(told, []string{"replication degraded"}) {
+			t.Fatalf("late record of %v: degraded %v, told %q", begins, x.degraded, told)
+		}
+		clear(x.backlog)
+		x.probing = false
+		if sweep(begins + 200*time.Millisecond); x.degraded {
+			t.Fatalf("degraded %v after all is held", begins)
+		}
+	}
+	if sweep(2300 * time.Millisecond); len(told) != 1 {
+		t.Errorf("told %q too early", told)
+	}
+	if sweep(2400 * time.Millisecond); !slices.Equal(told, []string{"replication degraded", "replication restored"}) {
+		t.Errorf("told %q", told)
+	}
+}

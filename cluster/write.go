@@ -37,6 +37,10 @@ const retryEvery = 100 * time.Millisecond
 // retryWithin is how long a record that has waited may be on its way before it waits again: nobody is kept waiting by it.
 const retryWithin = time.Second
 
+// calmFor is how long the store must answer in time before people are told that it does: on a machine that is short of time it comes and goes
+// several times a second. Writers wait for it again at once.
+const calmFor = time.Second
+
 // flushAtOnce is how many waiting records are on their way at a time: enough to fill the pipe, few enough that those of new
 // calls are not stuck behind them.
 const flushAtOnce = 512
@@ -62,6 +66,8 @@ type writer struct {
 	caughtUp uint64          // degraded: the last flight that was sent when nothing waited any more; 0: something waits
 	dropped  map[string]bool // buckets of which records were dropped since
 	retried  time.Time
+	alarmed  bool      // "replication degraded" was told, and "restored" not yet
+	calm     time.Time // since when it is not degraded
 	stats    writerStats
 }
 
@@ -285,8 +291,11 @@ func (w *writer) sweep(now time.Time) {
 	late = w.overdue(now)
 	if len(late) > 0 && !w.degraded && w.epoch != 0 {
 		w.degraded, w.probing, w.retried = true, true, now
-		events = append(events, Event{Name: "replication degraded", Alarm: true, Backlog: len(w.backlog),
-			Detail: fmt.Sprintf("the store did not answer within %v; records wait in memory", w.e.cfg.AckWithin)})
+		if !w.alarmed {
+			w.alarmed = true
+			events = append(events, Event{Name: "replication degraded", Alarm: true, Backlog: len(w.backlog),
+				Detail: fmt.Sprintf("the store did not answer within %v; records wait in memory", w.e.cfg.AckWithin)})
+		}
 	}
 	if len(w.backlog) > 0 && !w.degraded { // the lease was gone for a moment
 		w.degraded, w.probing, w.retried = true, true, now
@@ -296,11 +305,14 @@ func (w *writer) sweep(now time.Time) {
 			w.flush(now)
 		}
 		if w.restored() {
-			w.degraded = false
-			events = append(events, Event{Name: "replication restored"})
+			w.degraded, w.calm = false, now
 			doubted = slices.Collect(maps.Keys(w.dropped))
 			clear(w.dropped)
 		}
+	}
+	if w.alarmed && !w.degraded && now.Sub(w.calm) >= calmFor {
+		w.alarmed = false
+		events = append(events, Event{Name: "replication restored"})
 	}
 	w.mu.Unlock()
 	for _, f := range late {
@@ -416,7 +428,7 @@ func (w *writer) empty() (left []*flight) {
 	clear(w.flying)
 	clear(w.backlog)
 	clear(w.latest)
-	w.order, w.bytes, w.degraded, w.probing, w.caughtUp = nil, 0, false, false, 0
+	w.order, w.bytes, w.degraded, w.probing, w.caughtUp, w.alarmed = nil, 0, false, false, 0, false
 	return left
 }
 
