@@ -40,7 +40,8 @@ type Record struct {
 
 	Transfers []Transfer `json:"transfers,omitempty"`
 
-	payer string // the extension that forwarded the call outside; empty: nobody did
+	payer string    // the extension that forwarded the call outside; empty: nobody did
+	over  time.Time // Ended with the reading of the monotonic clock
 }
 
 // VoicemailEntry is a message that a caller left.
@@ -151,7 +152,7 @@ func (r *Record) end(by string, status int, cause sip.Cause, now time.Time) {
 	if !r.Ended.IsZero() {
 		return
 	}
-	r.EndedBy, r.Status, r.Cause, r.Ended = by, status, cause, now.UTC()
+	r.EndedBy, r.Status, r.Cause, r.Ended, r.over = by, status, cause, now.UTC(), now
 }
 
 // finishRecord writes the record when everything has been released.
@@ -161,7 +162,11 @@ func (c *Call) finishRecord() {
 	if !c.answered.IsZero() {
 		answered := c.answered.UTC()
 		r.Answered, r.Status = &answered, 200
-		r.Duration = max(r.Ended.Sub(answered).Seconds(), 0) // by the monotonic clock: a set clock does not matter
+		over := r.over
+		if over.IsZero() { // of another process
+			over = r.Ended
+		}
+		r.Duration = max(over.Sub(c.answered).Seconds(), 0) // by the monotonic clock: a set clock does not matter
 	}
 	for _, l := range c.legs {
 		r.Legs = append(r.Legs, l.entry())

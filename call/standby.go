@@ -47,12 +47,13 @@ func (s *Switchboard) Standby() *Standby {
 	return &Standby{board: s, log: s.log, calls: map[string]*standing{}}
 }
 
-// Put takes a call as it is now.
-func (b *Standby) Put(raw []byte) error {
+// Put takes a call as it was written so long ago.
+func (b *Standby) Put(raw []byte, age time.Duration) error {
 	st, err := stateOf(raw)
 	if err != nil {
 		return err
 	}
+	st.here(time.Now(), age)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	c := b.calls[st.Call]

@@ -29,7 +29,7 @@ func TestStandbyTakesOver(t *testing.T) {
 		o.killed(time.Second)
 		o.follows = func(s *Standby) {
 			for _, raw := range [][]byte{first, last, last} {
-				if err := s.Put(raw); err != nil {
+				if err := s.Put(raw, 0); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -74,7 +74,7 @@ func TestStandbyForgets(t *testing.T) {
 		o.idle()
 		s := o.board.Standby()
 		for _, raw := range [][]byte{up, ended} {
-			if err := s.Put(raw); err != nil {
+			if err := s.Put(raw, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,14 +82,14 @@ func TestStandbyForgets(t *testing.T) {
 			t.Errorf("a call that ends: %d, %d ready, %d sessions", calls, ready, o.media.open())
 		}
 		s.Delete(call)
-		if err := s.Put(up); err != nil {
+		if err := s.Put(up, 0); err != nil {
 			t.Fatal(err)
 		}
 		s.Close()
 		if calls, _ := s.Count(); calls != 0 || o.media.open() != 0 {
 			t.Errorf("%d calls and %d sessions after Close", calls, o.media.open())
 		}
-		if err := s.Put([]byte(`{"version":99}`)); err == nil {
+		if err := s.Put([]byte(`{"version":99}`), 0); err == nil {
 			t.Error("a state of the future was taken")
 		}
 	})

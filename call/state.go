@@ -24,6 +24,7 @@ type State struct {
 	Started time.Time `json:"started"`
 	Up      time.Time `json:"up"` // when the caller was answered
 	EndsAt  time.Time `json:"ends_at"`
+	Written time.Time `json:"written,omitzero"` // by the clock that these and all deadlines go by
 
 	Facts      dialplan.Facts     `json:"facts"`
 	CallerName string             `json:"caller_name,omitempty"`
@@ -87,8 +88,9 @@ type UnackedState struct {
 
 // state is the call as another process would go on with it.
 func (c *Call) state() State {
+	now := time.Now()
 	s := State{
-		Version: stateVersion, Call: c.id, Started: c.started.UTC(), Up: c.answered.UTC(), EndsAt: c.endsAt.UTC(),
+		Version: stateVersion, Call: c.id, Started: byClock(now, c.started), Up: byClock(now, c.answered), EndsAt: byClock(now, c.endsAt), Written: now.UTC(),
 		Facts: c.facts, CallerName: c.callerName, Route: c.decision.Route, Number: c.decision.Number, Plan: c.decision.Plan,
 		CallerID: c.decision.CallerID, Emergency: c.decision.Emergency, Step: c.stepPlace(),
 		Record: c.record, Payer: c.record.payer, Gone: slices.Clone(c.gone),
@@ -138,6 +140,37 @@ func (s *State) live() (legs []*LegState) {
 	return legs
 }
 
+// byClock tells an instant by the clock as it is now: it may have been set since.
+func byClock(now, t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return now.UTC().Add(t.Sub(now))
+}
+
+// here puts the times of a state that was written so long ago by this process's clock: the writer's may be another one.
+func (s *State) here(now time.Time, age time.Duration) {
+	if s.Written.IsZero() {
+		return // of a version that does not tell
+	}
+	times := []*time.Time{&s.Started, &s.Up, &s.EndsAt}
+	for _, l := range []*LegState{&s.A, s.B, s.Parting} {
+		if l == nil {
+			continue
+		}
+		times = append(times, &l.Timer.Due)
+		if l.Unacked != nil {
+			times = append(times, &l.Unacked.GiveUp)
+		}
+	}
+	for _, t := range times {
+		if !t.IsZero() {
+			*t = now.Add(t.Sub(s.Written) - age)
+		}
+	}
+	s.Written = time.Time{}
+}
+
 // stepPlace is where the current step stands in what the plan decided: another process asks its own plan for the same.
 func (c *Call) stepPlace() int {
 	all, left := c.decision.Steps, c.steps
@@ -154,7 +187,8 @@ func (l *Leg) saved() LegState {
 		Leg: l.name, Party: l.party, Gone: l.state == legGone || l.hungUp, Dialog: l.dialog, Flow: flowRecord(l.flow), NAT: l.nat, Web: l.web, Instance: l.instance,
 		Contact: l.contact, Agreed: l.agreed, Allows: l.allows, Timer: l.timer, WantSync: l.wantSync, Hop: l.hop, Stats: l.stats,
 	}
-	s.Timer.Due = s.Timer.Due.UTC()
+	now := time.Now()
+	s.Timer.Due = byClock(now, s.Timer.Due)
 	if l.trunk != nil {
 		s.Trunk, s.Direction = l.trunk.Name(), l.channel.Direction()
 	}
@@ -163,7 +197,7 @@ func (l *Leg) saved() LegState {
 	}
 	if u := l.unacked; u != nil {
 		s.Unacked = &UnackedState{
-			Raw: string(u.raw), Flow: flowRecord(u.flow), Seq: u.seq, GiveUp: u.giveUp.UTC(), Answer: u.answer, Initial: u.initial,
+			Raw: string(u.raw), Flow: flowRecord(u.flow), Seq: u.seq, GiveUp: byClock(now, u.giveUp), Answer: u.answer, Initial: u.initial,
 		}
 	}
 	if l.media != nil {

@@ -62,7 +62,11 @@ const fenceName = "\x00fence"
 func (e *Engine) page(ctx context.Context, b *bucket, from uint64) (page []Record, more bool, err error) {
 	all, more, err := messages(ctx, e.conn, b, from)
 	for _, m := range all {
-		page = append(page, e.read(b, m, m.Header.Get("Nats-Subject")))
+		r := e.read(b, m, m.Header.Get("Nats-Subject"))
+		if !r.Time.IsZero() {
+			r.Age = max(time.Since(r.Time), 0)
+		}
+		page = append(page, r)
 	}
 	return page, more, err
 }

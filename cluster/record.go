@@ -18,6 +18,9 @@ type Record struct {
 	Seq         uint64    // grows with every write of the bucket
 	Time        time.Time // of the store, when it took the record
 	fleeting    bool      // the store forgets it by itself
+
+	// Age is how long ago that was, as far as this node's clock can tell; 0 for a change that comes as it is made.
+	Age time.Duration
 }
 
 // Write is one value to keep.

@@ -26,6 +26,21 @@ type Journal interface {
 type Record struct {
 	AOR      string          `json:"aor"`
 	Bindings []BindingRecord `json:"bindings"`
+	Written  time.Time       `json:"written,omitzero"` // by the clock that the times go by
+}
+
+// Here puts the times of a record that was written so long ago by this process's clock: the writer's may be another one, or may have been set
+// since. A record of a version that does not tell when it was written keeps its times.
+func (r *Record) Here(now time.Time, age time.Duration) {
+	if r.Written.IsZero() {
+		return
+	}
+	for i := range r.Bindings {
+		b := &r.Bindings[i]
+		b.Expires = now.Add(b.Expires.Sub(r.Written) - age)
+		b.Registered = now.Add(b.Registered.Sub(r.Written) - age)
+	}
+	r.Written = time.Time{}
 }
 
 // BindingRecord is a Binding whose flow is described instead of held. Times are UTC.
@@ -54,14 +69,18 @@ type FlowRecord struct {
 	Remote   netip.AddrPort  `json:"remote"`
 }
 
+// recordOf tells times by the clock as it is now: it may have been set since a phone registered, and what is left of a registration goes by the
+// monotonic clock.
 func recordOf(aor string, list []Binding) Record {
-	r := Record{AOR: aor, Bindings: make([]BindingRecord, len(list))}
+	now := time.Now()
+	r := Record{AOR: aor, Bindings: make([]BindingRecord, len(list)), Written: now.UTC()}
+	clock := func(t time.Time) time.Time { return r.Written.Add(t.Sub(now)) }
 	for i := range list {
 		b := &list[i]
 		r.Bindings[i] = BindingRecord{
 			Contact: b.Contact, Params: string(b.Params), CallID: b.CallID, CSeq: b.CSeq, Instance: b.Instance,
 			RegID: b.RegID, Q: b.Q, UserAgent: b.UserAgent, Path: b.Path, NAT: b.NAT, Source: b.Source,
-			Expires: later(b.Expires, b.kept).UTC(), Registered: b.Registered.UTC(),
+			Expires: clock(later(b.Expires, b.kept)), Registered: clock(b.Registered),
 		}
 		if f := b.Flow; f.Valid() {
 			r.Bindings[i].Flow = &FlowRecord{f.Proto(), f.Listener(), f.Local(), f.Remote()}

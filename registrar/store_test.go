@@ -216,6 +216,7 @@ func (j *follow) attach(f FlowRecord) transport.Flow {
 func dump(t *testing.T, s *Store) []byte {
 	var all []Record
 	for rec := range s.Snapshot() {
+		rec.Written = time.Time{}
 		for i := range rec.Bindings {
 			rec.Bindings[i].Expires = rec.Bindings[i].Expires.Round(time.Millisecond)
 			rec.Bindings[i].Registered = rec.Bindings[i].Registered.Round(time.Millisecond)

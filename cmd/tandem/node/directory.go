@@ -279,6 +279,7 @@ func applyDistant(store *registrar.Store, r cluster.Record, links *uint64, log *
 			return
 		}
 	}
+	bindings.Here(time.Now(), r.Age)
 	store.Apply(time.Now(), bindings, func(f registrar.FlowRecord) transport.Flow {
 		*links++
 		return transport.NewFlow(distantLink{f.Proto, f.Listener, *links}, f.Local, f.Remote)

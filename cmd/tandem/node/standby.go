@@ -129,6 +129,7 @@ func (s *standby) binding(r cluster.Record) {
 		}
 	}
 	s.n.unread.note(r, false)
+	bindings.Here(time.Now(), r.Age)
 	s.n.bindings.Apply(time.Now(), bindings, s.n.attach)
 }
 
@@ -142,7 +143,7 @@ func (s *standby) call(r cluster.Record) {
 	if r.Version > newestForm {
 		err = fmt.Errorf("it is of form %d", r.Version)
 	} else {
-		err = s.calls.Put(r.Value)
+		err = s.calls.Put(r.Value, r.Age)
 	}
 	if s.n.unread.note(r, err != nil); err != nil {
 		s.n.log.Error("a call cannot be followed", "call", r.Key, "err", err)
