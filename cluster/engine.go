@@ -19,29 +19,33 @@ import (
 
 // Engine keeps the state of one node. Its methods may be called from any goroutine.
 type Engine struct {
-	cfg     Config
-	log     *slog.Logger
-	server  *server.Server // nil with an outside cluster
-	conn    *nats.Conn
-	manage  jetstream.JetStream // of the streams; records go over conn directly
-	buckets map[string]*bucket
-	seal    *sealer
-	open    *opener
-	writer  *writer
-	lease   Lease
-	door    *door // of a member
-	role    decider
-	address *addresses
-	peers   peers
-	health  *health // of a member
-	twin    *twin   // of two nodes without a witness
-	plans   plans
-	agrees  agreement
-	form    atomic.Uint32 // see Form; 0: nobody has been heard
-	self    Member
-	token   string     // of a member's own connection to its server
-	lock    *os.File   // of the folder
-	telling sync.Mutex // one Event at a time
+	cfg      Config
+	log      *slog.Logger
+	server   *server.Server // nil with an outside cluster
+	conn     *nats.Conn
+	manage   jetstream.JetStream // of the streams; records go over conn directly
+	buckets  map[string]*bucket
+	seal     *sealer
+	open     *opener
+	writer   *writer
+	lease    Lease
+	door     *door // of a member
+	role     decider
+	address  *addresses
+	peers    peers
+	health   *health // of a member
+	twin     *twin   // of two nodes without a witness
+	plans    plans
+	agrees   agreement
+	late     lateness // heartbeats
+	happened happened
+
+	newcomer newcomer
+	form     atomic.Uint32 // see Form; 0: nobody has been heard
+	self     Member
+	token    string     // of a member's own connection to its server
+	lock     *os.File   // of the folder
+	telling  sync.Mutex // one Event at a time
 
 	mu            sync.Mutex  // guards role
 	coincide      atomic.Bool // the active node has led streams for too long
@@ -92,6 +96,9 @@ func (e *Engine) start(ctx context.Context) error {
 	keys := e.cfg.Dir
 	if e.cfg.Identity != nil {
 		keys = e.cfg.Identity.dir
+		if err := e.cfg.Identity.ready(time.Now()); err != nil {
+			return err
+		}
 	}
 	key, err := clusterKey(keys)
 	if err != nil {
@@ -272,6 +279,7 @@ func (e *Engine) tell(ev Event) {
 	} else {
 		e.log.Info(ev.Name, "detail", ev.Detail)
 	}
+	e.happened.add(ev, time.Now())
 	e.cfg.Tell(ev)
 }
 

@@ -20,14 +20,14 @@ func TestJoining(t *testing.T) {
 	if _, err := Init(filepath.Join(root, "a"), "b"); err == nil {
 		t.Error("a second cluster was begun in one folder")
 	}
-	door, err := openDoor(first, map[string]bool{"a": true, "b": true}, "127.0.0.1:0", quiet)
+	door, err := openDoor(first, map[string]bool{"a": true, "b": true}, "127.0.0.1:0", anybody, 0, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = door.Close() }()
 	address := door.Addr().String()
 	invite := func(node string, valid time.Duration) string {
-		token, err := first.Invite(node, address, valid)
+		token, err := first.Invite(node, false, address, valid)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,7 +37,7 @@ func TestJoining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := stranger.Invite("b", address, time.Hour)
+	foreign, err := stranger.Invite("b", true, address, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestJoining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Invite("w", address, time.Hour); err == nil {
+	if _, err := b.Invite("w", false, address, time.Hour); err == nil {
 		t.Error("a node without the authority's key invites")
 	}
 	key, _ := clusterKey(filepath.Join(root, "a"))
@@ -97,7 +97,7 @@ func TestStrangersAreTurnedAway(t *testing.T) {
 		"no member":       {a, map[string]bool{"b": true}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d, err := openDoor(a, c.members, "127.0.0.1:0", quiet)
+			d, err := openDoor(a, c.members, "127.0.0.1:0", anybody, 0, quiet)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,3 +121,5 @@ func TestStrangersAreTurnedAway(t *testing.T) {
 		})
 	}
 }
+
+func anybody(string) error { return nil }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -53,11 +52,12 @@ type invitation struct {
 	Node    string    `json:"node"`
 	Hash    string    `json:"hash"`
 	Expires time.Time `json:"expires"`
+	Switch  bool      `json:"switch,omitempty"` // it gets the authority's key too
 }
 
-// Invite makes a token by which one machine may join as node until it expires. address is where this node's switch will be
-// asked. A running switch reads the invitation when somebody comes.
-func (id *Identity) Invite(node, address string, valid time.Duration) (string, error) {
+// Invite makes a token by which one machine may join as node until it expires; serves: it is a switch, and will be able to invite others
+// itself. address is where this node's switch will be asked. A running switch reads the invitation when somebody comes.
+func (id *Identity) Invite(node string, serves bool, address string, valid time.Duration) (string, error) {
 	if !nodeName.MatchString(node) {
 		return "", fmt.Errorf("node name %q: use up to 64 letters, digits, \"-\" and \"_\"", node)
 	}
@@ -70,7 +70,7 @@ func (id *Identity) Invite(node, address string, valid time.Duration) (string, e
 	t := token{Address: address, Fingerprint: id.Fingerprint, Secret: make([]byte, 24), Node: node, Expires: time.Now().Add(valid).Unix()}
 	_, _ = rand.Read(t.Secret)
 	sum := sha256.Sum256(t.Secret)
-	i := invitation{Node: node, Hash: hex.EncodeToString(sum[:]), Expires: time.Unix(t.Expires, 0).UTC()}
+	i := invitation{Node: node, Hash: hex.EncodeToString(sum[:]), Expires: time.Unix(t.Expires, 0).UTC(), Switch: serves}
 	b, _ := json.Marshal(i)
 	if err := writeFile(id.invitationFile(node), b, 0o600); err != nil {
 		return "", err
@@ -79,30 +79,30 @@ func (id *Identity) Invite(node, address string, valid time.Duration) (string, e
 }
 
 // invitationFile holds the last invitation of a node: another one takes its place.
-func (id *Identity) invitationFile(node string) string {
-	return filepath.Join(id.dir, identityDir, "invite-"+node+".json")
-}
+func (id *Identity) invitationFile(node string) string { return id.file("invite-" + node + ".json") }
 
-// redeem checks a secret and uses the invitation up.
-func (id *Identity) redeem(node string, secret []byte, now time.Time) error {
+// invited checks a secret, and gives the invitation.
+func (id *Identity) invited(node string, secret []byte, now time.Time) (i invitation, err error) {
 	if !nodeName.MatchString(node) {
-		return errors.New("not a node name")
+		return i, errors.New("not a node name")
 	}
 	file := id.invitationFile(node)
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return fmt.Errorf("nobody invited node %q, or its token has been used: run `tandem cluster invite %s` again", node, node)
+		return i, fmt.Errorf("nobody invited node %q, or its token has been used: run `tandem cluster invite %s` again", node, node)
 	}
-	var i invitation
 	if err := json.Unmarshal(b, &i); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
+		return i, fmt.Errorf("%s: %w", file, err)
 	}
 	sum := sha256.Sum256(secret)
 	switch {
 	case subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(i.Hash)) != 1:
-		return fmt.Errorf("the token of node %q is not the last one that was made: run `tandem cluster invite %s` again", node, node)
+		return i, fmt.Errorf("the token of node %q is not the last one that was made: run `tandem cluster invite %s` again", node, node)
 	case now.After(i.Expires):
-		return fmt.Errorf("the token expired at %s: run `tandem cluster invite %s` again", i.Expires.Format(time.RFC3339), node)
+		return i, fmt.Errorf("the token expired at %s: run `tandem cluster invite %s` again", i.Expires.Format(time.RFC3339), node)
 	}
-	return os.Remove(file)
+	return i, nil
 }
+
+// useUp ends an invitation.
+func (id *Identity) useUp(node string) error { return os.Remove(id.invitationFile(node)) }

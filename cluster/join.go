@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ import (
 )
 
 // Joining is one exchange of JSON over TLS 1.3 with the ALPN name below: the newcomer knows the authority by its fingerprint,
-// and shows the secret of its token. It gets its certificate and the cluster's key.
+// and shows the secret of its token. It gets its certificate and the cluster's key, and a switch the authority's.
 const (
 	alpnJoin   = "tandem-join"
 	joinWithin = 10 * time.Second
@@ -32,16 +33,18 @@ type joinAnswer struct {
 	Err  string `json:"err,omitempty"`
 	CA   []byte `json:"ca,omitempty"`
 	Cert []byte `json:"cert,omitempty"`
-	Key  []byte `json:"key,omitempty"` // of the cluster
+	Key  []byte `json:"key,omitempty"`  // of the cluster
+	Sign []byte `json:"sign,omitempty"` // the authority's key, PKCS #8
 }
 
-// Join makes this machine a node of the cluster that a token names. The inviting node's switch must run.
+// Join makes this machine a node of the cluster that a token names. The inviting node's switch must run. A machine that is that node already
+// gets a new certificate, and keeps its state.
 func Join(ctx context.Context, dir, text string) (*Identity, error) {
 	t, err := parseToken(text)
 	if err != nil {
 		return nil, err
 	}
-	if id, err := LoadIdentity(dir); err == nil {
+	if id, err := LoadIdentity(dir); err == nil && (id.Node != t.Node || id.Fingerprint != t.Fingerprint) {
 		return nil, fmt.Errorf("this machine is node %q of a cluster already: remove %s to leave it", id.Node, filepath.Join(dir, identityDir))
 	}
 	key, err := newKey()
@@ -61,6 +64,11 @@ func Join(ctx context.Context, dir, text string) (*Identity, error) {
 	}
 	if err := writeFile(filepath.Join(dir, "cluster.key"), answer.Key, 0o600); err != nil {
 		return nil, err
+	}
+	if len(answer.Sign) > 0 {
+		if err := savePEM(dir, fileCAKey, 0o600, pem.Block{Type: "PRIVATE KEY", Bytes: answer.Sign}); err != nil {
+			return nil, err
+		}
 	}
 	if err := saveIdentity(dir, answer.CA, answer.Cert, key); err != nil {
 		return nil, err
@@ -107,7 +115,7 @@ func askToJoin(ctx context.Context, t token, ask joinRequest) (answer joinAnswer
 func checkAuthority(s tls.ConnectionState, want string) error {
 	for _, c := range s.PeerCertificates[1:] {
 		if fingerprint(c) == want {
-			return verify(s.PeerCertificates[0], c)
+			return verify(s.PeerCertificates[0], c, time.Now())
 		}
 	}
 	return errors.New("another authority answers than the one in the token: the token is of another cluster, or somebody stands between")
@@ -115,26 +123,29 @@ func checkAuthority(s tls.ConnectionState, want string) error {
 
 // joinTLS shows the authority too, since the newcomer has nothing but its fingerprint.
 func (id *Identity) joinTLS() *tls.Config {
-	cert := id.cert
-	cert.Certificate = append(cert.Certificate[:1:1], id.authority.Raw)
-	return &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{alpnJoin}}
+	return &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{alpnJoin}, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		cert := *id.cert.Load()
+		cert.Certificate = append(cert.Certificate[:1:1], id.authority.Raw)
+		return &cert, nil
+	}}
 }
 
-// admit answers one newcomer.
-func (id *Identity) admit(conn net.Conn) (node string, err error) {
+// admit answers one newcomer. may says why a node must not join now.
+func (id *Identity) admit(conn net.Conn, may func(node string) error) (node string, err error) {
 	_ = conn.SetDeadline(time.Now().Add(joinWithin))
 	var ask joinRequest
 	if err := json.NewDecoder(io.LimitReader(conn, joinBytes)).Decode(&ask); err != nil {
 		return "", err
 	}
-	answer, err := id.accept(ask)
+	answer, err := id.accept(ask, may)
 	if err != nil {
 		answer = joinAnswer{Err: err.Error()}
 	}
 	return ask.Node, errors.Join(err, json.NewEncoder(conn).Encode(answer))
 }
 
-func (id *Identity) accept(ask joinRequest) (answer joinAnswer, err error) {
+// accept makes a newcomer the machine that has a name from now on. One that had it before is out.
+func (id *Identity) accept(ask joinRequest, may func(node string) error) (answer joinAnswer, err error) {
 	public, err := x509.ParsePKIXPublicKey(ask.Public)
 	if err != nil {
 		return answer, errors.New("no public key")
@@ -143,11 +154,29 @@ func (id *Identity) accept(ask joinRequest) (answer joinAnswer, err error) {
 	if err != nil {
 		return answer, err
 	}
-	if err := id.redeem(ask.Node, ask.Secret, time.Now()); err != nil {
+	id.signing.Lock()
+	defer id.signing.Unlock()
+	i, err := id.invited(ask.Node, ask.Secret, time.Now())
+	if err != nil {
 		return answer, err
 	}
-	if answer.Cert, err = sign(id.authority, key, ask.Node, public); err != nil {
+	if err := may(ask.Node); err != nil { // the token stays good
 		return answer, err
+	}
+	if err := id.useUp(ask.Node); err != nil {
+		return answer, err
+	}
+	machine, err := id.next(ask.Node)
+	if err != nil {
+		return answer, err
+	}
+	if answer.Cert, err = sign(id.authority, key, ask.Node, machine, id.life, public); err != nil {
+		return answer, err
+	}
+	if i.Switch {
+		if answer.Sign, err = x509.MarshalPKCS8PrivateKey(key); err != nil {
+			return answer, err
+		}
 	}
 	answer.CA = id.authority.Raw
 	answer.Key, err = clusterKey(id.dir)

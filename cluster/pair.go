@@ -71,13 +71,17 @@ func (e *Engine) others() (names []string) {
 // startMember starts what only a pair has.
 func (e *Engine) startMember(run context.Context) (err error) {
 	e.self = *e.member(e.cfg.Node)
-	if e.door, err = openDoor(e.cfg.Identity, e.names(), e.self.role(), e.log); err != nil {
+	if e.door, err = openDoor(e.cfg.Identity, e.names(), e.self.role(), e.mayJoin, e.cfg.Timers, e.log); err != nil {
 		return err
 	}
 	if err := e.peers.listen(e); err != nil {
 		return err
 	}
+	if err := e.Answer(renewTopic, e.renewFor); err != nil {
+		return err
+	}
 	e.keepHealth(run)
+	e.keeping.Go(func() { e.keepCertificate(run) })
 	e.keeping.Go(func() { e.keep(run) })
 	e.keeping.Go(func() { e.peers.report(run, e) })
 	return nil
@@ -203,8 +207,10 @@ func (e *Engine) leads() (names []string) {
 const coincideAfter = 2 * time.Second
 
 // watchLeaders tells when the death of this active node would make the store elect. It belongs to keep.
-func (e *Engine) watchLeaders(now time.Time) {
-	switch bad := e.lease.Epoch() != 0 && e.peers.standby(now) && len(e.leads()) > 0; {
+func (e *Engine) watchLeaders(now time.Time) { e.judgeLeaders(now, len(e.leads()) > 0) }
+
+func (e *Engine) judgeLeaders(now time.Time, leads bool) {
+	switch bad := e.lease.Epoch() != 0 && e.peers.standby(now) && leads; {
 	case !bad:
 		e.coincideSince = now
 		if e.coincide.Swap(false) {
@@ -237,6 +243,11 @@ type Peer struct {
 	Report json.RawMessage    `json:"report,omitempty"`
 	Holds  map[string]Holding `json:"holds,omitempty"` // by bucket; of a switch that has read everything
 	Heard  time.Time          `json:"heard"`
+
+	Certificate time.Time      `json:"certificate,omitzero"` // when it ends
+	Machines    map[string]int `json:"machines,omitempty"`   // the lowest that are let in, by name
+	Election    time.Duration  `json:"election,omitempty"`   // that it is configured with
+	Late        time.Duration  `json:"late,omitempty"`       // heartbeats, or their answers at the leader: the worst of the last minute
 }
 
 // heardWithin is how old a member's word may be.
@@ -245,7 +256,9 @@ const heardWithin = 3 * time.Second
 const peerSubject = "peer."
 
 func (p *peers) listen(e *Engine) (err error) {
+	p.mu.Lock() // newcomers may be asking already
 	p.all = map[string]Peer{}
+	p.mu.Unlock()
 	p.sub, err = e.conn.Subscribe(peerSubject+"*", func(m *nats.Msg) {
 		var x Peer
 		if json.Unmarshal(m.Data, &x) != nil || e.member(x.Node) == nil {
@@ -255,6 +268,7 @@ func (p *peers) listen(e *Engine) (err error) {
 		p.mu.Lock()
 		p.all[x.Node] = x
 		p.mu.Unlock()
+		e.hearMachines(x.Node, x.Machines)
 		e.agree()
 		e.agrees.hear(e, x, x.Heard)
 	})
@@ -273,6 +287,7 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 			}
 		}
 		e.plans.watch(e, time.Now())
+		e.watchLateness(BootTime())
 		select {
 		case <-ctx.Done():
 			return
@@ -285,9 +300,14 @@ func (e *Engine) asPeer() Peer {
 	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
 	p.Role, _, _ = e.standing()
 	p.Form, p.Holds = e.cfg.Form, e.holds()
+	p.Certificate, p.Machines = e.cfg.Identity.leaf().NotAfter, e.cfg.Identity.lowest()
 	if e.health != nil {
 		now := e.health.get()
 		p.Health = &now
+	}
+	if e.cfg.Decides == ByVote {
+		p.Election = e.cfg.Timers
+		p.Late, _ = e.late.last(BootTime(), 0)
 	}
 	if e.cfg.Plan != nil {
 		p.Plan = e.cfg.Plan()
@@ -300,6 +320,14 @@ func (e *Engine) asPeer() Peer {
 
 // HasStandby tells whether a standby has been heard lately.
 func (e *Engine) HasStandby() bool { return e.peers.standby(time.Now()) }
+
+// heard tells whether a member has been lately.
+func (p *peers) heard(name string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x, ok := p.all[name]
+	return ok && now.Sub(x.Heard) < heardWithin
+}
 
 // standby tells whether a standby has been heard lately.
 func (p *peers) standby(now time.Time) bool {

@@ -78,14 +78,14 @@ func newPair(t *testing.T) *testPair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := openDoor(first, map[string]bool{"a": true}, "127.0.0.1:0", quiet)
+	door, err := openDoor(first, map[string]bool{"a": true}, "127.0.0.1:0", anybody, 0, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range p.names {
 		id := first
 		if name != "a" {
-			token, err := first.Invite(name, door.Addr().String(), time.Minute)
+			token, err := first.Invite(name, name != "w", door.Addr().String(), time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 type patience struct {
 	*raft.NetworkTransport
 	raft atomic.Pointer[raft.Raft]
+	beat func(term uint64) // called with each heartbeat of a leader; set before raft begins
 
 	mu      sync.Mutex
 	reached map[raft.ServerID]chan struct{} // closed by the next heartbeat that is answered

@@ -77,6 +77,7 @@ func (e *Engine) openRole(ctx context.Context) (*role, error) {
 	r.patience = newPatience(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: r.door, MaxPool: 3, Timeout: max(2*r.timers, 300*time.Millisecond), Logger: logger,
 	}))
+	r.patience.beat = func(term uint64) { e.late.heard(term, BootTime(), r.timers) }
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = raft.ServerID(e.cfg.Node)
 	// Our own lease ends sooner than raft's. Raft's may be as long as an election: a leader that was slow for less is not deposed.

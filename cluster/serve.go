@@ -194,6 +194,8 @@ func (r *role) confirm(epoch uint64) {
 	if r.raft.VerifyLeader().Error() != nil || r.raft.CurrentTerm() != r.term.Load() {
 		return
 	}
+	answered := BootTime()
+	r.e.late.note(answered, answered-asked)
 	r.granting.Lock() // against demote and planned, who must have the last word
 	defer r.granting.Unlock()
 	if r.e.lease.Epoch() == epoch && !r.yielding.Load() {

@@ -30,6 +30,11 @@ type Status struct {
 	Members  []Peer     `json:"members,omitempty"`
 	Agrees   *Agreement `json:"agrees,omitempty"` // whether the standby holds what this node holds; of a node that serves and has heard one
 	Problems []string   `json:"problems"`         // what is wrong, in sentences
+
+	Certificate time.Time   `json:"certificate,omitzero"`       // of this node: when it ends
+	Coincide    bool        `json:"leader_coincides,omitempty"` // the serving node, this one, leads streams of the store
+	Events      []Happening `json:"events,omitempty"`           // the last ones, the newest last
+	Alarms      uint64      `json:"alarms"`                     // since the start
 }
 
 // NotHeard is the role of a member that has not been heard lately.
@@ -39,6 +44,7 @@ const NotHeard = "not heard"
 func (e *Engine) Status() Status {
 	s := Status{Node: e.cfg.Node, Role: "single", Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Problems: []string{}}
 	e.writer.status(&s)
+	s.Events, s.Alarms = e.happened.get()
 	for _, a := range e.cfg.Addresses {
 		s.Address = append(s.Address, a.String())
 	}
@@ -83,7 +89,11 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 	if e.twin != nil {
 		e.twin.peerStatus(s)
 	}
-	if e.coincide.Load() {
+	e.certificateStatus(s, now)
+	if what := e.lateHeartbeats(BootTime()); what != "" {
+		s.Problems = append(s.Problems, what)
+	}
+	if s.Coincide = e.coincide.Load(); s.Coincide {
 		s.Problems = append(s.Problems, "the active node leads streams of the store: if it died now, writes would wait for seconds")
 	}
 	if other := e.otherPlan(now); other != "" {
@@ -104,9 +114,34 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 		}
 		if !ok || now.Sub(p.Heard) > heardWithin {
 			p.Node, p.Role = m.Name, NotHeard
-			s.Problems = append(s.Problems, fmt.Sprintf("node %s is not heard: one more fault and nobody serves", m.Name))
+			s.Problems = append(s.Problems, notHeard(m.Name, s.Active))
+		}
+		if p.Role != NotHeard && p.Election != 0 && p.Election != e.cfg.Timers {
+			s.Problems = append(s.Problems, fmt.Sprintf("node %s has election = %v and this one %v: they do not vote with each other; give all members the same, and restart them one by one", m.Name, p.Election, e.cfg.Timers))
+		}
+		if left := p.Certificate.Sub(now); p.Role != NotHeard && !p.Certificate.IsZero() && left < certificateLife/6 {
+			s.Problems = append(s.Problems, fmt.Sprintf("the certificate of node %s ends in %d days: `tandem cluster renew` there says why it has no next one", m.Name, int(left/(24*time.Hour))))
 		}
 		s.Members = append(s.Members, p)
+	}
+}
+
+func notHeard(name, active string) string {
+	switch active {
+	case "", name:
+		return fmt.Sprintf("node %s is not heard", name)
+	}
+	return fmt.Sprintf("node %s is not heard: one more fault and nobody serves", name)
+}
+
+// certificateStatus tells whether the others let this machine in, and for how long.
+func (e *Engine) certificateStatus(s *Status, now time.Time) {
+	id := e.cfg.Identity
+	s.Certificate = id.leaf().NotAfter
+	if err := id.admits(id.leaf()); err != nil {
+		s.Problems = append(s.Problems, fmt.Sprintf("%v: another one has its name; to have it back, stop that one, invite this one again and join", err))
+	} else if by := e.door.refusedBy(now); by != "" {
+		s.Problems = append(s.Problems, fmt.Sprintf("the member at %s refuses the certificate of this machine: another one has its name, or the cluster blocks differ; its log says which", by))
 	}
 }
 

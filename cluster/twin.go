@@ -54,7 +54,7 @@ func (e *Engine) startTwin(ctx, run context.Context) (err error) {
 	if t.turns, err = openTurns(e.cfg.Dir, e.cfg.Node, single); err != nil {
 		return err
 	}
-	if e.door, err = openDoor(e.cfg.Identity, e.names(), e.self.role(), e.log); err != nil {
+	if e.door, err = openDoor(e.cfg.Identity, e.names(), e.self.role(), e.mayJoin, e.cfg.Timers, e.log); err != nil {
 		return err
 	}
 	if err := e.peers.listen(e); err != nil {
@@ -66,7 +66,11 @@ func (e *Engine) startTwin(ctx, run context.Context) (err error) {
 	if t.mirror, err = newMirror(e, t.link); err != nil {
 		return err
 	}
+	if err := e.Answer(renewTopic, e.renewFor); err != nil {
+		return err
+	}
 	e.keepHealth(run)
+	e.keeping.Go(func() { e.keepCertificate(run) })
 	e.keeping.Go(e.door.turnAway)
 	e.keeping.Go(func() { t.mirror.send(run) })
 	e.keeping.Go(func() { t.mirror.settle(run) })

@@ -18,11 +18,11 @@ func newTwin(t testing.TB, how Decides) *testPair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := openDoor(a, map[string]bool{"a": true}, "127.0.0.1:0", quiet)
+	door, err := openDoor(a, map[string]bool{"a": true}, "127.0.0.1:0", anybody, 0, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := a.Invite("b", door.Addr().String(), time.Minute)
+	token, err := a.Invite("b", true, door.Addr().String(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"tandem/cluster"
 	"tandem/dialplan/block"
@@ -56,7 +57,7 @@ func (l *loader) cluster(b *hcl.Block) {
 	}
 	c := &l.config.Cluster
 	r := l.open(b.Body, clusterSchema)
-	c.Election = r.Duration("election", 150*time.Millisecond, 100*time.Millisecond, 5*time.Second)
+	c.Election = election(r)
 	l.decides(r)
 	witnesses := 0
 	for _, inner := range r.Blocks {
@@ -97,6 +98,21 @@ func (l *loader) cluster(b *hcl.Block) {
 			r.Fail(r.Range("preferred"), "unknown node", "%q is no node of this cluster.", c.Preferred)
 		}
 	}
+}
+
+// elections are the election times that have a name: of machines of their own in one network, and of virtual ones, which are not run for a moment
+// now and then.
+var elections = map[string]time.Duration{"lan": 150 * time.Millisecond, "vm": 300 * time.Millisecond}
+
+func election(r *block.Reader) time.Duration {
+	if expr := r.Expr("election"); expr != nil {
+		if v, diags := expr.Value(nil); !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+			if t, ok := elections[v.AsString()]; ok {
+				return t
+			}
+		}
+	}
+	return r.Duration("election", elections["lan"], 100*time.Millisecond, 5*time.Second)
 }
 
 func (l *loader) member(b *hcl.Block) {

@@ -15,6 +15,10 @@ type Clustered interface {
 	Failover(rehearse bool) (cluster.Rehearsal, error)
 	// TakeOver promotes this node of two without a witness by a person's word that the other one is off.
 	TakeOver() (cluster.Status, error)
+	// Renew exchanges the certificate of this node.
+	Renew() (cluster.Status, error)
+	// Remove takes the machine that has a name out of the cluster.
+	Remove(node string) (cluster.Status, error)
 	// Notify is keepalived's word for this node: MASTER, BACKUP, FAULT or STOP.
 	Notify(state string) (cluster.Status, error)
 	// Settle writes the records of calls that a node had claimed which will never be back; asked of the node that serves.
@@ -39,6 +43,8 @@ func clusterAPI(mux *http.ServeMux, s Clustered) {
 		reply(w, answer)
 	})
 	mux.HandleFunc("POST /v1/cluster/promote", func(w http.ResponseWriter, _ *http.Request) { replyOr(w)(s.TakeOver()) })
+	mux.HandleFunc("POST /v1/cluster/renew", func(w http.ResponseWriter, _ *http.Request) { replyOr(w)(s.Renew()) })
+	mux.HandleFunc("POST /v1/cluster/remove", func(w http.ResponseWriter, r *http.Request) { replyOr(w)(s.Remove(r.FormValue("node"))) })
 	mux.HandleFunc("POST /v1/cluster/notify", func(w http.ResponseWriter, r *http.Request) { replyOr(w)(s.Notify(r.FormValue("state"))) })
 	mux.HandleFunc("POST /v1/cluster/settle", func(w http.ResponseWriter, r *http.Request) {
 		answer, err := s.Settle(r.FormValue("node"))
@@ -63,6 +69,16 @@ func replyOr(w http.ResponseWriter) func(cluster.Status, error) {
 // TakeOver promotes the node by a person's word.
 func (c *Client) TakeOver() (s cluster.Status, err error) {
 	return s, c.ask(http.MethodPost, "/v1/cluster/promote", &s)
+}
+
+// Renew exchanges the certificate of the node.
+func (c *Client) Renew() (s cluster.Status, err error) {
+	return s, c.ask(http.MethodPost, "/v1/cluster/renew", &s)
+}
+
+// Remove takes the machine that has a name out of the cluster.
+func (c *Client) Remove(node string) (s cluster.Status, err error) {
+	return s, c.ask(http.MethodPost, "/v1/cluster/remove?"+url.Values{"node": {node}}.Encode(), &s)
 }
 
 // Notify gives keepalived's word to the node.
@@ -95,6 +111,7 @@ func NewWitness(cfg Config, s Clustered, version string, log *slog.Logger) (*Ser
 	clusterAPI(api, s)
 	open := http.NewServeMux()
 	open.Handle("GET /metrics", clusterMetrics(s.Cluster, version))
+	clusterPage(open, s.Cluster)
 	open.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	return bind(cfg, api, open, log)
 }

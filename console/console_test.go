@@ -88,6 +88,15 @@ func (f *fakeSwitch) NightSwitch(schedule string) (NightSwitch, error) {
 func (f *fakeSwitch) Cluster() cluster.Status {
 	return cluster.Status{Node: "a", Role: "single", Held: true, Problems: []string{}}
 }
+func (*fakeSwitch) Renew() (cluster.Status, error) {
+	return cluster.Status{Node: "n", Certificate: time.Date(2027, 11, 28, 0, 0, 0, 0, time.UTC)}, nil
+}
+func (*fakeSwitch) Remove(node string) (cluster.Status, error) {
+	if node != "b" {
+		return cluster.Status{}, errors.New("node " + node + " runs and is heard: stop it first")
+	}
+	return cluster.Status{Node: "n"}, nil
+}
 func (*fakeSwitch) TakeOver() (cluster.Status, error) {
 	return cluster.Status{}, errors.New("here a majority decides")
 }

@@ -33,6 +33,7 @@ func New(cfg Config, s Switch, metrics http.Handler, log *slog.Logger) (*Server,
 	}
 	health(mux, s)
 	guardedPasses(mux, s)
+	clusterPage(mux, s.Cluster)
 	return bind(cfg, admin(s), mux, log)
 }
 

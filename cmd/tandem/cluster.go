@@ -26,7 +26,7 @@ func clusterCommand() *cobra.Command {
 			"  b$ tandem cluster join TOKEN --config DIR           and then `tandem serve`; the same for the witness\n" +
 			"  a$ tandem cluster status --config DIR",
 	}
-	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), settleCommand(), notifyCommand(), dnsCommand(), ask("cluster status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
+	c.AddCommand(initCommand(), inviteCommand(), joinCommand(), renewCommand(), removeCommand(), settleCommand(), notifyCommand(), dnsCommand(), ask("cluster status", "Show who serves, who stands by, and what is wrong", (*console.Client).Cluster, printCluster))
 	return c
 }
 
@@ -88,7 +88,8 @@ func inviteCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if _, err := memberNamed(cfg, args[0]); err != nil {
+		member, err := memberNamed(cfg, args[0])
+		if err != nil {
 			return err
 		}
 		if *valid <= 0 || *valid > 7*24*time.Hour {
@@ -102,7 +103,7 @@ func inviteCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		token, err := id.Invite(args[0], here.Address(), *valid)
+		token, err := id.Invite(member.Name, !member.Witness, here.Address(), *valid)
 		if err != nil {
 			return err
 		}
@@ -113,7 +114,12 @@ func inviteCommand() *cobra.Command {
 }
 
 func joinCommand() *cobra.Command {
-	c := &cobra.Command{Use: "join TOKEN", Short: "Make this machine the node that a token names", Args: cobra.ExactArgs(1)}
+	c := &cobra.Command{
+		Use: "join TOKEN", Short: "Make this machine the node that a token names", Args: cobra.ExactArgs(1),
+		Long: "Make this machine the node that a token names, which `tandem cluster invite` prints on a switch of the cluster that runs.\n" +
+			"A machine that had the name before is let in no more. One that is that node already gets a new certificate, for instance\n" +
+			"because its own has ended, and keeps its state.",
+	}
 	config := folderFlag(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cfg, err := config()
@@ -130,52 +136,68 @@ func joinCommand() *cobra.Command {
 	return c
 }
 
+func renewCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "renew", Short: "Exchange the certificate of this node, while its switch runs", Args: cobra.NoArgs,
+		Long: "Exchange the certificate of this node. Every node does it by itself when a third of the time is left; this does it now, or\n" +
+			"says why it cannot be done. Connections go on.",
+	}
+	at, asJSON := socketFlags(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		parts, err := at.parts(true)
+		if err != nil {
+			return err
+		}
+		s, err := parts[0].client.Renew() // the shards of a machine have one certificate
+		if err != nil {
+			return err
+		}
+		return output(c.OutOrStdout(), *asJSON, s, func(w io.Writer, s cluster.Status) {
+			fmt.Fprintf(w, "the certificate of node %s is good until %s\n", s.Node, s.Certificate.Format(time.DateOnly))
+		})
+	}
+	return c
+}
+
+func removeCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "remove NODE", Short: "Let the machine that was a node in no more; asked of a switch that runs", Args: cobra.ExactArgs(1),
+		Long: "Let the machine that was a node in no more, whatever certificate it has: it has been given away, or may come back to life.\n" +
+			"Its name stays in the cluster block, for the machine that takes its place by `tandem cluster invite NODE` and `join`.",
+	}
+	at, asJSON := socketFlags(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		parts, err := at.parts(true)
+		if err != nil {
+			return err
+		}
+		s, err := parts[0].client.Remove(args[0])
+		if err != nil {
+			return err
+		}
+		return output(c.OutOrStdout(), *asJSON, s, func(w io.Writer, s cluster.Status) {
+			fmt.Fprintf(w, "the machine that was node %s is let in no more\n", args[0])
+		})
+	}
+	return c
+}
+
+// printCluster puts first what an operator wants to know first.
 func printCluster(w io.Writer, s cluster.Status) {
-	fmt.Fprintf(w, "node\t%s\nrole\t%s\n", s.Node, s.Role)
-	if s.Active != "" && s.Role != "single" {
-		fmt.Fprintf(w, "serves\t%s\n", s.Active)
+	v := console.ViewCluster(s, time.Now())
+	fmt.Fprintf(w, "cluster\t%s\n", v.Verdict)
+	for i, p := range v.Problems {
+		fmt.Fprintf(w, "problem %d\t%s\n", i+1, p)
 	}
-	if s.Epoch != 0 {
-		fmt.Fprintf(w, "epoch\t%d\n", s.Epoch)
+	for _, f := range v.Facts {
+		fmt.Fprintf(w, "%s\t%s\n", f[0], f[1])
 	}
-	if s.Store != "" {
-		fmt.Fprintf(w, "store\t%s\n", s.Store)
+	if len(v.Members) == 0 {
+		return
 	}
-	if s.Copy != "" {
-		fmt.Fprintf(w, "copy\t%s\n", s.Copy)
-	}
-	fmt.Fprintf(w, "records\t%d written, %d wait, %d late, %d lost\n", s.Put, s.Waits, s.Late, s.Lost)
-	for _, a := range s.Address {
-		where := "not here"
-		if s.Here {
-			where = "here"
-		}
-		fmt.Fprintf(w, "address\t%s (%s)\n", a, where)
-	}
-	if s.Agrees != nil && len(s.Agrees.Differs) == 0 {
-		fmt.Fprintf(w, "agrees\t%s\n", s.Agrees)
-	}
-	for _, m := range s.Members {
-		fmt.Fprintf(w, "member\t%s: %s", m.Node, m.Role)
-		if m.Epoch != 0 {
-			fmt.Fprintf(w, ", epoch %d", m.Epoch)
-		}
-		if m.Plan != "" {
-			fmt.Fprintf(w, ", plan %s", m.Plan)
-		}
-		if len(m.Leads) > 0 {
-			fmt.Fprintf(w, ", leads the streams %s", strings.Join(m.Leads, " "))
-		}
-		if m.Health != nil && m.Health.Score > 0 {
-			fmt.Fprintf(w, ", health %d (%s)", m.Health.Score, strings.Join(m.Health.Reasons, "; "))
-		}
-		if len(m.Report) > 0 && string(m.Report) != "null" {
-			fmt.Fprintf(w, ", %s", m.Report)
-		}
-		fmt.Fprintln(w)
-	}
-	for _, p := range s.Problems {
-		fmt.Fprintf(w, "problem\t%s\n", p)
+	fmt.Fprintf(w, "\n%s\n", strings.Join(console.MemberHeads, "\t"))
+	for _, m := range v.Members {
+		fmt.Fprintln(w, strings.Join(m.Cells(), "\t"))
 	}
 }
 
@@ -223,6 +245,6 @@ func printRehearsal(w io.Writer, r cluster.Rehearsal, only bool) {
 		fmt.Fprintln(w, why)
 	}
 	if r.Target != nil && only {
-		fmt.Fprintf(w, "%s: %s %s\n", r.Target.Node, r.Target.Role, r.Target.Report)
+		fmt.Fprintf(w, "\n%s\n%s\n", strings.Join(console.MemberHeads, "\t"), strings.Join(console.ViewMember(*r.Target).Cells(), "\t"))
 	}
 }

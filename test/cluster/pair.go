@@ -181,19 +181,25 @@ func newRig(t testing.TB, hosts map[string]string, configuration string, prepare
 		if name == "a" {
 			continue
 		}
-		var token string
-		p.eventually(10*time.Second, "a token", func() bool {
-			out, err := p.try("a", "cluster", "invite", name)
-			token = strings.TrimSpace(out)
-			return err == nil
-		})
-		p.eventually(10*time.Second, name+" has joined", func() bool {
-			_, err := p.try(name, "cluster", "join", token)
-			return err == nil
-		})
+		p.join("a", name)
 		p.start(name)
 	}
 	return p
+}
+
+// join makes a machine a node by an invitation of another one.
+func (p *Pair) join(by, name string) {
+	p.t.Helper()
+	var token string
+	p.eventually(10*time.Second, "a token", func() bool {
+		out, err := p.try(by, "cluster", "invite", name)
+		token = strings.TrimSpace(out)
+		return err == nil
+	})
+	p.eventually(10*time.Second, name+" has joined", func() bool {
+		_, err := p.try(name, "cluster", "join", token)
+		return err == nil
+	})
 }
 
 func phoneTable() string {

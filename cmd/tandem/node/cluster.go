@@ -92,6 +92,23 @@ func (v view) TakeOver() (cluster.Status, error) {
 	return v.n.state.Status(), err
 }
 
+// renewWithin bounds the exchange of a certificate, for which the other switches may be asked.
+const renewWithin = 20 * time.Second
+
+// Renew exchanges the certificate of this node.
+func (v view) Renew() (cluster.Status, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), renewWithin)
+	defer cancel()
+	err := v.n.state.Renew(ctx)
+	return v.n.state.Status(), err
+}
+
+// Remove takes the machine that has a name out of the cluster.
+func (v view) Remove(node string) (cluster.Status, error) {
+	err := v.n.state.Remove(node)
+	return v.n.state.Status(), err
+}
+
 // Notify is keepalived's word for this node.
 func (v view) Notify(state string) (cluster.Status, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), takeOverWithin)

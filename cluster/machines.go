@@ -1,0 +1,85 @@
+package cluster
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+)
+
+// A name may belong to one machine after the other: one breaks, and another takes its place. Each has a number under its name, which its
+// certificates carry. What is kept, and told to all members once a second, is the lowest number that is let in: the machines before
+// it are out, whatever certificate they have. Numbers need no clock, and of two lists the higher number is right.
+
+// fileOut holds the lowest machine of each name that is let in; a name that is not in it: any.
+const fileOut = "machines.json"
+
+// outError is that of the machine that had a name, and is let in no more.
+type outError string
+
+func (e outError) Error() string {
+	return fmt.Sprintf("this machine was node %q, and has been taken out of the cluster", string(e))
+}
+
+// admits refuses the certificate of a machine that has been taken out.
+func (id *Identity) admits(c *x509.Certificate) error {
+	if lowest := (*id.out.Load())[c.Subject.CommonName]; machineOf(c) < lowest {
+		return outError(c.Subject.CommonName)
+	}
+	return nil
+}
+
+// lowest are the machines that are let in, by name; not to be changed.
+func (id *Identity) lowest() map[string]int { return *id.out.Load() }
+
+func (id *Identity) readOut() error {
+	text, err := os.ReadFile(id.file(fileOut))
+	out := map[string]int{}
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if err := json.Unmarshal(text, &out); err != nil {
+			return fmt.Errorf("%s: %w", id.file(fileOut), err)
+		}
+	}
+	id.out.Store(&out)
+	return nil
+}
+
+// raise lets machines of some names in from a number on; names whose number is as high already stay. It tells whether anything changed.
+func (id *Identity) raise(to map[string]int) (changed bool, err error) {
+	id.outMu.Lock()
+	defer id.outMu.Unlock()
+	if err := id.readOut(); err != nil { // another shard of this machine may have written
+		return false, err
+	}
+	next := maps.Clone(id.lowest())
+	for name, n := range to {
+		if n > next[name] && nodeName.MatchString(name) {
+			next[name], changed = n, true
+		}
+	}
+	if !changed {
+		return false, nil
+	}
+	text, err := json.Marshal(next)
+	if err != nil {
+		return false, err
+	}
+	if err := writeFile(id.file(fileOut), append(text, '\n'), 0o600); err != nil {
+		return false, err
+	}
+	id.out.Store(&next)
+	return true, nil
+}
+
+// next makes place for another machine under a name, and gives its number.
+func (id *Identity) next(name string) (int, error) {
+	n := id.lowest()[name] + 1
+	_, err := id.raise(map[string]int{name: n})
+	return n, err
+}
