@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -114,11 +115,11 @@ func (e *Engine) Remove(name string) error {
 
 // hearMachines takes over which machines another member lets in.
 func (e *Engine) hearMachines(from string, lowest map[string]int) {
-	changed, err := e.cfg.Identity.raise(lowest)
+	out, err := e.cfg.Identity.raise(lowest)
 	if err != nil {
 		e.log.Error("which machines are out could not be written", "from", from, "err", err)
 	}
-	if changed {
-		e.tell(Event{Name: "machine taken out", Detail: fmt.Sprintf("node %s tells that a machine has been taken out, or exchanged", from)})
+	if len(out) > 0 {
+		e.tell(Event{Name: "machine taken out", Detail: fmt.Sprintf("node %s tells that the machine that was node %s is let in no more", from, strings.Join(out, ", "))})
 	}
 }

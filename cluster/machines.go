@@ -50,31 +50,35 @@ func (id *Identity) readOut() error {
 	return nil
 }
 
-// raise lets machines of some names in from a number on; names whose number is as high already stay. It tells whether anything changed.
-func (id *Identity) raise(to map[string]int) (changed bool, err error) {
+// raise lets machines of some names in from a number on; names whose number is as high already stay. It gives the names whose
+// machine is out by that: the first machine of a name takes nobody's place.
+func (id *Identity) raise(to map[string]int) (out []string, err error) {
 	id.outMu.Lock()
 	defer id.outMu.Unlock()
 	if err := id.readOut(); err != nil { // another shard of this machine may have written
-		return false, err
+		return nil, err
 	}
-	next := maps.Clone(id.lowest())
+	next, changed := maps.Clone(id.lowest()), false
 	for name, n := range to {
 		if n > next[name] && nodeName.MatchString(name) {
+			if n > 1 || id.authority.Subject.CommonName == authorityName(name) {
+				out = append(out, name)
+			}
 			next[name], changed = n, true
 		}
 	}
 	if !changed {
-		return false, nil
+		return nil, nil
 	}
 	text, err := json.Marshal(next)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	if err := writeFile(id.file(fileOut), append(text, '\n'), 0o600); err != nil {
-		return false, err
+		return nil, err
 	}
 	id.out.Store(&next)
-	return true, nil
+	return out, nil
 }
 
 // next makes place for another machine under a name, and gives its number.
