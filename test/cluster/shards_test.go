@@ -129,7 +129,7 @@ func TestTwoShards(t *testing.T) {
 	if out := s.command("a", "reload"); strings.Count(out, "is in force") != 2 {
 		t.Errorf("reload: %s", out)
 	}
-	if out := s.command("w", "cluster", "status"); strings.Count(out, "role     witness") != 2 {
+	if out := s.command("w", "cluster", "status"); strings.Count(out, "w: witness") != 2 {
 		t.Errorf("status of the witness: %s", out)
 	}
 }
