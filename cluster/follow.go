@@ -347,8 +347,8 @@ func (f *Follower) give(r Record) {
 		f.e.stale(r)
 	default:
 		f.fn(r)
-		if f.counts && !r.fleeting {
-			f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted)
+		if f.counts { // of a key that was not fleeting before, nothing is left
+			f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted || r.fleeting)
 		}
 	}
 }

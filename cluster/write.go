@@ -143,7 +143,7 @@ func (w *writer) put(b *bucket, x Write) {
 		token, s = fenceKey, nil
 	}
 	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s)}
-	if len(w.e.cfg.Members) > 0 && token != fenceKey && x.TTL == 0 && b.MaxAge == 0 {
+	if len(w.e.cfg.Members) > 0 && token != fenceKey && b.MaxAge == 0 {
 		f.bucket, f.sum = b, sumOf(x.Key, x.Version, x.Value)
 	}
 	f.w.Value = nil
@@ -240,7 +240,7 @@ func (w *writer) answer(m *nats.Msg) {
 	var told bool
 	if f != nil {
 		if f.bucket != nil {
-			f.bucket.holding.put(f.w.Key, f.sum, f.w.Delete)
+			f.bucket.holding.put(f.w.Key, f.sum, f.w.Delete || f.w.TTL > 0)
 		}
 		if w.latest[f.subject] == f {
 			delete(w.latest, f.subject)
