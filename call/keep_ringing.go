@@ -2,12 +2,14 @@ package call
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"tandem/dialplan"
 	"tandem/sip"
 	"tandem/sip/dialog"
+	"tandem/sip/transaction"
 	"tandem/sip/transport"
 )
 
@@ -89,33 +91,41 @@ func withoutCredentials(raw string) string {
 
 var errRings = errors.New("call: its state while it rang cannot be read")
 
-// ring makes a call that rings: the caller's leg out of its INVITE, as when it came, and the branches as they were.
-func (a *adoption) ring(c *Call) error {
+// ring makes a call that rings: the caller's leg out of its INVITE, as when it came, and the branches as they were. One that cannot ring on
+// has them all the same: they are told.
+func (a *adoption) ring(c *Call) (err error) {
 	st, r := a.st, a.st.Ringing
-	m := new(sip.Message)
-	if m.Parse(r.Invite) != nil || !m.IsRequest() {
-		return errRings
-	}
 	flow := a.attach(st.A.Flow)
+	invite, err := a.invite(flow)
 	l := c.own(&Leg{
-		name: st.A.Leg, party: st.A.Party, role: roleUAS, flow: flow, invite: a.board.table.Resume(flow, m), instance: st.A.Instance, contact: st.A.Contact,
+		name: st.A.Leg, party: st.A.Party, role: roleUAS, flow: flow, invite: invite, instance: st.A.Instance, contact: st.A.Contact,
 		tag: st.A.Dialog.LocalTag, callID: st.A.Dialog.CallID,
 	})
 	c.a, c.legs = l, []*Leg{l}
 	if t := a.board.trunks.Find(st.A.Trunk); t != nil {
 		l.trunk, l.channel = t, t.Readmit(st.A.Direction, c.started, time.Time{})
 	}
-	if fail := l.open(l.invite.Request()); fail != nil {
-		return fail
+	if err == nil {
+		if fail := l.open(invite.Request()); fail != nil {
+			l.closeMedia()
+			err = fail
+		}
 	}
 	a.step(c)
 	c.stepEnds = a.later(r.Ends)
 	for i := range r.Branches {
-		if err := a.branch(c, &r.Branches[i]); err != nil {
-			return err
-		}
+		err = errors.Join(err, a.branch(c, &r.Branches[i]))
 	}
-	return nil
+	return err
+}
+
+// invite is the caller's INVITE; of one that cannot be read, and so not be answered, what is known of its dialog.
+func (a *adoption) invite(flow transport.Flow) (*transaction.Server, error) {
+	m := new(sip.Message)
+	if m.Parse(a.st.Ringing.Invite) != nil || !m.IsRequest() {
+		return transaction.Ended(flow, inviteOf(&a.st.A.Dialog)), errRings
+	}
+	return a.board.table.Resume(flow, m), nil
 }
 
 // branch makes one branch.
@@ -146,18 +156,18 @@ func (a *adoption) step(c *Call) {
 	c.current = dialplan.Dial{}
 }
 
-// goOnRinging asks every branch again.
+// goOnRinging asks every branch again, also where the call cannot go on: only so can a phone be told that it shall ring no more.
 func (c *Call) goOnRinging() {
-	if len(c.ringing) == 0 || c.a.media == nil {
-		c.refuseCaller("switch", &sip.StatusError{Code: 480, Cause: sip.CauseTemporary})
-		return
-	}
+	deaf := c.a.media == nil || slices.ContainsFunc(c.ringing, func(l *Leg) bool { return l.media == nil })
 	c.starting = true
 	for _, l := range c.ringing {
 		c.send(l.initial, l.invited)
 	}
 	c.starting = false
-	if len(c.ringing) == 0 {
+	switch {
+	case deaf:
+		c.refuseCaller("switch", &sip.StatusError{Code: 480, Cause: sip.CauseTemporary})
+	case len(c.ringing) == 0:
 		c.branchesFailed()
 	}
 }

@@ -2,7 +2,9 @@ package call
 
 import (
 	"testing"
+	"time"
 
+	"tandem/record"
 	"tandem/sip"
 )
 
@@ -137,4 +139,56 @@ func TestRingingIsForgotten(t *testing.T) {
 			t.Errorf("revived %+v", o.revived)
 		}
 	})
+}
+
+// A call that rings and cannot be gone on with, since its INVITE cannot be read or there is no port, ends: the phone is told to ring no more,
+// the record is written, and others live on.
+func TestRingingThatCannotGoOn(t *testing.T) {
+	for name, spoil := range map[string]func(o *office, st *State){
+		"unreadable":          func(_ *office, st *State) { st.Ringing.Invite = "INVITE" },
+		"no port for a phone": func(o *office, _ *State) { o.media.full = func(leg string) bool { return leg == "b1" } },
+		"no port for us":      func(o *office, _ *State) { o.media.full = func(leg string) bool { return leg == "a" } },
+		"no media":            func(_ *office, st *State) { st.Ringing.Branches[0].Leg.Media = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				o.keeps()
+				alice, bob := o.alice(), o.bob()
+				a := alice.invites("1002", "offer of alice")
+				b := bob.rung()
+				b.says(180, "")
+				a.hears("180")
+				o.killed(2 * time.Second)
+				for id, raw := range o.journal.states {
+					st, err := stateOf(raw)
+					if err != nil {
+						t.Fatal(err)
+					}
+					spoil(o, st)
+					if o.journal.states[id], err = record.Marshal(st); err != nil {
+						t.Fatal(err)
+					}
+				}
+				o.start()
+				o.settle()
+				o.media.full = nil
+				if len(o.revived.Failed) != 1 {
+					t.Errorf("revived %+v", o.revived)
+				}
+				bob.hears(sip.INVITE)
+				b.says(180, "")
+				b.hearsCancelled()
+				if name != "unreadable" {
+					a.hears("480")
+				}
+				o.idle()
+				if r := o.record(); r.Status != 480 || r.Answered != nil {
+					t.Errorf("record %+v", r)
+				}
+				if o.journal.size() != 0 {
+					t.Error("the call is still in the journal")
+				}
+			})
+		})
+	}
 }

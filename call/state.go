@@ -16,8 +16,8 @@ import (
 // understand to go on with the call raises it.
 const stateVersion = 1
 
-// A State is all that another process needs to go on with a call that was answered, both legs in one: a plain value whose JSON
-// form is kept. Times are UTC. It holds keys of media: whoever keeps it seals it.
+// A State is all that another process needs to go on with a call that was answered, both legs in one, or that rings: a plain value of
+// which the form by package record is kept. Times are UTC. It holds keys of media: whoever keeps it seals it.
 type State struct {
 	Version int       `json:"version"`
 	Call    string    `json:"call"`
@@ -125,7 +125,9 @@ func (c *Call) state() State {
 func (s *State) live() (legs []*LegState) {
 	if s.Ringing != nil {
 		for i := range s.Ringing.Branches {
-			legs = append(legs, &s.Ringing.Branches[i].Leg)
+			if l := &s.Ringing.Branches[i].Leg; l.Media != nil {
+				legs = append(legs, l)
+			}
 		}
 		return legs
 	}
