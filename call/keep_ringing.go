@@ -34,8 +34,12 @@ type BranchState struct {
 	Reliable bool          `json:"reliable,omitempty"`
 }
 
-// mostRinging bounds the branches of a call that is kept while it rings.
-const mostRinging = 8
+const (
+	// mostRinging bounds the branches of a call that is kept while it rings.
+	mostRinging = 8
+	// mostInvite bounds the caller's INVITE, in bytes: a stranger's of 64 KB, a hundred a second, would fill what waits for the store.
+	mostInvite = 16 << 10
+)
 
 // ringsOn tells whether the call is one that another process could let ring on.
 func (c *Call) ringsOn() bool {
@@ -50,7 +54,7 @@ func (c *Call) ringsOn() bool {
 			return false
 		}
 	}
-	return c.a.invite != nil && c.a.flow.Proto() == transport.UDP
+	return c.a.invite != nil && len(c.a.invite.Request().Raw()) <= mostInvite && c.a.flow.Proto() == transport.UDP
 }
 
 // ringingState is the call as another process would let it ring on.

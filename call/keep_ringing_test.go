@@ -1,6 +1,7 @@
 package call
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -191,4 +192,23 @@ func TestRingingThatCannotGoOn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An INVITE as large as a datagram is answered, and not kept while it rings.
+func TestHugeInviteIsNotKept(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a := alice.invites("1002", "offer of alice", "Subject: "+strings.Repeat("x", mostInvite))
+		b := bob.rung()
+		b.says(180, "")
+		a.hears("180")
+		o.settle()
+		if n := o.journal.size(); n != 0 {
+			t.Errorf("%d calls are kept", n)
+		}
+		b.says(486, "")
+		bob.hears(sip.ACK)
+		a.hears("486")
+	})
 }
