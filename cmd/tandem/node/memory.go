@@ -61,6 +61,10 @@ func (n *Node) remember(r cluster.Record) {
 			err = n.rememberLamp(name, value)
 		case keyACME:
 			err = n.rememberFile(name, value)
+		case keyEverywhere: // the directory may read it later than this node serves
+			if all := n.opts.Directory.everywhere(); all != nil {
+				err = all.takeRecord(r)
+			}
 		default:
 			err = n.board.Remember(r.Key, value)
 		}

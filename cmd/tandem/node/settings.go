@@ -106,6 +106,9 @@ func (s *settings) takeRecord(r cluster.Record) error {
 	if !ours || r.Deleted {
 		return nil
 	}
+	if r.Version > stateForm {
+		return fmt.Errorf("it is of form %d", r.Version)
+	}
 	var x setting
 	if err := json.Unmarshal(r.Value, &x); err != nil {
 		return fmt.Errorf("%s: %w", r.Key, err)

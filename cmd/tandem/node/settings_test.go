@@ -58,6 +58,25 @@ func TestLastSettingHolds(t *testing.T) {
 	}
 }
 
+// A node that has read its own shard knows what was set there before it serves, whether the directory has come so far or not; what a later
+// version writes is left out.
+func TestOwnSettingsBeforeServing(t *testing.T) {
+	n := shardNode(t, "")
+	n.log = slog.New(slog.DiscardHandler)
+	n.board = call.New(call.Config{}, call.Rooms{}, n.log)
+	all := n.opts.Directory.everywhere()
+	all.join(n.board, n.log)
+	n.remember(stateRecord(t, keyEverywhere+"schedule/office", setting{100, json.RawMessage("true")}))
+	if !n.board.Switches()["office"] {
+		t.Error("not known")
+	}
+	newer := stateRecord(t, keyEverywhere+"schedule/office", setting{200, json.RawMessage("false")})
+	newer.Version = stateForm + 1
+	if n.remember(newer); all.takeRecord(newer) == nil || !n.board.Switches()["office"] {
+		t.Error("a record of a later form is taken")
+	}
+}
+
 // A setting is later than what it replaces, whatever the clock says; one that could not be kept leaves what was.
 func TestStampsRise(t *testing.T) {
 	s, now := newSettings(), time.Unix(1000, 0)
