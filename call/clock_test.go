@@ -13,6 +13,7 @@ func TestStateByAnotherClock(t *testing.T) {
 			theirs := func(left time.Duration) time.Time { return byClock(now, now.Add(left)).Add(ahead) }
 			s := State{Written: theirs(0), Started: theirs(-20 * time.Second), Up: theirs(-10 * time.Second), EndsAt: theirs(time.Hour)}
 			s.A.Timer.Due, s.A.Unacked, s.B = theirs(15*time.Minute), &UnackedState{GiveUp: theirs(30 * time.Second)}, &LegState{}
+			s.Ringing = &RingingState{Ends: theirs(20 * time.Second)}
 			s.here(now, 2*time.Second)
 			for what, x := range map[string]struct {
 				at   time.Time
@@ -20,6 +21,7 @@ func TestStateByAnotherClock(t *testing.T) {
 			}{
 				"started": {s.Started, -22 * time.Second}, "up": {s.Up, -12 * time.Second}, "ends": {s.EndsAt, time.Hour - 2*time.Second},
 				"refresh": {s.A.Timer.Due, 15*time.Minute - 2*time.Second}, "given up": {s.A.Unacked.GiveUp, 28 * time.Second},
+				"rings": {s.Ringing.Ends, 18 * time.Second},
 			} {
 				if got := x.at.Sub(now); got != x.left {
 					t.Errorf("%s: in %v, want %v", what, got, x.left)

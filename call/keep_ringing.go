@@ -61,7 +61,7 @@ func (c *Call) ringsOn() bool {
 func (c *Call) ringingState() (State, bool) {
 	s := c.state()
 	s.A.Media = nil // it has answered nothing: a session as good is made of its offer
-	r := &RingingState{Invite: withoutCredentials(c.a.invite.Request().Raw()), Ends: c.stepEnds.UTC()}
+	r := &RingingState{Invite: withoutCredentials(c.a.invite.Request().Raw()), Ends: byClock(time.Now(), c.stepEnds)}
 	for _, l := range c.ringing {
 		b := BranchState{Leg: l.saved(), Invite: string(l.invited), Attempt: l.attempt, Interval: l.interval, Reliable: l.reliable}
 		m, ok := l.media.State(true)

@@ -156,6 +156,9 @@ func (s *State) here(now time.Time, age time.Duration) {
 		return // of a version that does not tell
 	}
 	times := []*time.Time{&s.Started, &s.Up, &s.EndsAt}
+	if s.Ringing != nil {
+		times = append(times, &s.Ringing.Ends)
+	}
 	for _, l := range []*LegState{&s.A, s.B, s.Parting} {
 		if l == nil {
 			continue
