@@ -37,6 +37,7 @@ func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusE
 		return fail
 	}
 	carrier := s.carrierOf(f, m)
+	_, neighbour := s.fromNeighbour(m)
 	if m.Method() == sip.INVITE {
 		if fail := mayRely(m, carrier); fail != nil {
 			return fail
@@ -45,7 +46,7 @@ func (s *Switchboard) preliminary(f transport.Flow, m *sip.Message) *sip.StatusE
 			return fail
 		}
 	}
-	if !m.Has(sip.HeaderAuthorization) && carrier == nil {
+	if !m.Has(sip.HeaderAuthorization) && carrier == nil && !neighbour {
 		return s.challenge(m, false)
 	}
 	return nil

@@ -24,8 +24,13 @@ var errPanic = errors.New("call: look-up failed")
 // ring sends one INVITE to each contact of the extensions.
 func (c *Call) ring(extensions []string) {
 	now := time.Now()
+	sought := c.seeking
+	c.seeking = nil
 	for _, ext := range extensions {
 		bindings := c.board.locator.Lookup(ext, now)
+		if sought != nil {
+			bindings = sought.ways
+		}
 		switch {
 		case len(bindings) == 0:
 			c.noBranch(ext, &failure{status: 480, reason: "Not registered", unreachable: true})
@@ -34,7 +39,7 @@ func (c *Call) ring(extensions []string) {
 		default:
 			for i, b := range bindings {
 				if len(c.ringing) < c.board.cfg.MaxBranches && !anotherFlow(bindings[:i], b) {
-					c.startBranch(ext, b, flowsOf(bindings[i+1:], b))
+					c.startBranch(ext, b, flowsOf(bindings[i+1:], b), sought)
 				}
 			}
 		}
@@ -65,13 +70,17 @@ func (c *Call) noBranch(ext string, f *failure) {
 }
 
 // startBranch begins a leg to one contact: down the flow that it registered over, or, where there is a Path or
-// the request may be too large for UDP, over one that is looked up first. spare are the phone's other flows.
-func (c *Call) startBranch(ext string, b registrar.Binding, spare []registrar.Binding) {
+// the request may be too large for UDP, over one that is looked up first. spare are the phone's other flows; sought is the dialog whose
+// place it is to take, nil: none.
+func (c *Call) startBranch(ext string, b registrar.Binding, spare []registrar.Binding, sought *search) {
 	target, routes := b.RequestURI(), b.Route()
 	l := c.own(&Leg{
 		name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
 		nat: b.NAT, instance: b.Instance, spare: spare, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	})
+	if sought != nil {
+		l.replaces = sought.replaces
+	}
 	if len(b.Path) > 0 { // media goes straight to the phone, and comes from where it registered from
 		l.place = b.Flow.Remote().Addr().Unmap()
 	}
@@ -204,6 +213,10 @@ func (c *Call) sendInvite(l *Leg) {
 	if l.interval > 0 {
 		w.SetInt(sip.HeaderSessionExpires, int(l.interval.Seconds()))
 		w.SetInt(sip.HeaderMinSE, int(max(dialog.MinSE, l.minSE()).Seconds()))
+	}
+	if l.replaces != "" {
+		w.Add("Replaces", l.replaces)
+		w.Add("Require", "replaces")
 	}
 	c.addHeaders(l, w)
 	w.Finish("application/sdp", l.offer)

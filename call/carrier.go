@@ -47,6 +47,7 @@ type caller struct {
 	extension string
 	trunk     *trunk.Trunk
 	channel   *trunk.Channel
+	neighbour bool // another shard, in the extension's name
 }
 
 func (w caller) party() string {

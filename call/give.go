@@ -178,6 +178,12 @@ func (c *Call) takeOver() bool {
 		return true
 	}
 	l, fail := c.board.replaced(r, c.a.party)
+	if x := c.board.searchFor(r, c.a.party, fail); x != nil && !c.neighbour {
+		c.record.Transfers = append(c.record.Transfers, Transfer{At: time.Now().UTC(), By: c.a.party, Kind: "replaces", Status: 200})
+		c.seek(x, c.a.party)
+		c.nextStep()
+		return true
+	}
 	switch {
 	case fail != nil:
 		c.refuseCaller("switch", fail)

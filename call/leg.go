@@ -51,6 +51,7 @@ type Leg struct {
 	nat      bool                // the phone registered from behind a NAT
 	web      bool                // the peer is a browser
 	guessed  bool                // that, or that it is none, is what its contact looks like: it may refuse with 488
+	replaces string              // the dialog in another shard whose place our INVITE takes; empty: none
 	instance string              // +sip.instance of the phone; empty: unknown
 	spare    []registrar.Binding // other flows of the phone, for when this one fails
 	contact  string              // our Contact header value on this leg

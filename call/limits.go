@@ -24,7 +24,7 @@ func (s *Switchboard) startCall(tx *transaction.Server, m *sip.Message, who call
 		name: "a", party: who.party(), role: roleUAS, flow: tx.Flow(), invite: tx, trunk: who.trunk,
 		tag: sip.NewTag(), callID: m.CallID(),
 	})
-	c.legs = []*Leg{c.a}
+	c.legs, c.neighbour = []*Leg{c.a}, who.neighbour
 	c.a.contact = "<" + c.a.flow.Contact("") + ">"
 	if who.trunk != nil {
 		c.facts, c.callerName = carrierFacts(settings.Plan, m, who.trunk, now)

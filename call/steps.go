@@ -163,7 +163,7 @@ func (c *Call) branchFailed(l *Leg, f *failure) {
 		return
 	}
 	if f.unreachable && len(l.spare) > 0 {
-		c.startBranch(l.party, l.spare[0], l.spare[1:])
+		c.startBranch(l.party, l.spare[0], l.spare[1:], nil)
 		return
 	}
 	c.best = better(c.best, f)

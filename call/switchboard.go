@@ -32,7 +32,9 @@ type Rooms struct {
 	Accounts func(username string) (digest.Credential, bool)
 	Journal  Journal // keeps the state of calls; nil: a call ends with the process
 	Memory   Memory  // keeps what people set and calls use up; nil: it is forgotten with the process
-	Proxy    Proxy   // takes authenticated MESSAGEs outside a call; nil: they get 405
+	// Neighbours are the other shards; nil: there are none.
+	Neighbours Neighbours
+	Proxy      Proxy // takes authenticated MESSAGEs outside a call; nil: they get 405
 }
 
 // Proxy forwards a request that is not a call (RFC 3261 §16).
@@ -49,19 +51,20 @@ type Switchboard struct {
 	table    *transaction.Table
 	seed     maphash.Seed // of the To-tags of stateless answers
 
-	media     Media
-	registrar Registrar
-	locator   Locator
-	authority *digest.Authority
-	router    Router
-	ledger    Ledger
-	trunks    *trunk.Set
-	accounts  func(username string) (digest.Credential, bool)
-	proxy     Proxy
-	journal   Journal
-	voicemail *voicemail.Store
-	hooks     *http.Client
-	sounds    func() *sounds // made when they are first needed
+	media      Media
+	registrar  Registrar
+	locator    Locator
+	neighbours Neighbours
+	authority  *digest.Authority
+	router     Router
+	ledger     Ledger
+	trunks     *trunk.Set
+	accounts   func(username string) (digest.Credential, bool)
+	proxy      Proxy
+	journal    Journal
+	voicemail  *voicemail.Store
+	hooks      *http.Client
+	sounds     func() *sounds // made when they are first needed
 
 	legs     *legTable
 	groups   groupState
@@ -88,8 +91,8 @@ func New(cfg Config, rooms Rooms, log *slog.Logger) *Switchboard {
 		cfg: cfg.withDefaults(), log: log, seed: maphash.MakeSeed(),
 		media: rooms.Media, registrar: rooms.Registrar, locator: rooms.Locator, authority: rooms.Authority,
 		accounts: rooms.Accounts, router: rooms.Router, ledger: rooms.Ledger, proxy: rooms.Proxy, voicemail: rooms.Voicemail, trunks: rooms.Trunks,
-		journal: rooms.Journal,
-		hooks:   hookClient(), sounds: sync.OnceValue(makeSounds),
+		journal: rooms.Journal, neighbours: rooms.Neighbours,
+		hooks: hookClient(), sounds: sync.OnceValue(makeSounds),
 		legs: newLegTable(), calls: map[string]*Call{}, invites: map[string]*answered{}, callers: map[uint64]map[*Call]struct{}{}, busy: map[string]int{},
 	}
 	if s.trunks == nil {
@@ -184,6 +187,12 @@ func (s *Switchboard) Request(tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	if s.answeredBefore(tx, m) {
+		return
+	}
+	if extension, ok := s.fromNeighbour(m); ok {
+		if fail := s.startCall(tx, m, caller{extension: extension, neighbour: true}); fail != nil {
+			s.refuse(tx, m, fail)
+		}
 		return
 	}
 	if t := s.carrierOf(tx.Flow(), m); t != nil {

@@ -29,6 +29,8 @@ type transferState struct {
 	shown       *dialplan.CallerID // after a transfer: who the side that stays is
 	resync      []resync           // re-INVITEs that are due after one another
 	taking      bool               // the caller takes another call over
+	neighbour   bool               // it is another shard that does, which has asked everybody
+	seeking     *search            // the next extension that is rung is asked for at the neighbours
 	wanted      *Leg               // another call is asked for the leg that is joined with it
 	wantedTag   string             // the tag of its peer
 	wantedNext  time.Time          // when it is asked again
@@ -55,6 +57,12 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 			fail = sip.Errorf(403, "That is this call")
 		}
 	}
+	var elsewhere *search
+	if r.replaces != nil {
+		if elsewhere = c.board.searchFor(r.replaces, l.party, fail); elsewhere != nil {
+			fail = nil
+		}
+	}
 	var asked *Call
 	if fail == nil && replaced != nil {
 		asked = r.instead(replaced)
@@ -64,7 +72,7 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 	}
 	var decision dialplan.Decision
 	facts := dialplan.Facts{From: l.party, To: r.number, Domain: r.host, Now: time.Now()}
-	if fail == nil && replaced == nil {
+	if fail == nil && replaced == nil && elsewhere == nil {
 		decision = c.board.begun(c.settings.Plan, facts)
 		if d := decision.Reject; d.Status != 0 {
 			fail = &sip.StatusError{Code: d.Status, Reason: d.Reason}
@@ -75,7 +83,7 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.board.refuse(tx, m, fail)
 		return
 	}
-	c.acceptRefer(l, tx, m, r)
+	c.acceptRefer(l, tx, m, r, replaced == nil)
 	if asked != nil {
 		asked.postOnce(insteadEvent{})
 	}
@@ -83,8 +91,12 @@ func (c *Call) referred(l *Leg, tx *transaction.Server, m *sip.Message) {
 		c.want(replaced, r.replaces.remote)
 		return
 	}
-	c.facts, c.decision, c.steps, c.hunt = facts, decision, decision.Steps, nil
-	c.alarm(decision.Alarms)
+	if c.hunt = nil; elsewhere != nil {
+		c.seek(elsewhere, l.party)
+	} else {
+		c.facts, c.decision, c.steps = facts, decision, decision.Steps
+		c.alarm(decision.Alarms)
+	}
 	c.resync = []resync{{c.a, true}}
 	c.resyncNext()
 }
@@ -105,10 +117,10 @@ func (c *Call) mayRefer(l *Leg, m *sip.Message) (refer, *sip.StatusError) {
 	return c.readRefer(l, m)
 }
 
-// acceptRefer answers 202 and puts the side that stays in the caller's place.
-func (c *Call) acceptRefer(l *Leg, tx *transaction.Server, m *sip.Message, r refer) {
+// acceptRefer answers 202 and puts the side that stays in the caller's place; calls: somebody is to be called for it.
+func (c *Call) acceptRefer(l *Leg, tx *transaction.Server, m *sip.Message, r refer, calls bool) {
 	seq, _, _ := m.CSeq()
-	t := &transfer{by: l, party: l.party, refer: r, told: &subscription{leg: l, silent: r.silent}, preparing: r.replaces == nil}
+	t := &transfer{by: l, party: l.party, refer: r, told: &subscription{leg: l, silent: r.silent}, preparing: calls}
 	if c.referrals++; c.referrals > 1 {
 		t.told.id = seq
 	}
@@ -251,7 +263,7 @@ func (c *Call) transferFailed(status int) bool {
 	if c.phase == phaseEnding {
 		return true
 	}
-	c.transfer = nil
+	c.transfer, c.seeking = nil, nil
 	c.record.Transfers[t.entry].Status = status
 	c.log.Info("transfer failed", "by", t.party, "status", status)
 	c.tell(t.told, status, true)

@@ -19,6 +19,7 @@ func TestShards(t *testing.T) {
 	s.run("a message goes to another shard", s.message)
 	s.run("the way to a phone is for shards alone", s.strangers)
 	s.run("a phone behind a NAT hears and is heard from another shard", s.behindNAT)
+	s.run("two calls of different shards become one", s.attended)
 	s.run("what is set at one shard holds at all", s.settings)
 	s.run("phones on WebSockets are called from another shard", s.webSockets)
 	flows := s.twoFlows("c", "a", "1950") // the later one is rung first

@@ -73,6 +73,55 @@ func (n *Node) found() (all []string) {
 	return all
 }
 
+// A shard takes calls over in an extension's name at each other that is served, and proves it for that dialog there alone.
+func TestWaysToTakeACallOver(t *testing.T) {
+	a := shardNode(t, "b")
+	var err error
+	a.layer, err = transport.New(transport.Config{Listen: []transport.Listen{{Name: "udp", Proto: transport.UDP, Address: "127.0.0.1:0"}}}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.layer.Close()
+	const dialog = "call;to-tag=1;from-tag=2"
+	ways := neighbours{a}.Ways("1001", dialog)
+	if len(ways) != 1 || !strings.HasSuffix(ways[0].Contact, "@192.0.2.12:5060") {
+		t.Fatalf("ways %+v", ways)
+	}
+	heard := func(n *Node, source, uri, replaces string) string {
+		raw := "INVITE " + uri + " SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nFrom: <sip:x@x>;tag=1\r\nTo: <sip:y@y>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n" +
+			"Replaces: " + replaces + "\r\nContent-Length: 0\r\n\r\n"
+		var m sip.Message
+		if err := m.Parse(raw); err != nil {
+			t.Fatal(err)
+		}
+		m.Source = netip.MustParseAddrPort(source)
+		extension, ok := neighbours{n}.Speaks(&m)
+		if !ok {
+			return "nobody"
+		}
+		return extension
+	}
+	b, c := shardNode(t, ""), shardNode(t, "")
+	b.config.Store(b.config.Load().Shard(1))
+	c.config.Store(c.config.Load().Shard(2))
+	uri := ways[0].Contact
+	for _, x := range []struct {
+		at                           *Node
+		source, uri, replaces, wants string
+	}{
+		{b, "192.0.2.11:5060", uri, dialog, "1001"},
+		{b, "198.51.100.7:5060", uri, dialog, "nobody"}, // a stranger
+		{b, "192.0.2.11:5060", uri, "other;to-tag=1;from-tag=2", "nobody"},
+		{c, "192.0.2.11:5060", uri, dialog, "nobody"},
+		{b, "192.0.2.11:5060", strings.Replace(uri, "r.", "r.A", 1), dialog, "nobody"},
+		{b, "192.0.2.11:5060", "sip:1001@192.0.2.12", dialog, "nobody"},
+	} {
+		if got := heard(x.at, x.source, x.uri, x.replaces); got != x.wants {
+			t.Errorf("%s from %s: %s speaks, want %s", x.uri, x.source, got, x.wants)
+		}
+	}
+}
+
 func TestLocatorKnowsAllShards(t *testing.T) {
 	now := time.Now()
 	desk := registrar.BindingRecord{Contact: "sip:desk", Q: 1000, Registered: now}

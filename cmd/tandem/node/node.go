@@ -160,7 +160,7 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.trunks = trunk.New(trunk.Rooms{Network: carriers{n}, Product: "Tandem/" + opts.Version}, opts.Log.With("room", "trunk"))
 	n.board = call.New(call.Config{Product: "Tandem/" + opts.Version}, call.Rooms{
 		Media: call.EngineMedia(n.media), Registrar: registrations{n}, Locator: locator{n}, Voicemail: n.boxes,
-		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks,
+		Authority: n.authority, Accounts: n.credential, Router: router{n}, Ledger: n.ledger, Proxy: messages{n}, Trunks: n.trunks, Neighbours: n.neighbours(),
 		Journal: callJournal{n.state}, Memory: callMemory{n.state, n.opts.Directory.everywhere()},
 	}, opts.Log.With("room", "call"))
 	n.board.Update(settings)
