@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,5 +103,25 @@ func TestMachineIsExchanged(t *testing.T) {
 	p.eventually("a knows", func() bool { return p.cfg["a"].Identity.lowest()["w"] == 2 })
 	if _, err := os.Stat(p.cfg["a"].Identity.file(fileOut)); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a member says each second is not looked up on the disk: one that hangs, or has lost the file, must not keep it from being heard.
+func TestMachinesThatAreKnown(t *testing.T) {
+	id, err := Init(t.TempDir(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := id.raise(map[string]int{"b": 2, "w": 1}); err != nil || !slices.Equal(out, []string{"b"}) {
+		t.Fatalf("%q are out, %v", out, err)
+	}
+	if err := os.WriteFile(id.file(fileOut), []byte("no more"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := id.raise(map[string]int{"b": 2, "w": 1, "c": 0}); err != nil || len(out) != 0 {
+		t.Errorf("the same again: %q are out, %v", out, err)
+	}
+	if _, err := id.raise(map[string]int{"b": 3}); err == nil {
+		t.Error("written over a file that cannot be read")
 	}
 }

@@ -53,6 +53,9 @@ func (id *Identity) readOut() error {
 // raise lets machines of some names in from a number on; names whose number is as high already stay. It gives the names whose
 // machine is out by that: the first machine of a name takes nobody's place.
 func (id *Identity) raise(to map[string]int) (out []string, err error) {
+	if !higher(to, id.lowest()) { // as each second: who hears the members must not wait for a disk that hangs
+		return nil, nil
+	}
 	id.outMu.Lock()
 	defer id.outMu.Unlock()
 	if err := id.readOut(); err != nil { // another shard of this machine may have written
@@ -79,6 +82,16 @@ func (id *Identity) raise(to map[string]int) (out []string, err error) {
 	}
 	id.out.Store(&next)
 	return out, nil
+}
+
+// higher tells whether a number is above the one that is known.
+func higher(numbers, known map[string]int) bool {
+	for name, n := range numbers {
+		if n > known[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // next makes place for another machine under a name, and gives its number.
