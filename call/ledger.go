@@ -14,9 +14,13 @@ import (
 	"time"
 )
 
-// ledgerQueue bounds the records that wait for a slow disk: a minute of calls at 100 a second. When it is full
-// the record goes to the log instead, whole, so that it is not lost.
-const ledgerQueue = 6000
+const (
+	// ledgerQueue bounds the records that wait for a slow or full disk: a minute of calls at 100 a second. When it is full
+	// the record goes to the log instead, whole, so that it is not lost.
+	ledgerQueue = 6000
+	// writeAgain is how often a file that takes nothing is tried.
+	writeAgain = time.Second
+)
 
 // FileLedger appends each record as one JSON line to a file.
 type FileLedger struct {
@@ -28,6 +32,8 @@ type FileLedger struct {
 	takes   chan taking
 	written atomic.Uint64
 	failed  atomic.Uint64
+	held    atomic.Int64           // records that have left the queue and are not in the file
+	trouble atomic.Pointer[string] // why the file takes nothing; nil: it does
 }
 
 // NewFileLedger makes a ledger; Run opens the file. An empty path keeps nothing.
@@ -86,7 +92,16 @@ func (f *FileLedger) Reopen() {
 // Counts are the records written to the file, and those that had to go to the log.
 func (f *FileLedger) Counts() (written, failed uint64) { return f.written.Load(), f.failed.Load() }
 
-// Run writes until ctx ends, and then what is still queued.
+// Waiting is how many records are not in the file yet, and why not; "": the file takes them, or has not been tried.
+func (f *FileLedger) Waiting() (records int, why string) {
+	if t := f.trouble.Load(); t != nil {
+		why = *t
+	}
+	return len(f.queue) + int(f.held.Load()), why
+}
+
+// Run writes until ctx ends, and then what is still queued. While the file takes nothing, as on a full disk, records wait for it: those of
+// answered calls have their states meanwhile, or a claim, from which a later process writes them.
 func (f *FileLedger) Run(ctx context.Context) error {
 	if f.path == "" {
 		<-ctx.Done()
@@ -94,10 +109,18 @@ func (f *FileLedger) Run(ctx context.Context) error {
 	}
 	var file *os.File
 	defer func() { _ = file.Close() }()
+	again := time.NewTimer(writeAgain)
+	defer again.Stop()
+	var b batch
 	for {
+		queue := f.queue
+		if len(b.left) > 0 {
+			queue = nil
+		}
 		select {
-		case e := <-f.queue:
-			file = f.putAll(ctx, file, f.gather(e))
+		case e := <-queue:
+			b = f.claim(ctx, f.gather(e))
+		case <-again.C:
 		case <-f.reopen:
 			_ = file.Close()
 			file = nil
@@ -106,13 +129,39 @@ func (f *FileLedger) Run(ctx context.Context) error {
 			file = nil
 			t.done <- f.Settle(t.lines)
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimAtLast)
-			defer cancel()
-			for len(f.queue) > 0 {
-				file = f.putAll(last, file, f.gather(<-f.queue))
-			}
+			file = f.finish(ctx, file, b)
 			return nil
 		}
+		if file = f.putAll(file, &b); len(b.left) > 0 {
+			again.Reset(writeAgain)
+		}
+	}
+}
+
+// finish writes what is left when the switch stops.
+func (f *FileLedger) finish(ctx context.Context, file *os.File, b batch) *os.File {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimAtLast)
+	defer cancel()
+	for {
+		if file = f.putAll(file, &b); len(b.left) > 0 {
+			f.leave(b)
+		}
+		if len(f.queue) == 0 {
+			return file
+		}
+		b = f.claim(last, f.gather(<-f.queue))
+	}
+}
+
+// leave gives up what the file does not take until the switch stops. What was claimed stays so, and this node writes it when it is back.
+func (f *FileLedger) leave(b batch) {
+	why := errors.New(*f.trouble.Load())
+	if b.claim != "" {
+		f.log.Error("records of calls are not in their file: this node has claimed them, and writes them when it is back", "path", f.path, "err", why, "calls", len(b.left))
+		return
+	}
+	for _, e := range b.left {
+		f.toLog(e.Record, why)
 	}
 }
 
@@ -132,55 +181,87 @@ func (f *FileLedger) gather(first entry) []entry {
 	return batch
 }
 
-// putAll writes records, flushes them together, and tells who wants to know.
-func (f *FileLedger) putAll(ctx context.Context, file *os.File, batch []entry) *os.File {
-	claim, batch := f.claim(ctx, batch)
-	for _, e := range batch {
-		file = f.put(file, e.Record)
+// batch is records that are flushed together.
+type batch struct {
+	claim string   // "": none
+	left  []entry  // those that are not in the file
+	calls []string // those whose states are to be forgotten with the claim
+}
+
+// putAll writes records, flushes them together, and tells who wants to know. What the file does not take is left.
+func (f *FileLedger) putAll(file *os.File, b *batch) *os.File {
+	if len(b.left) == 0 {
+		return file
 	}
+	put, err := 0, error(nil)
+	for put < len(b.left) && err == nil {
+		if file, err = f.put(file, b.left[put].Record); err == nil {
+			put++
+		}
+	}
+	done := b.left[:put]
+	b.left = b.left[put:]
+	f.held.Store(int64(len(b.left)))
+	f.tried(err)
 	if file != nil {
 		if err := file.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // what is no file on a disk cannot be flushed
 			f.log.Error("records of calls not flushed to the disk", "path", f.path, "err", err)
 		}
 	}
-	if claim == "" {
-		for _, e := range batch {
+	for _, e := range done {
+		if b.claim == "" {
 			tell(e.done)
-		}
-		return file
-	}
-	var calls []string
-	for _, e := range batch {
-		if e.done != nil {
-			calls = append(calls, e.Call)
+		} else if e.done != nil {
+			b.calls = append(b.calls, e.Call)
 		}
 	}
-	f.claims.Release(claim, calls)
+	if b.claim != "" && len(b.left) == 0 {
+		f.claims.Release(b.claim, b.calls)
+	}
 	return file
 }
 
-// claim gives what this node may write of a batch.
-func (f *FileLedger) claim(ctx context.Context, batch []entry) (string, []entry) {
+// tried notes whether the file takes records; the log has one line when that changes.
+func (f *FileLedger) tried(err error) {
+	was := f.trouble.Load()
+	switch {
+	case err == nil && was != nil:
+		f.trouble.Store(nil)
+		f.log.Info("records of calls are written again", "path", f.path)
+	case err != nil:
+		why := err.Error()
+		f.trouble.Store(&why)
+		if was == nil {
+			waits, _ := f.Waiting()
+			f.log.Error("records of calls wait in memory, since their file does not take them", "path", f.path, "err", err, "waiting", waits)
+		}
+	}
+}
+
+// claim gives what this node may write of some records.
+func (f *FileLedger) claim(ctx context.Context, all []entry) batch {
+	f.held.Store(int64(len(all)))
 	if f.claims == nil {
-		return "", batch
+		return batch{left: all}
 	}
 	var lines []byte
-	for _, e := range batch {
+	for _, e := range all {
 		if line, err := json.Marshal(e.Record); err == nil {
 			lines = append(append(lines, line...), '\n')
 		}
 	}
 	claim, err := f.claims.Claim(ctx, lines)
 	if err == nil {
-		return claim, batch
+		return batch{claim: claim, left: all}
 	}
-	f.log.Warn("another node writes the records of these calls", "calls", len(batch), "err", err)
-	return "", slices.DeleteFunc(batch, func(e entry) bool { return e.done != nil })
+	f.log.Warn("another node writes the records of these calls", "calls", len(all), "err", err)
+	all = slices.DeleteFunc(all, func(e entry) bool { return e.done != nil })
+	f.held.Store(int64(len(all)))
+	return batch{left: all}
 }
 
-// put writes one record, and opens the file where it is not open. What cannot be written goes to the log, and the
-// file is opened anew for the next one.
-func (f *FileLedger) put(file *os.File, r Record) *os.File {
+// put writes one record, and opens the file where it is not open; after an error it is opened anew.
+func (f *FileLedger) put(file *os.File, r Record) (*os.File, error) {
 	err := error(nil)
 	if file == nil {
 		file, err = openLedger(f.path)
@@ -189,12 +270,11 @@ func (f *FileLedger) put(file *os.File, r Record) *os.File {
 		err = appendLine(file, r)
 	}
 	if err != nil {
-		f.toLog(r, err)
 		_ = file.Close()
-		return nil
+		return nil, err
 	}
 	f.written.Add(1)
-	return file
+	return file, nil
 }
 
 // lineFile is an os.File as far as a line needs it.

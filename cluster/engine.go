@@ -21,7 +21,9 @@ import (
 type Engine struct {
 	cfg      Config
 	log      *slog.Logger
-	server   *server.Server // nil with an outside cluster
+	server   atomic.Pointer[server.Server] // nil with an outside cluster
+	fault    storeFault
+	disk     *diskProbe // of where the state is
 	conn     *nats.Conn
 	manage   jetstream.JetStream // of the streams; records go over conn directly
 	buckets  map[string]*bucket
@@ -67,6 +69,9 @@ type bucket struct {
 // readyWithin is how long the embedded server may take to read its disk when it starts.
 const readyWithin = 60 * time.Second
 
+// readyLook is how often it is asked meanwhile whether it has given up.
+const readyLook = 250 * time.Millisecond
+
 // Open starts the engine: when it returns, what an earlier process wrote can be read. An error is a sentence for the
 // operator. Close ends it; ctx bounds the start only.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
@@ -74,7 +79,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	e := &Engine{cfg: cfg, log: log, buckets: map[string]*bucket{}}
+	e := &Engine{cfg: cfg, log: log, buckets: map[string]*bucket{}, disk: &diskProbe{dir: cfg.Dir}}
 	for _, b := range cfg.Buckets {
 		e.buckets[b.Name] = &bucket{Bucket: b, stream: streamName(b.Name), subject: storePrefix + b.Name + "."}
 	}
@@ -125,17 +130,21 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.keeping.Go(func() { e.writer.run(run) })
+	e.keeping.Go(func() { e.disk.run(run) })
+	if !e.cfg.Store.outside() {
+		e.keeping.Go(func() { e.watchStore(run) })
+	}
 	switch {
 	case e.cfg.Decides != ByVote:
 		return e.startTwin(ctx, run)
 	case len(e.cfg.Members) > 0:
 		return e.startMember(run)
 	}
-	return e.startSingle(ctx)
+	return e.startSingle(ctx, run)
 }
 
 // startSingle makes the one node there is the active one.
-func (e *Engine) startSingle(ctx context.Context) error {
+func (e *Engine) startSingle(ctx, run context.Context) error {
 	for _, b := range e.buckets {
 		if err := e.makeStreamSoon(ctx, b); err != nil {
 			return fmt.Errorf("bucket %s: %w", b.Name, err)
@@ -148,6 +157,7 @@ func (e *Engine) startSingle(ctx context.Context) error {
 	e.lease.begin(epoch)
 	e.lease.grant(forever)
 	e.writer.begin(epoch)
+	e.keepHealth(run)
 	return nil
 }
 
@@ -173,15 +183,17 @@ func (e *Engine) startServer() error {
 	if err != nil {
 		return err
 	}
-	log := serverLog{e.log, make(chan string, 1)}
+	log := serverLog{e.log, make(chan string, 1), &e.fault}
 	s.SetLoggerV2(log, false, false, false)
-	e.server = s
+	e.server.Store(s)
 	e.running.Go(s.Start) // where it listens it returns when it has been shut down
-	if !s.ReadyForConnections(readyWithin) {
+	for end := time.Now().Add(readyWithin); !s.ReadyForConnections(readyLook); {
 		select {
 		case why := <-log.fatal:
 			return fmt.Errorf("store: %s", why)
 		default:
+		}
+		if time.Now().After(end) {
 			return fmt.Errorf("the store in %s was not ready within %v", opts.StoreDir, readyWithin)
 		}
 	}
@@ -242,9 +254,9 @@ func (e *Engine) Close() {
 	if e.conn != nil {
 		e.conn.Close()
 	}
-	if e.server != nil {
-		e.server.Shutdown()
-		e.server.WaitForShutdown()
+	if s := e.server.Load(); s != nil {
+		s.Shutdown()
+		s.WaitForShutdown()
 	}
 	e.running.Wait()
 	if e.twin != nil && e.twin.turns != nil {
@@ -304,15 +316,20 @@ func (e *Engine) connError(_ *nats.Conn, _ *nats.Subscription, err error) {
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan string // the first one; bounded to that
+	fault *storeFault
 }
 
 func (l serverLog) Noticef(format string, v ...any) {
 	l.log.Debug("store: " + fmt.Sprintf(format, v...))
 }
-func (l serverLog) Warnf(format string, v ...any)  { l.log.Debug("store: " + fmt.Sprintf(format, v...)) }
-func (l serverLog) Errorf(format string, v ...any) { l.log.Info("store: " + fmt.Sprintf(format, v...)) }
-func (l serverLog) Debugf(string, ...any)          {}
-func (l serverLog) Tracef(string, ...any)          {}
+func (l serverLog) Warnf(format string, v ...any) { l.log.Debug("store: " + fmt.Sprintf(format, v...)) }
+func (l serverLog) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	l.fault.note(text)
+	l.log.Info("store: " + text)
+}
+func (l serverLog) Debugf(string, ...any) {}
+func (l serverLog) Tracef(string, ...any) {}
 
 func (l serverLog) Fatalf(format string, v ...any) {
 	text := fmt.Sprintf(format, v...)

@@ -165,7 +165,7 @@ func (e *Engine) bestStandby(now time.Time) (name string, score int) {
 	return name, score
 }
 
-// keepHealth begins to measure a switch; a witness serves nobody.
+// keepHealth begins to measure a switch; a witness serves nobody. One that is alone has nobody to hand over to: it tells of its disk only.
 func (e *Engine) keepHealth(ctx context.Context) {
 	if e.self.Witness {
 		return
@@ -176,11 +176,14 @@ func (e *Engine) keepHealth(ctx context.Context) {
 
 // newHealth measures with what this machine has; what runs for it ends with ctx.
 func (e *Engine) newHealth(ctx context.Context) *health {
-	lag, disk := &lagMeter{}, &diskProbe{dir: e.cfg.Dir}
+	if len(e.cfg.Members) == 0 {
+		none := func() string { return "" }
+		return &health{probes: probes{carrier: none, gateway: none, disk: e.disk.state, lag: func() time.Duration { return 0 }}}
+	}
+	lag := &lagMeter{}
 	e.keeping.Go(func() { lag.run(ctx) })
-	e.keeping.Go(func() { disk.run(ctx) })
 	gateway := &gatewayProbe{e: e}
-	return &health{probes: probes{carrier: e.deadInterface, gateway: gateway.silent, disk: disk.state, lag: lag.worst}}
+	return &health{probes: probes{carrier: e.deadInterface, gateway: gateway.silent, disk: e.disk.state, lag: lag.worst}}
 }
 
 // lagMeter measures how late a goroutine runs that should every lagEvery.

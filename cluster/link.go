@@ -151,13 +151,13 @@ func (l *link) last() (w word, ago time.Duration, at time.Time, ok bool) {
 // shutOut ends the connections of the other node to our store: what it had sent before this node was promoted, and lies in its
 // memory still, must not arrive after.
 func (l *link) shutOut() {
-	all, err := l.e.server.Connz(&server.ConnzOptions{})
+	all, err := l.e.server.Load().Connz(&server.ConnzOptions{})
 	if err != nil {
 		return
 	}
 	for _, c := range all.Conns {
 		if c.TLSVersion != "" {
-			_ = l.e.server.DisconnectClientByID(c.Cid)
+			_ = l.e.server.Load().DisconnectClientByID(c.Cid)
 		}
 	}
 }

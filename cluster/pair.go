@@ -20,7 +20,9 @@ func (e *Engine) routes(opts *server.Options) error {
 	// The server starts no routes without a listener for clients. It gets one that nobody can use: on the loopback, with a
 	// token that only this process knows.
 	opts.DontListen, opts.Host, opts.Port = false, "127.0.0.1", server.RANDOM_PORT
-	e.token = rand.Text() + rand.Text()
+	if e.token == "" { // not when the store is started anew
+		e.token = rand.Text() + rand.Text()
+	}
 	opts.Authorization = e.token
 	opts.Cluster = server.ClusterOpts{
 		Name: "tandem-" + e.cfg.Identity.Fingerprint[:16] + e.cfg.Shard, Host: me.Host, Port: me.Port + 1,
@@ -163,7 +165,8 @@ func (e *Engine) pin(b *bucket, asked map[string]time.Time, now time.Time) {
 	if state, _, active := e.standing(); state != "standby" || active == "" || now.Sub(asked[b.Name]) < time.Second {
 		return
 	}
-	if e.server == nil || e.leadsStream(b.stream) || !e.server.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) {
+	s := e.server.Load()
+	if s == nil || e.leadsStream(b.stream) || !s.JetStreamIsStreamCurrent(server.DEFAULT_GLOBAL_ACCOUNT, b.stream) {
 		return
 	}
 	asked[b.Name] = now

@@ -63,6 +63,14 @@ func (e *Engine) Status() Status {
 	if s.Lost > 0 {
 		s.Problems = append(s.Problems, fmt.Sprintf("%d records were dropped because too much waited", s.Lost))
 	}
+	if e.health != nil {
+		for _, why := range e.health.get().Reasons {
+			s.Problems = append(s.Problems, "health: "+why)
+		}
+	}
+	if e.fault.Load() {
+		s.Problems = append(s.Problems, "the store of this node could not write to its disk and has stopped; it is started again when there is room")
+	}
 	if len(e.cfg.Members) == 0 {
 		return s
 	}
@@ -80,11 +88,6 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 		s.Problems = append(s.Problems, "this node reaches no majority of the members, so nobody is promoted: bring one of the others back")
 	case s.Active == "":
 		s.Problems = append(s.Problems, "nobody is active")
-	}
-	if e.health != nil {
-		for _, why := range e.health.get().Reasons {
-			s.Problems = append(s.Problems, "health: "+why)
-		}
 	}
 	if e.twin != nil {
 		e.twin.peerStatus(s)

@@ -32,7 +32,7 @@ func (s Store) outside() bool { return len(s.Servers) > 0 }
 func (e *Engine) connect(ctx context.Context) (err error) {
 	opts := []nats.Option{nats.Name("tandem " + e.cfg.Node), nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.ReconnectBufSize(-1), nats.ErrorHandler(e.connError)}
 	if !e.cfg.Store.outside() {
-		e.conn, err = nats.Connect("", append(opts, nats.InProcessServer(e.server), nats.Token(e.token))...)
+		e.conn, err = nats.Connect("", append(opts, nats.InProcessServer(inProcess{e}), nats.Token(e.token))...)
 		return err
 	}
 	if opts, err = e.cfg.Store.options(opts); err != nil {
@@ -85,7 +85,8 @@ func (s Store) options(opts []nats.Option) ([]nats.Option, error) {
 
 // leadsStream tells whether this node's own server leads a stream. Nobody's does of an outside store.
 func (e *Engine) leadsStream(name string) bool {
-	return e.server != nil && e.server.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, name)
+	s := e.server.Load()
+	return s != nil && s.JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, name)
 }
 
 // settleEvery is how often a replica that lags is asked again.

@@ -26,6 +26,7 @@ type Status struct {
 	Transactions  int        `json:"transactions"`
 	MediaSessions int        `json:"media_sessions"`
 	PortsInUse    int        `json:"ports_in_use"`
+	RecordsWait   int        `json:"call_records_waiting"` // for room on their disk, or for the store
 	Goroutines    int        `json:"goroutines"`
 	Listeners     []Listener `json:"listeners"`
 }

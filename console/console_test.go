@@ -142,7 +142,7 @@ func sources() Sources {
 			return []transport.Counts{{Listener: "phones", Proto: transport.UDP, In: 10}}
 		},
 		Media:   func() media.Totals { return media.Totals{Sessions: 4, Drops: map[string]uint64{"source": 9}} },
-		Records: func() (uint64, uint64) { return 6, 0 },
+		Records: func() (uint64, uint64) { return 6, 0 }, RecordsWait: func() int { return 3 },
 		Cluster: func() cluster.Status {
 			return cluster.Status{Node: "a", Role: "active", Epoch: 7, Held: true, Members: []cluster.Peer{{Node: "b", Role: cluster.NotHeard}}}
 		},
@@ -246,7 +246,7 @@ func TestHealthAndMetrics(t *testing.T) {
 	for _, want := range []string{
 		`tandem_calls 2`, `tandem_calls_started_total 7`, `tandem_calls_ended_total{cause="16"} 5`, `tandem_registrations 3`, `tandem_registrations_turned_away_total 4`,
 		`tandem_sip_messages_total{direction="in",listener="phones",transport="udp"} 10`, `tandem_media_dropped_total{reason="source"} 9`,
-		`tandem_requests_merged_total 1`, `tandem_call_records_total{to="file"} 6`, `go_goroutines`,
+		`tandem_requests_merged_total 1`, `tandem_call_records_total{to="file"} 6`, `tandem_call_records_waiting 3`, `go_goroutines`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in /metrics", want)

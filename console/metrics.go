@@ -28,6 +28,7 @@ type Sources struct {
 	Transports    func() []transport.Counts
 	Media         func() media.Totals
 	Records       func() (written, failed uint64)
+	RecordsWait   func() int
 	Trunks        func() []trunk.Snapshot
 	Cluster       func() cluster.Status
 	TrunkGroups   func() []trunk.GroupState
@@ -66,7 +67,7 @@ type families struct {
 	transactions, created, failed, resent, absorbed, merged, full     *metric
 	messages, bytes, connections, accepted, drops, errors, keepalives *metric
 	sessions, ports, packets, mediaBytes, mediaDrops                  *metric
-	records                                                           *metric
+	records, recordsWait                                              *metric
 	trunkFamilies
 	turnFamilies
 	shardFamilies
@@ -113,6 +114,7 @@ func newFamilies() *families {
 		mediaBytes:    counter("media_bytes", "UDP payload of media.", "direction"),
 		mediaDrops:    counter("media_dropped", "Media packets that went no further.", "reason"),
 		records:       counter("call_records", "Call records, by where they went.", "to"),
+		recordsWait:   gauge("call_records_waiting", "Call records that are not on the disk yet."),
 		trunkFamilies: newTrunkFamilies(),
 		turnFamilies:  newTURNFamilies(), shardFamilies: newShardFamilies(), clusterFamilies: newClusterFamilies(),
 	}
@@ -152,6 +154,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	written, failed := c.src.Records()
 	put(c.records, float64(written), "file")
 	put(c.records, float64(failed), "log")
+	put(c.recordsWait, float64(c.src.RecordsWait()))
 	c.collectTrunks(put)
 	c.clusterFamilies.collect(c.src.Cluster(), put)
 }

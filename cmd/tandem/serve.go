@@ -70,11 +70,20 @@ func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options, he
 	if witness {
 		return serveWitness(ctx, cfg, opts, heard)
 	}
-	for {
-		err := serve(ctx, cfg, opts, heard, func(*node.Node) {})
-		if !errors.Is(err, node.ErrDeposed) {
+	for deposed := false; ; {
+		built := false
+		err := serve(ctx, cfg, opts, heard, func(*node.Node) { built = true })
+		switch {
+		case deposed && !built && err != nil: // as on a disk that is full
+			opts.Log.Error("this node cannot stand by yet: it tries again", "err", err)
+			if !heard.none(ctx, buildAgain) {
+				return nil
+			}
+			continue
+		case !errors.Is(err, node.ErrDeposed):
 			return err
 		}
+		deposed = true
 		opts.Log.Warn("another node serves: this one stands by from now on")
 		if again, err := opts.Load(); err == nil {
 			cfg = again
@@ -83,6 +92,9 @@ func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options, he
 		}
 	}
 }
+
+// buildAgain is how often a deposed switch is tried that cannot be built anew.
+const buildAgain = 2 * time.Second
 
 // serveWitness runs a witness until a signal ends it.
 func serveWitness(ctx context.Context, cfg *configs.Config, opts node.Options, heard *signals) error {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // signals are those that a switch is sent. They are heard from before it is built and while it is built anew, so that none is
@@ -23,6 +24,19 @@ func hear() *signals {
 func (s *signals) stop() {
 	signal.Stop(s.ends)
 	signal.Stop(s.reloads)
+}
+
+// none waits, and tells whether nobody has asked for the end meanwhile.
+func (s *signals) none(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-s.ends:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // until is a context that any signal of the end ends, for who has nothing to drain.

@@ -152,20 +152,48 @@ func (n *Node) ownClaims(ctx context.Context) (own, settled claimed, err error) 
 }
 
 // settleClaims writes what this node had claimed and not written when it died, and has the node that serves forget the claims. Those that
-// cannot be written stay in the store.
-func (n *Node) settleClaims(own claimed) (settled []string) {
+// cannot be written stay in the store, and in own.
+func (n *Node) settleClaims(own claimed, write func(lines []byte) error) (settled []string) {
 	for key, value := range own {
-		_, m, lines := ownerOf(key, value)
-		if m.By != "" {
-			claimant, _, _ := strings.Cut(key, "/")
-			lines = settledLines(lines, claimant)
-		}
-		if err := n.ledger.Settle(lines); err != nil {
-			n.log.Error("records of calls that this node had claimed are not written: they stay in the store", "claim", key, "err", err)
+		if err := write(linesOf(key, value)); err != nil {
+			n.log.Debug("a claim is not settled yet", "claim", key, "err", err)
 			continue
 		}
+		delete(own, key)
 		settled = append(settled, key)
 		n.doubt(bucketRecords, key)
 	}
 	return settled
+}
+
+// linesOf are the lines of a claim as this node writes them.
+func linesOf(key string, value []byte) []byte {
+	_, m, lines := ownerOf(key, value)
+	if m.By == "" {
+		return lines
+	}
+	claimant, _, _ := strings.Cut(key, "/")
+	return settledLines(lines, claimant)
+}
+
+// settleAgain is how often claims that a full disk does not take are tried.
+const settleAgain = 2 * time.Second
+
+// settleLater goes on with claims that could not be settled when this node began to follow, until all are or ctx ends. Their calls count
+// as written meanwhile.
+func (n *Node) settleLater(ctx context.Context, own claimed) {
+	if len(own) == 0 {
+		return
+	}
+	tick := time.NewTicker(settleAgain)
+	defer tick.Stop()
+	for len(own) > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n.settleClaims(own, func(lines []byte) error { return n.ledger.Take(ctx, lines) })
+	}
+	n.log.Info("records of calls that this node had claimed are in their file now")
 }

@@ -50,7 +50,7 @@ func (m *member) run(ctx context.Context) error {
 	return err
 }
 
-// follow begins to follow as soon as the store can be read.
+// follow begins to follow as soon as the store can be read, and goes on with what this node has left undone.
 func (m *member) follow(ctx context.Context) error {
 	began := time.Now()
 	retry := time.NewTicker(followEvery)
@@ -62,7 +62,9 @@ func (m *member) follow(ctx context.Context) error {
 			m.n.hot.Store(true)
 			calls, ready := s.calls.Count()
 			m.n.log.Info("synced", "room", "cluster", "registrations", m.n.registrations(), "calls", calls, "ready", ready, "took", time.Since(began))
+			later := s.later
 			m.hot <- s
+			m.n.settleLater(ctx, later)
 			return nil
 		}
 		m.n.log.Debug("node cannot follow yet", "err", err)

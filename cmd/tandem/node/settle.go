@@ -86,6 +86,12 @@ func (u *unclaimed) calls(node string) (n int) {
 // Cluster is the state of the engine and of the pair.
 func (v view) Cluster() cluster.Status {
 	s := v.n.state.Status()
+	if v.n.ledger == nil { // a witness
+		return s
+	}
+	if n, why := v.n.ledger.Waiting(); why != "" {
+		s.Problems = append(s.Problems, fmt.Sprintf("%d call records wait in memory, since their file does not take them: %s", n, why))
+	}
 	for _, m := range s.Members {
 		if n := v.n.unclaimed.calls(m.Node); n > 0 && m.Role == cluster.NotHeard {
 			s.Problems = append(s.Problems, fmt.Sprintf("node %s has claimed the records of %d calls and writes them when it is back; if it never will be: tandem cluster settle %s", m.Node, n, m.Node))

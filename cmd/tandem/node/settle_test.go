@@ -66,7 +66,7 @@ func (p *lostPair) starts(n *Node) (written []string) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	written = n.settleClaims(own)
+	written = n.settleClaims(own, n.ledger.Settle)
 	n.backAgain(settled)
 	return written
 }

@@ -23,6 +23,8 @@ type standby struct {
 	settings  atomic.Bool // the store has some: the file of an earlier version is not needed
 	claimed   claimed     // of the follower, and of takeOver when that has ended
 	settled   []string    // claims of this node that nothing is left of
+	later     claimed     // claims of this node that its disk does not take yet
+	owed      []string    // their calls
 }
 
 // follow begins to stand by. It returns when all that the active node has kept so far is applied.
@@ -50,7 +52,14 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		s.followers = append(s.followers, f)
 	}
 	n.replica.Settle()
-	s.settled = n.settleClaims(own)
+	s.settled = n.settleClaims(own, n.ledger.Settle)
+	if len(own) > 0 {
+		for key, value := range own {
+			s.owed = append(s.owed, call.Claimed(linesOf(key, value))...)
+		}
+		n.log.Error("records of calls that this node had claimed cannot be written yet: it tries again until they are", "calls", len(s.owed))
+		s.later = own
+	}
 	n.backAgain(settled)
 	return s, nil
 }
@@ -78,6 +87,9 @@ func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
 	written, err := s.n.ledger.Written()
 	if err != nil {
 		s.n.log.Error("call records cannot be read: one may be written twice", "err", err)
+	}
+	for _, id := range s.owed {
+		written[id] = true
 	}
 	if elsewhere := s.claimed.calls(s.n.state.Name()); len(elsewhere) > 0 {
 		s.n.log.Warn("records of calls are in another node's file, or will be when it is back; for one that never will be: tandem cluster settle NODE", "calls", len(elsewhere))

@@ -30,6 +30,7 @@ func (v view) Status() console.Status {
 		Registrations: n.registrations(), Transactions: n.transactions(),
 		MediaSessions: totals.Sessions, PortsInUse: totals.PortsInUse, Goroutines: runtime.NumGoroutine(),
 	}
+	s.RecordsWait, _ = n.ledger.Waiting()
 	for _, l := range n.layer.Listeners() {
 		s.Listeners = append(s.Listeners, console.Listener{Name: l.Name, Transport: l.Proto.String(), Address: l.Addr.String()})
 	}
@@ -135,6 +136,7 @@ func (n *Node) metrics() http.Handler {
 		Transports:    func() []transport.Counts { return n.layer.Stats() },
 		Media:         func() media.Totals { return n.media.Stats() },
 		Records:       n.ledger.Counts,
+		RecordsWait:   func() int { waits, _ := n.ledger.Waiting(); return waits },
 		Trunks:        view{n}.Trunks,
 		Cluster:       n.state.Status,
 		TrunkGroups:   n.trunks.Groups,
