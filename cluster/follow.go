@@ -2,25 +2,17 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/nats-io/nats.go"
 )
-
-// pageSize is how many records are asked for at a time. The store sends a page at once, so it bounds memory too; and it walks through its
-// whole index for each, 12 ms where there are a hundred thousand records.
-const pageSize = 10_000
-
-// pageWithin is how long a page may take. The replica that answers is on this machine, or a hop away; but after a kill it reads its
-// disk first, and a switch must not refuse to start because the machine is busy.
-const pageWithin = 20 * time.Second
 
 // Load gives every record of a bucket that is not deleted, oldest write first. It reads the replica of this node where
 // there is one. An error ends it.
@@ -31,15 +23,13 @@ func (e *Engine) Load(ctx context.Context, name string) iter.Seq2[Record, error]
 			yield(Record{}, fmt.Errorf("cluster: no bucket %q", name))
 			return
 		}
-		for from := uint64(1); ; {
-			page, more, err := e.page(ctx, b, from)
+		for page, err := range pages(ctx, e.conn, b, 1) {
 			if err != nil {
 				yield(Record{}, err)
 				return
 			}
-			for _, r := range page {
-				from = r.Seq + 1
-				switch {
+			for _, m := range page {
+				switch r := e.kept(b, m); {
 				case r.Key == fenceName:
 					b.fence.raise(r.Epoch, r.Seq)
 				case r.Deleted || b.fence.stale(r):
@@ -47,89 +37,25 @@ func (e *Engine) Load(ctx context.Context, name string) iter.Seq2[Record, error]
 					return
 				}
 			}
-			if !more {
-				return
-			}
 		}
 	}
 }
 
-// fenceName is how page names the fence's record: no key unescapes to it.
+// fenceName is how read names the fence's record: no key unescapes to it.
 const fenceName = "\x00fence"
 
-// page reads records in the order of writing, from a sequence on. Those that cannot be read are logged and left out, and
-// count for the order all the same.
-func (e *Engine) page(ctx context.Context, b *bucket, from uint64) (page []Record, more bool, err error) {
-	all, more, err := messages(ctx, e.conn, b, from)
-	for _, m := range all {
-		r := e.read(b, m, m.Header.Get("Nats-Subject"))
-		if !r.Time.IsZero() {
-			r.Age = max(time.Since(r.Time), 0)
-		}
-		page = append(page, r)
+// kept makes a Record of a message that was read from the store, with its age.
+func (e *Engine) kept(b *bucket, m *nats.Msg) Record {
+	r := e.read(b, m, m.Header.Get("Nats-Subject"))
+	if !r.Time.IsZero() {
+		r.Age = max(time.Since(r.Time), 0)
 	}
-	return page, more, err
-}
-
-// replyWithin is how long a page may stay without an answer at first; then it is asked for again, with twice the patience. The store may have
-// given the question to a replica that has just died.
-const replyWithin = 150 * time.Millisecond
-
-// messages are what a page of a store holds.
-func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (page []*nats.Msg, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pageWithin)
-	defer cancel()
-	for patience := replyWithin; ; patience *= 2 {
-		page, more, err = askPage(ctx, conn, b, from, patience)
-		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
-			return page, more, err
-		}
-	}
-}
-
-// askPage asks once, and waits for each answer as long as its patience lasts.
-func askPage(ctx context.Context, conn *nats.Conn, b *bucket, from uint64, patience time.Duration) (page []*nats.Msg, more bool, err error) {
-	ask, _ := json.Marshal(map[string]any{"seq": from, "batch": pageSize, "next_by_subj": b.subject + "*"})
-	inbox := nats.NewInbox()
-	sub, err := conn.SubscribeSync(inbox)
-	if err != nil {
-		return nil, false, err
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	_ = sub.SetPendingLimits(pageSize+2, -1)
-	if err := conn.PublishRequest("$JS.API.DIRECT.GET."+b.stream, inbox, ask); err != nil {
-		return nil, false, err
-	}
-	for {
-		m, err := next(ctx, sub, patience)
-		switch {
-		case err != nil && len(page) > 0 && ctx.Err() == nil:
-			return page, true, nil // whoever answered is gone; the rest is asked of another
-		case err != nil:
-			return nil, false, fmt.Errorf("cluster: read bucket %s: %w", b.Name, err)
-		}
-		switch m.Header.Get("Status") {
-		case "404": // nothing from there on
-			return page, false, nil
-		case "204": // the end of the page
-			pending, _ := strconv.ParseUint(m.Header.Get("Nats-Num-Pending"), 10, 64)
-			return page, pending > 0 && len(page) > 0, nil
-		case "503", "408":
-			return nil, false, fmt.Errorf("cluster: read bucket %s: no replica answers", b.Name)
-		}
-		page = append(page, m)
-	}
-}
-
-func next(ctx context.Context, sub *nats.Subscription, patience time.Duration) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return sub.NextMsgWithContext(ctx)
+	return r
 }
 
 // read makes a Record of a stored message. One that cannot be read has the name of the fence and epoch 0.
 func (e *Engine) read(b *bucket, m *nats.Msg, subject string) Record {
-	seq, _ := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	seq := sequenceOf(m)
 	at, _ := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
 	token := strings.TrimPrefix(subject, b.subject)
 	if token == fenceKey {
@@ -157,6 +83,7 @@ type Follower struct {
 	b      *bucket
 	fn     func(Record)
 	counts bool   // what fn is given is what this node holds
+	lanes  int    // goroutines that may give fn the records of a page
 	next   uint64 // sequence that comes next; of the goroutine that runs
 	live   *nats.Subscription
 	ask    chan chan error // to catch up now
@@ -169,21 +96,27 @@ type Follower struct {
 // when all that had been stored has been given; ctx bounds that. A record whose key is deleted comes with Deleted; what this
 // node writes comes too. Close ends it.
 func (e *Engine) Follow(ctx context.Context, name string, fn func(Record)) (*Follower, error) {
-	return e.follow(ctx, name, fn, false)
+	return e.follow(ctx, name, fn, false, 1)
 }
 
 // Hold is Follow for what this node would serve with: what fn is given counts as held, and the node that serves compares it with what it
 // holds itself.
 func (e *Engine) Hold(ctx context.Context, name string, fn func(Record)) (*Follower, error) {
-	return e.follow(ctx, name, fn, true)
+	return e.follow(ctx, name, fn, true, 1)
 }
 
-func (e *Engine) follow(ctx context.Context, name string, fn func(Record), counts bool) (*Follower, error) {
+// HoldWide is Hold with an fn that takes records of several keys at a time while a bucket of many is read: in so many goroutines, 64 at most.
+// Those of one key come one after the other, in the order of writing. What is changed later comes from one goroutine.
+func (e *Engine) HoldWide(ctx context.Context, name string, goroutines int, fn func(Record)) (*Follower, error) {
+	return e.follow(ctx, name, fn, true, goroutines)
+}
+
+func (e *Engine) follow(ctx context.Context, name string, fn func(Record), counts bool, lanes int) (*Follower, error) {
 	b := e.buckets[name]
 	if b == nil {
 		return nil, fmt.Errorf("cluster: no bucket %q", name)
 	}
-	f := &Follower{e: e, b: b, fn: fn, counts: counts && b.MaxAge == 0, next: 1, ask: make(chan chan error), done: make(chan struct{})}
+	f := &Follower{e: e, b: b, fn: fn, counts: counts && b.MaxAge == 0, lanes: lanes, next: 1, ask: make(chan chan error), done: make(chan struct{})}
 	var err error
 	if f.live, err = e.conn.SubscribeSync(followPrefix + name + ".*"); err != nil {
 		return nil, err
@@ -323,32 +256,71 @@ func (f *Follower) catchUp(ctx context.Context) error {
 
 // readOn reads what the replica that answers has.
 func (f *Follower) readOn(ctx context.Context) error {
-	for {
-		page, more, err := f.e.page(ctx, f.b, f.next)
+	for page, err := range pages(ctx, f.e.conn, f.b, f.next) {
 		if err != nil {
 			return err
 		}
-		for _, r := range page {
-			f.give(r)
-		}
-		if !more {
-			return nil
-		}
+		f.givePage(page)
 	}
+	return nil
 }
 
+// givePage gives the records of a page. They are unsealed in several lanes, weighed against the fence in the order of writing, and given in
+// lanes again where fn allows it: a key is always in the same lane, so that what is kept is what was written last.
+func (f *Follower) givePage(page []*nats.Msg) {
+	if len(page) == 0 {
+		return
+	}
+	records := make([]Record, len(page))
+	lanes := lanesFor(len(page), runtime.GOMAXPROCS(0))
+	inLanes(lanes, func(lane int) {
+		for i := lane; i < len(page); i += lanes {
+			records[i] = f.e.kept(f.b, page[i])
+		}
+	})
+	lanes = lanesFor(len(page), f.lanes)
+	parts := make([][]Record, lanes)
+	for _, r := range records {
+		if f.valid(r) {
+			lane := xxhash.Sum64String(r.Key) % uint64(lanes)
+			parts[lane] = append(parts[lane], r)
+		}
+	}
+	inLanes(lanes, func(lane int) {
+		for _, r := range parts[lane] {
+			f.hand(r)
+		}
+	})
+	last := sequenceOf(page[len(page)-1])
+	f.next = last + 1
+	f.seen.Store(last)
+}
+
+// give gives one record.
 func (f *Follower) give(r Record) {
+	if f.valid(r) {
+		f.hand(r)
+	}
 	f.next = r.Seq + 1
-	defer f.seen.Store(r.Seq)
+	f.seen.Store(r.Seq)
+}
+
+// valid tells whether a record is one for fn: neither the fence nor a late write of a deposed node.
+func (f *Follower) valid(r Record) bool {
 	switch {
 	case r.Key == fenceName:
 		f.b.fence.raise(r.Epoch, r.Seq)
+		return false
 	case f.b.fence.stale(r):
 		f.e.stale(r)
-	default:
-		f.fn(r)
-		if f.counts { // of a key that was not fleeting before, nothing is left
-			f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted || r.fleeting)
-		}
+		return false
+	}
+	return true
+}
+
+func (f *Follower) hand(r Record) {
+	f.fn(r)
+	if f.counts { // of a key that was not fleeting before, nothing is left
+		f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted || r.fleeting)
 	}
 }
