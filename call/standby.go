@@ -17,12 +17,13 @@ type Standby struct {
 	board *Switchboard
 	log   *slog.Logger
 
-	mu    sync.Mutex
+	mu    sync.Mutex           // taken before that of a call
 	calls map[string]*standing // bounded by the calls of the active node
 }
 
-// standing is one call that stands by.
+// standing is one call that stands by. Its lock is its own, for ports are opened under it: calls are made ready beside each other.
 type standing struct {
+	mu    sync.Mutex
 	state *State
 	legs  map[string]*ready
 	notes map[string][]byte // the last of each leg, JSON of a media.StreamState
@@ -54,13 +55,8 @@ func (b *Standby) Put(raw []byte, age time.Duration) error {
 		return err
 	}
 	st.here(time.Now(), age)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.calls[st.Call]
-	if c == nil {
-		c = &standing{legs: map[string]*ready{}, notes: map[string][]byte{}}
-		b.calls[st.Call] = c
-	}
+	c := b.hold(st.Call, true)
+	defer c.mu.Unlock()
 	c.state = st
 	live := map[string]bool{}
 	for _, l := range st.live() {
@@ -75,6 +71,22 @@ func (b *Standby) Put(raw []byte, age time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// hold gives a call with its lock held; one that is not there is made, or is nil. Delete and its kin find the call in the list no more once
+// they have begun, so whoever holds one that is in it holds one that is not closed.
+func (b *Standby) hold(call string, make bool) *standing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.calls[call]
+	if c == nil && make {
+		c = &standing{legs: map[string]*ready{}, notes: map[string][]byte{}}
+		b.calls[call] = c
+	}
+	if c != nil {
+		c.mu.Lock()
+	}
+	return c
 }
 
 // prepare opens the ports of a leg, or brings those that are open to where its streams are.
@@ -110,12 +122,11 @@ func (b *Standby) Note(call, leg string, raw []byte) error {
 	if err := record.Unmarshal(raw, &st); err != nil {
 		return fmt.Errorf("call %s leg %s: %w", call, leg, err)
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	c := b.calls[call]
+	c := b.hold(call, false)
 	if c == nil {
 		return nil // it is over, or its state is still to come
 	}
+	defer c.mu.Unlock()
 	c.notes[leg] = raw
 	if r := c.legs[leg]; r != nil {
 		return r.session.Follow(st)
@@ -126,12 +137,20 @@ func (b *Standby) Note(call, leg string, raw []byte) error {
 // Delete forgets a call that has ended.
 func (b *Standby) Delete(call string) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if c := b.calls[call]; c != nil {
-		delete(b.calls, call)
-		for leg := range c.legs {
-			c.drop(leg)
-		}
+	c := b.calls[call]
+	delete(b.calls, call)
+	b.mu.Unlock()
+	if c != nil {
+		c.close()
+	}
+}
+
+// close closes what stands by of a call.
+func (c *standing) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for leg := range c.legs {
+		c.drop(leg)
 	}
 }
 
@@ -140,47 +159,53 @@ func (b *Standby) Count() (calls, ready int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range b.calls {
-		if len(c.legs) == len(c.state.live()) {
+		if c.whole() {
 			ready++
 		}
 	}
 	return len(b.calls), ready
 }
 
+// whole tells whether a call has all its media.
+func (c *standing) whole() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.legs) == len(c.state.live())
+}
+
 // Promote makes the calls live here: see Switchboard.Adopt. The Standby is empty then.
 func (b *Standby) Promote(attach Attach, written func(call string) bool) (r Revived) {
-	b.mu.Lock()
-	calls := b.calls
-	b.calls = map[string]*standing{}
-	b.mu.Unlock()
+	calls := b.empty()
 	now := time.Now()
 	for id, c := range calls {
 		if written(id) {
-			for leg := range c.legs {
-				c.drop(leg)
-			}
+			c.close()
 			b.board.journal.Delete(id)
 			continue
 		}
+		c.mu.Lock()
 		r.goOn(&adoption{
 			board: b.board, st: c.state, now: now, attach: attach, ready: c.legs,
 			notes: func(_, leg string) []byte { return c.notes[leg] },
 		})
-		for leg := range c.legs { // of legs that were not taken
-			c.drop(leg)
-		}
+		c.mu.Unlock()
+		c.close() // of legs that were not taken
 	}
 	return r
 }
 
-// Close closes what stands by.
-func (b *Standby) Close() {
+// empty takes every call out.
+func (b *Standby) empty() map[string]*standing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for id, c := range b.calls {
-		delete(b.calls, id)
-		for leg := range c.legs {
-			c.drop(leg)
-		}
+	calls := b.calls
+	b.calls = map[string]*standing{}
+	return calls
+}
+
+// Close closes what stands by.
+func (b *Standby) Close() {
+	for _, c := range b.empty() {
+		c.close()
 	}
 }

@@ -2,10 +2,13 @@ package call
 
 import (
 	"encoding/json"
+	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"tandem/media"
+	"tandem/record"
 	"tandem/sip"
 )
 
@@ -92,5 +95,57 @@ func TestStandbyForgets(t *testing.T) {
 		if err := s.Put([]byte(`{"version":99}`), 0); err == nil {
 			t.Error("a state of the future was taken")
 		}
+	})
+}
+
+// Calls are followed beside each other, and their notes beside them: none keeps what it has opened when all are over.
+func TestStandbyFollowsSideBySide(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a, b := o.talk(alice, bob)
+		var st State
+		if err := record.Unmarshal(o.journal.states[o.board.Calls()[0].Call], &st); err != nil {
+			t.Fatal(err)
+		}
+		s, before := o.board.Standby(), o.media.open()
+		note, _ := json.Marshal(media.StreamState{At: time.Now().Add(time.Second)})
+		var following sync.WaitGroup
+		for i := range 8 {
+			st := st
+			st.Call = fmt.Sprint("call-", i)
+			raw, err := record.Marshal(st)
+			if err != nil {
+				t.Fatal(err)
+			}
+			following.Go(func() {
+				for range 20 {
+					if err := s.Put(raw, 0); err != nil {
+						t.Error(err)
+					}
+					s.Count()
+					if i%2 == 0 {
+						s.Delete(st.Call)
+					}
+				}
+			})
+			following.Go(func() {
+				for range 20 {
+					if err := s.Note(st.Call, "a", note); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		following.Wait()
+		if calls, ready := s.Count(); calls != 4 || ready != 4 || o.media.open() != before+8 {
+			t.Errorf("%d calls, %d ready, %d sessions", calls, ready, o.media.open()-before)
+		}
+		s.Close()
+		if o.media.open() != before {
+			t.Errorf("%d sessions are left", o.media.open()-before)
+		}
+		o.hangsUp(b, a)
+		o.record()
 	})
 }
