@@ -14,7 +14,7 @@ import (
 var ErrDeposed = errors.New("another node of the cluster serves now")
 
 // followEvery is how often a node that cannot follow yet tries again.
-const followEvery = 300 * time.Millisecond
+const followEvery = 50 * time.Millisecond
 
 // stateAlarm is how long a node that shall serve waits for the state before it says so. It goes on waiting: who serves without
 // the registrations and calls loses them.

@@ -2,9 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,22 +37,9 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 		return nil, fmt.Errorf("read %s: %w", bucketRecords, err)
 	}
 	s := &standby{n: n, calls: n.board.Standby(), claimed: claimed{}}
-	for _, b := range []struct {
-		bucket string
-		apply  func(cluster.Record)
-	}{
-		{bucketState, s.setting},
-		{bucketRegistrations, s.binding},
-		{bucketCalls, s.call},
-		{bucketMedia, s.note}, // after the calls that they are of
-		{bucketRecords, s.claim},
-	} {
-		f, err := n.state.Hold(ctx, b.bucket, b.apply)
-		if err != nil {
-			s.close()
-			return nil, fmt.Errorf("follow %s: %w", b.bucket, err)
-		}
-		s.followers = append(s.followers, f)
+	if err := s.hold(ctx); err != nil {
+		s.close()
+		return nil, err
 	}
 	n.replica.Settle()
 	s.settled = n.settleClaims(own, n.ledger.Settle)
@@ -62,6 +52,60 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 	}
 	n.backAgain(settled)
 	return s, nil
+}
+
+// held is one bucket that is followed, and how many of its records are applied at a time while it is read.
+type held struct {
+	bucket string
+	wide   int
+	apply  func(cluster.Record)
+}
+
+// portsAtOnce is how many calls are made ready at a time: each waits for the loop that its ports belong to.
+const portsAtOnce = 64
+
+// hold follows every bucket, and returns when all have been read. They are read at the same time, but for the notes, which come after the
+// calls that they are of.
+func (s *standby) hold(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rows := [][]held{
+		{{bucketState, 1, s.setting}},
+		{{bucketRegistrations, runtime.GOMAXPROCS(0), s.binding}},
+		{{bucketCalls, portsAtOnce, s.call}, {bucketMedia, portsAtOnce, s.note}},
+		{{bucketRecords, 1, s.claim}},
+	}
+	followers, failed := make([][]*cluster.Follower, len(rows)), make([]error, len(rows))
+	var reading sync.WaitGroup
+	for i, row := range rows {
+		reading.Go(func() {
+			if followers[i], failed[i] = s.holdRow(ctx, row); failed[i] != nil {
+				cancel()
+			}
+		})
+	}
+	reading.Wait()
+	s.followers = slices.Concat(followers...)
+	for _, err := range failed {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// holdRow follows buckets one after the other.
+func (s *standby) holdRow(ctx context.Context, row []held) (followers []*cluster.Follower, err error) {
+	for _, h := range row {
+		began := time.Now()
+		f, err := s.n.state.HoldWide(ctx, h.bucket, h.wide, h.apply)
+		if err != nil {
+			return followers, fmt.Errorf("follow %s: %w", h.bucket, err)
+		}
+		s.n.log.Debug("bucket read", "room", "cluster", "bucket", h.bucket, "took", time.Since(began))
+		followers = append(followers, f)
+	}
+	return followers, nil
 }
 
 // lastWords bounds the reading of what was kept last. It is on this machine and takes a millisecond; where a second fault has taken
