@@ -91,7 +91,9 @@ func (a *addresses) take(on bool) {
 		case !on:
 			err = removeAddress(x)
 		case a.e.lease.Held():
-			err = putAddress(x, addressLife)
+			if err = putAddress(x, addressLife); err == nil && !a.e.lease.Held() { // the process stood still meanwhile
+				err = removeAddress(x)
+			}
 		}
 		if err != nil {
 			a.e.tell(Event{Name: "address", Alarm: true, Detail: fmt.Sprintf("%s: %v", x, err)})

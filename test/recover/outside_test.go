@@ -108,7 +108,7 @@ func TestOutsideStore(t *testing.T) {
 			return m["tandem_cluster_records_waiting"] == 0 && m["tandem_cluster_degraded"] == 0
 		})
 	}
-	if out, err := o.Run("cluster", "status"); err != nil || !strings.Contains(out, "store    nats://") {
+	if out, err := o.Run("cluster", "status"); err != nil || !strings.Contains(out, "outside, nats://") {
 		t.Errorf("%v: %s", err, out)
 	}
 	o.Kill()
