@@ -40,8 +40,13 @@ func TestStoreRunsAgain(t *testing.T) {
 	}
 	eventually := func(what string, ok func() bool) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(end) {
+		end, again := time.NewTimer(30*time.Second), time.NewTicker(20*time.Millisecond)
+		defer end.Stop()
+		defer again.Stop()
+		for !ok() {
+			select {
+			case <-again.C:
+			case <-end.C:
 				t.Fatalf("not %s: %q", what, e.Status().Problems)
 			}
 		}
