@@ -99,6 +99,7 @@ func TestTwoNodesWithoutAWitness(t *testing.T) {
 	}
 
 	// A planned change, and back.
+	p.eventually("a has heard that b stands by", func() bool { return a.engine.Rehearse().Possible })
 	before := a.engine.Lease().Epoch()
 	if err := a.engine.Failover(context.Background()); err != nil {
 		t.Fatal(err)

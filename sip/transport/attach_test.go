@@ -2,10 +2,14 @@ package transport
 
 import (
 	"errors"
+	"net"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
 
 	"tandem/sip"
 )
@@ -90,5 +94,70 @@ func TestNodeThatDoesNotServe(t *testing.T) {
 	case <-heard:
 	case <-time.After(5 * time.Second):
 		t.Error("not heard once it serves")
+	}
+}
+
+// What comes over a connection, or would leave over one, while the node may not serve for a moment is late, and not lost.
+func TestStreamWhileTheNodeMayNotServe(t *testing.T) {
+	for _, proto := range []Proto{TCP, WS} {
+		t.Run(proto.String(), func(t *testing.T) {
+			var serves atomic.Bool
+			serves.Store(true)
+			e := newEar()
+			cfg := tcpConfig()
+			if proto == WS {
+				cfg = wsConfig()
+			}
+			cfg.Serves = serves.Load
+			l := run(t, cfg, e)
+			var c net.Conn
+			if proto == WS {
+				c = wsDial(t, l)
+			} else {
+				c = tcpClient(t, l.testAddr(0))
+			}
+			ask := func(branch string) {
+				m := options(proto.String(), "h", branch, branch, 1)
+				if proto == WS {
+					m = string(wsFrame(ws.OpText, true, m))
+				}
+				write(t, c, m)
+			}
+			ask("one")
+			f := e.next(t).flow
+			serves.Store(false)
+			ask("two")
+			if err := f.Send([]byte("OPTIONS sip:late@h SIP/2.0\r\n\r\n")); err != nil {
+				t.Errorf("send: %v", err)
+			}
+			left := make(chan string, 1)
+			go func() {
+				b := make([]byte, 4096)
+				n, _ := c.Read(b)
+				left <- string(b[:n])
+			}()
+			select {
+			case text := <-left:
+				t.Errorf("it sent %q", text)
+			case <-e.got:
+				t.Error("it heard")
+			case <-time.After(100 * time.Millisecond):
+			}
+			serves.Store(true)
+			if m := e.next(t); m.msg.Source != f.Remote() {
+				t.Errorf("heard from %v", m.msg.Source)
+			}
+			select {
+			case text := <-left:
+				if !strings.Contains(text, "sip:late@h") {
+					t.Errorf("it sent %q", text)
+				}
+			case <-time.After(5 * time.Second):
+				t.Error("what waited was not sent")
+			}
+			if n := l.drops(0, DropAway); n != 0 {
+				t.Errorf("%d messages dropped", n)
+			}
+		})
 	}
 }

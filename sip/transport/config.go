@@ -107,8 +107,9 @@ type Config struct {
 	// Known tells the sources whose messages cost no budget: registered phones and trunks. It is called for
 	// each message while Strangers is set, from the goroutines that read, so it must be quick. nil: nobody.
 	Known func(source netip.Addr) bool
-	// Serves tells whether this node is the one that serves; nil: it always is. While it is not, what arrives is read and dropped,
-	// and nothing leaves. It is asked for each message and must not block. A Layer takes it at its start.
+	// Serves tells whether this node is the one that serves; nil: it always is. While it is not, datagrams are read and dropped,
+	// nothing leaves, and what comes or would leave over a connection waits for a while: nobody sends it again. It is asked for
+	// each message and must not block. A Layer takes it at its start.
 	Serves func() bool
 	// Admits tells whether what arrives is taken, where that differs from Serves; nil: it does not. It is asked as Serves is.
 	Admits func() bool

@@ -13,9 +13,6 @@ func (c *conn) Send(_, _ netip.AddrPort, raw []byte) error {
 	if len(raw) > maxMessage {
 		return ErrTooLarge
 	}
-	if !c.layer.serves() {
-		return ErrClosed
-	}
 	op := byte(0)
 	if c.web != nil {
 		// In kind, but a browser ends the connection over text that is no UTF-8 (RFC 6455 §8.1).
@@ -69,6 +66,7 @@ func (c *conn) enqueue(raw []byte, op byte) {
 // write empties the queue and ends.
 func (c *conn) write() {
 	for {
+		c.permitted()
 		batch, over := c.batch()
 		if over {
 			c.hangUp()

@@ -49,7 +49,9 @@ type storm struct {
 }
 
 func newStorm(t *testing.T, clients, calls int) *storm {
-	p := newRig(t, hosts, soakConfiguration()+connections, func(p *Pair) {
+	// Each of the clients is called once, a thousand a second, and what such a call had rests.
+	many := strings.Replace(soakConfiguration(), `"20000-23999"`, `"20000-31999"`, 1)
+	p := newRig(t, hosts, many+connections, func(p *Pair) {
 		var b strings.Builder
 		b.WriteString("extension,name,password,class\n")
 		for n := stormPhones; n < stormGuests+clients; n++ {
@@ -70,7 +72,7 @@ func newStorm(t *testing.T, clients, calls int) *storm {
 		}
 	}
 	p.goOn(s.talks, 20*time.Second)
-	s.pairs = p.pairs(20, stormTraffic)
+	s.pairs = p.pairs(50, stormTraffic) // a call that begins with the fault is set up by the third INVITE
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = sync.OnceFunc(func() { cancel(); s.runs.Wait() })
 	t.Cleanup(s.stop)
