@@ -113,6 +113,10 @@ func (l *Loop) gather(s *socket, packet []byte, to *endpoint) bool {
 // flush sends what was gathered. A packet that the kernel refuses is passed over, and counted.
 func (l *Loop) flush() {
 	b := l.batch
+	if b.queued > 0 && !l.still() {
+		l.total.Drops[DropSend] += uint64(b.queued)
+		b.queued = 0
+	}
 	for at := 0; at < b.queued; {
 		n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(b.via.fd), uintptr(unsafe.Pointer(&b.out[at])), uintptr(b.queued-at),
 			unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"tandem/media/rtp"
 )
 
 // T3: a node that was stopped and does not serve any more sends not one of the packets that waited for it meanwhile, and serving again does
@@ -46,4 +48,36 @@ func TestPacketsOfAPauseAreThrownAway(t *testing.T) {
 	if after := a.Stats(); after.In.Packets != before.In.Packets+1 {
 		t.Errorf("%d packets taken since", after.In.Packets-before.In.Packets)
 	}
+}
+
+// A node that was stopped after it had taken a packet, and before it sent it, does not send it when it goes on.
+func TestPacketInHandIsNotSent(t *testing.T) {
+	var serves atomic.Bool
+	serves.Store(true)
+	r := start(t, Config{Loops: 1})
+	r.Gate(serves.Load)
+	a, b := bridge(t, r, Settings{}, Settings{})
+	a.say(8)
+	b.hearRTP()
+	inHand := func(stopped time.Duration, still bool) {
+		l := r.loops[0]
+		l.do(func() {
+			if !l.serves() {
+				t.Error("it does not serve")
+			}
+			serves.Store(still)
+			time.Sleep(stopped)
+			b.Port.transmit(rtp.Packet(a.packet(8, make([]byte, 160))), false)
+		})
+	}
+	inHand(2*trusted, false)
+	if got, ok := b.peer.listen(50 * time.Millisecond); ok {
+		t.Fatalf("%d bytes from a node that does not serve any more", len(got))
+	}
+	if n := b.Stats().Drops[DropSend]; n != 1 {
+		t.Errorf("%d packets not sent", n)
+	}
+	serves.Store(true)
+	inHand(2*trusted, true)
+	b.hearRTP()
 }

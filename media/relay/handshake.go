@@ -136,7 +136,7 @@ func (b *browser) repeat(p *Port) {
 // transmit sends a DTLS datagram to where the browser was checked last.
 func (b *browser) transmit(p *Port, datagram []byte) {
 	s, to := b.socket(), b.endpoint()
-	if s == nil || !s.send(datagram, &to) {
+	if s == nil || !p.loop.send(s, datagram, &to) {
 		p.drop(DropSend)
 		return
 	}

@@ -222,7 +222,7 @@ func (p *Port) transmit(pkt rtp.Packet, event bool) {
 			return
 		}
 	}
-	if s := p.outlet(); !l.gather(s, b, &p.dest) && !s.send(b, &p.dest) {
+	if s := p.outlet(); !l.gather(s, b, &p.dest) && !l.send(s, b, &p.dest) {
 		p.drop(DropSend)
 		return
 	}

@@ -164,7 +164,7 @@ func (p *Port) sendReport(info *rtp.SenderInfo, blocks []rtp.Report) {
 	if p.set.Mux {
 		s = p.outlet()
 	}
-	if !s.send(b, &p.rdst) {
+	if !l.send(s, b, &p.rdst) {
 		p.drop(DropSend)
 		return
 	}

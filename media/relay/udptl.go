@@ -62,7 +62,7 @@ func (p *Port) sendUDPTL(from *Port, b []byte) {
 	if s == nil {
 		s = p.rtp
 	}
-	if !s.send(b, &p.dest) {
+	if !p.loop.send(s, b, &p.dest) {
 		p.drop(DropSend)
 		return
 	}

@@ -134,7 +134,7 @@ func (p *Port) forwardVideo(from *Port, pkt rtp.Packet) {
 		p.drop(DropSend)
 		return
 	}
-	if s := p.outlet(); !l.gather(s, b, &p.dest) && !s.send(b, &p.dest) {
+	if s := p.outlet(); !l.gather(s, b, &p.dest) && !l.send(s, b, &p.dest) {
 		p.drop(DropSend)
 		return
 	}
@@ -189,7 +189,7 @@ func (p *Port) passVideoReports(from *Port, c rtp.Compound) {
 		return
 	}
 	b, err := p.set.Protect.ProtectRTCP(b)
-	if err != nil || !p.outlet().send(b, &p.rdst) {
+	if err != nil || !l.send(p.outlet(), b, &p.rdst) {
 		p.drop(DropSend)
 		return
 	}

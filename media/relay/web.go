@@ -221,7 +221,7 @@ func (w *web) check(b []byte, s *socket, from netip.AddrPort) {
 		return
 	}
 	to := makeEndpoint(s.local.Addr(), from)
-	if s.send(answer, &to) {
+	if l.send(s, answer, &to) {
 		l.total.PacketsOut++
 		l.total.BytesOut += uint64(len(answer))
 	}
