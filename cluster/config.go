@@ -79,6 +79,8 @@ type Config struct {
 	Doubt func(bucket, key string)
 	// Tell is called for each Event, in order. It must not block.
 	Tell func(Event)
+
+	now func() time.Time // the clock of this machine; a test has another one
 }
 
 // Member is a node of a pair.
@@ -158,6 +160,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Tell == nil {
 		c.Tell = func(Event) {}
+	}
+	if c.now == nil {
+		c.now = time.Now
 	}
 	return c, nil
 }

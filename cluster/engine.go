@@ -49,9 +49,10 @@ type Engine struct {
 	lock     *os.File   // of the folder
 	telling  sync.Mutex // one Event at a time
 
-	mu            sync.Mutex  // guards role
-	coincide      atomic.Bool // the active node has led streams for too long
-	coincideSince time.Time   // of keep
+	mu            sync.Mutex    // guards role
+	coincide      atomic.Bool   // the active node has led streams for too long
+	coincideSince time.Time     // of keep
+	agesKnown     chan struct{} // closed when another member has told when it saw which records; nil where nobody can
 	cancel        context.CancelFunc
 	keeping       sync.WaitGroup // goroutines of this room
 	running       sync.WaitGroup // the server
@@ -64,6 +65,8 @@ type bucket struct {
 	subject string // of its records, up to the key
 	fence   fence
 	holding holding
+
+	sightings sightings // of a member
 }
 
 // readyWithin is how long the embedded server may take to read its disk when it starts.

@@ -48,7 +48,7 @@ const fenceName = "\x00fence"
 func (e *Engine) kept(b *bucket, m *nats.Msg) Record {
 	r := e.read(b, m, m.Header.Get("Nats-Subject"))
 	if !r.Time.IsZero() {
-		r.Age = max(time.Since(r.Time), 0)
+		r.Age = e.ageOf(b, r)
 	}
 	return r
 }
@@ -123,6 +123,7 @@ func (e *Engine) follow(ctx context.Context, name string, fn func(Record), count
 	}
 	// What comes while fn is slow: beyond it messages are dropped, and read from the store again as a gap.
 	_ = f.live.SetPendingLimits(1<<16, 64<<20)
+	e.awaitAges(ctx)
 	if err := f.catchUp(ctx); err != nil {
 		_ = f.live.Unsubscribe()
 		return nil, err

@@ -82,9 +82,14 @@ func (e *Engine) startMember(run context.Context) (err error) {
 	if err := e.Answer(renewTopic, e.renewFor); err != nil {
 		return err
 	}
+	if err := e.Answer(agesTopic, e.tellAges); err != nil {
+		return err
+	}
+	e.agesKnown = make(chan struct{})
 	e.keepHealth(run)
 	e.keeping.Go(func() { e.keepCertificate(run) })
 	e.keeping.Go(func() { e.keep(run) })
+	e.keeping.Go(func() { e.ages(run) })
 	e.keeping.Go(func() { e.peers.report(run, e) })
 	return nil
 }

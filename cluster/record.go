@@ -19,7 +19,7 @@ type Record struct {
 	Time        time.Time // of the store, when it took the record
 	fleeting    bool      // the store forgets it by itself
 
-	// Age is how long ago that was, as far as this node's clock can tell; 0 for a change that comes as it is made.
+	// Age is how long ago that was, as far as can be told (ages.go); 0 for a change that comes as it is made.
 	Age time.Duration
 }
 
