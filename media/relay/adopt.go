@@ -22,8 +22,7 @@ func (r *Relay) Adopt(s State, set Settings, near *Port, events func(Event)) (*P
 		r.pool.give(local, []uint16{s.Local.Port()})
 		return nil, fmt.Errorf("relay: bind %s: %w", s.Local, err)
 	}
-	p := r.newPort(s.Local, events)
-	p.out.SSRC, p.outSSRC, p.cname = s.Out.SSRC, s.Out.SSRC, s.CName
+	p := r.newPort(s.Local, events, s.Out.SSRC, s.CName)
 	p.rtcpIn, p.rtcpOut = s.ReportsIn, s.ReportsOut
 	if set.Protect != nil {
 		set.Protect.Resume(s.Protect)
@@ -31,13 +30,15 @@ func (r *Relay) Adopt(s State, set Settings, near *Port, events func(Event)) (*P
 	if set.Unprotect != nil {
 		set.Unprotect.Resume(s.Unprotect)
 	}
-	if err := r.place(p, rtp, rtcp, near); err != nil {
+	// In one visit to the loop: a node that begins to stand by has thousands of legs to open.
+	err = r.place(p, rtp, rtcp, near, func() {
+		p.configure(set)
+		p.resume(s)
+	})
+	if err != nil {
 		return nil, err
 	}
-	if err := p.Configure(set); err != nil {
-		return nil, err
-	}
-	return p, p.do(func() { p.resume(s) })
+	return p, nil
 }
 
 // Resume brings a port that follows another process to a later State of it: one that stands by is told each second.
@@ -76,8 +77,12 @@ func (p *Port) resume(s State) {
 	if p.web != nil {
 		return
 	}
-	if moved && s.Latched.IsValid() {
+	switch {
+	case !moved || !s.Latched.IsValid():
+	case p.loop.serves():
 		p.connect()
+	default: // who stands by sends nothing, and has not the address to connect from
+		p.disconnect()
 	}
 	p.reconnect = p.conn == nil && s.Latched.IsValid()
 }

@@ -81,3 +81,38 @@ func TestPacketInHandIsNotSent(t *testing.T) {
 	inHand(2*trusted, true)
 	b.hearRTP()
 }
+
+// Who stands by opens the two sockets of each port and no more: the peer gets its own with the first packet that comes here.
+func TestAdoptedByAStandby(t *testing.T) {
+	var serves atomic.Bool
+	first, second := start(t, Config{}), start(t, Config{First: 24000, Last: 24999})
+	second.Gate(serves.Load)
+	a := newMoving(t, first, nil, 7, 0)
+	b := newMoving(t, first, a.Port, 8, 0)
+	if err := Join(a.Port, b.Port); err != nil {
+		t.Fatal(err)
+	}
+	a.speak(t)
+	b.listens()
+	a.adopt(t, second, a.note(t), nil)
+	b.adopt(t, second, b.note(t), a.Port)
+	connected := func() (yes bool) {
+		_ = a.do(func() { yes = a.Port.conn != nil })
+		return yes
+	}
+	if connected() {
+		t.Error("a socket for the peer of a call that another node serves")
+	}
+	serves.Store(true)
+	for _, l := range second.loops {
+		l.do(func() { l.gate.asked = time.Time{} })
+	}
+	if err := Join(a.Port, b.Port); err != nil {
+		t.Fatal(err)
+	}
+	a.speak(t)
+	b.listens()
+	if !connected() {
+		t.Error("no socket for the peer after its first packet")
+	}
+}

@@ -43,7 +43,7 @@ func makeEndpoint(local netip.Addr, addr netip.AddrPort) endpoint {
 	return endpoint{addr}
 }
 
-func bind(addr netip.AddrPort, _ bool) (*socket, error) {
+func bind(addr netip.AddrPort, k kind, _ bool) (*socket, error) {
 	network := "udp6"
 	if addr.Addr().Is4() {
 		network = "udp4"
@@ -52,7 +52,7 @@ func bind(addr netip.AddrPort, _ bool) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &socket{udp: c}, nil
+	return &socket{udp: c, kind: k}, nil
 }
 
 // connect is not offered here: the source of each packet is checked anyway.

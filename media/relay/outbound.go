@@ -30,9 +30,9 @@ type outbound struct {
 	begun bool
 }
 
-func newOutbound() outbound {
+func newOutbound(ssrc uint32) outbound {
 	return outbound{
-		Sender: rtp.Sender{SSRC: rand.Uint32(), Rate: 8000},
+		Sender: rtp.Sender{SSRC: ssrc, Rate: 8000},
 		seq:    uint16(rand.IntN(1 << 15)), // RFC 3550 §5.1: random; low, for SRTP's first rollover (RFC 3711 §3.3.1)
 		ts:     rand.Uint32(),
 	}

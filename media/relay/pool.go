@@ -183,13 +183,13 @@ func (p *Pool) open(addr netip.Addr) (port uint16, rtp, rtcp *socket, err error)
 	return 0, nil, nil, ErrNoPorts
 }
 
-// bindPair binds port and the one above.
+// bindPair binds port for RTP and the one above for RTCP.
 func bindPair(addr netip.Addr, port uint16, away bool) (rtp, rtcp *socket, err error) {
-	rtp, err = bind(netip.AddrPortFrom(addr, port), away)
+	rtp, err = bind(netip.AddrPortFrom(addr, port), openRTP, away)
 	if err != nil {
 		return nil, nil, err
 	}
-	rtcp, err = bind(netip.AddrPortFrom(addr, port+1), away)
+	rtcp, err = bind(netip.AddrPortFrom(addr, port+1), openRTCP, away)
 	if err != nil {
 		rtp.close()
 		return nil, nil, err

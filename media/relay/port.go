@@ -130,19 +130,16 @@ type Port struct {
 	reconnect bool // adopted before its address was here: the peer's own socket is still to be opened
 }
 
-func (r *Relay) newPort(local netip.AddrPort, events func(Event)) *Port {
+// newPort makes a port that its peer will know by an SSRC and a CNAME.
+func (r *Relay) newPort(local netip.AddrPort, events func(Event), ssrc uint32, cname string) *Port {
 	now := r.now()
-	p := &Port{
-		relay: r, events: events, local: local, routes: &nowhere,
+	return &Port{
+		relay: r, events: events, local: local, routes: &nowhere, outSSRC: ssrc, cname: cname, out: newOutbound(ssrc),
 		media:   limit(mediaRate, mediaBurst),
 		reports: limit(reportRate, reportBurst),
 		stray:   limit(strayRate, strayBurst),
 		lastIn:  now, lastOut: now,
-		cname: cname(),
 	}
-	p.out = newOutbound()
-	p.outSSRC = p.out.SSRC
-	return p
 }
 
 // cname is a name that says nothing about us and differs for each leg (RFC 7022).
@@ -202,28 +199,26 @@ func (p *Port) outlet() *socket {
 }
 
 // Configure takes what was agreed anew. It opens the learning window again.
-func (p *Port) Configure(s Settings) error {
-	return p.do(func() {
-		now := p.loop.now
-		p.accept(s)
-		p.in.Rate, p.presses.Rate = 8000, 8000
-		if f, ok := find(s.Receive, Format.Audio); ok {
-			p.in.Rate = f.Rate
-		}
-		if f, ok := find(s.Receive, Format.Event); ok {
-			p.presses.Rate = f.Rate
-		}
-		if f, ok := find(s.Send, Format.Audio); ok {
-			p.out.setRate(f.Rate)
-		}
-		p.lastIn, p.lastOut = now, now
-		p.told, p.mute = [2]bool{}, false
-		p.aim()
-		p.direct()
-		if p.peer != nil {
-			p.peer.direct()
-		}
-	})
+func (p *Port) Configure(s Settings) error { return p.do(func() { p.configure(s) }) }
+
+func (p *Port) configure(s Settings) {
+	p.accept(s)
+	p.in.Rate, p.presses.Rate = 8000, 8000
+	if f, ok := find(s.Receive, Format.Audio); ok {
+		p.in.Rate = f.Rate
+	}
+	if f, ok := find(s.Receive, Format.Event); ok {
+		p.presses.Rate = f.Rate
+	}
+	if f, ok := find(s.Send, Format.Audio); ok {
+		p.out.setRate(f.Rate)
+	}
+	p.expect()
+	p.aim()
+	p.direct()
+	if p.peer != nil {
+		p.peer.direct()
+	}
 }
 
 // accept takes the settings and what they say of the peer's place: of a browser, who it is.
@@ -306,7 +301,7 @@ func (p *Port) connect() {
 	if err != nil {
 		return
 	}
-	s.kind, s.port = connectedRTP, p
+	s.port = p
 	if err := p.loop.watch(s); err != nil {
 		s.close()
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -115,21 +116,25 @@ func (r *Relay) Open(local netip.Addr, near *Port, events func(Event)) (*Port, e
 	if err != nil {
 		return nil, err
 	}
-	p := r.newPort(netip.AddrPortFrom(local, number), events)
-	if err := r.place(p, rtp, rtcp, near); err != nil {
+	p := r.newPort(netip.AddrPortFrom(local, number), events, rand.Uint32(), cname())
+	if err := r.place(p, rtp, rtcp, near, nil); err != nil {
 		return nil, err
 	}
 	return p, nil
 }
 
-// place gives a port its sockets and a loop.
-func (r *Relay) place(p *Port, rtp, rtcp *socket, near *Port) (err error) {
+// place gives a port its sockets and a loop, in which first is run before anything else is with the port; nil: nothing.
+func (r *Relay) place(p *Port, rtp, rtcp *socket, near *Port, first func()) (err error) {
 	p.rtp, p.rtcp = rtp, rtcp
-	rtp.kind, rtp.port, rtcp.kind, rtcp.port = openRTP, p, openRTCP, p
+	rtp.port, rtcp.port = p, p
 	l := r.choose(near)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l.do(func() { err = l.adopt(p) })
+	l.do(func() {
+		if err = l.adopt(p); err == nil && first != nil {
+			first()
+		}
+	})
 	if err != nil {
 		p.closed = true
 		rtp.close()

@@ -55,31 +55,31 @@ func makeEndpoint(local netip.Addr, addr netip.AddrPort) endpoint {
 	return e
 }
 
-// bind opens a socket that no other program shares: SO_REUSEPORT is set only after the bind, so that bind still fails when somebody
-// (a second switch with the same range, say) is there, and connect can open our own second socket beside it.
+// bind opens a socket that no other program shares. That for RTP is to have a second one of ours beside it, see connect: SO_REUSEPORT is set only
+// after the bind, so that bind still fails when somebody (a second switch with the same range, say) is there.
 // away: the address need not be one of this machine yet.
-func bind(addr netip.AddrPort, away bool) (*socket, error) {
-	fd, err := openSocket(addr.Addr())
+func bind(addr netip.AddrPort, k kind, away bool) (*socket, error) {
+	fd, err := openSocket(addr.Addr(), k)
 	if err != nil {
 		return nil, err
 	}
 	if away {
 		freeBind(fd, addr.Addr())
 	}
-	if err = unix.Bind(fd, sockaddr(addr)); err == nil {
+	if err = unix.Bind(fd, sockaddr(addr)); err == nil && k == openRTP {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
-	return &socket{fd: fd}, nil
+	return &socket{fd: fd, kind: k}, nil
 }
 
 // connect opens a second socket on local that takes only what comes from peer, and leaves the first one for everybody else. The kernel
 // prefers the connected one. What was queued in it from others between bind and connect is judged by its source like every packet.
 func connect(local, peer netip.AddrPort) (*socket, error) {
-	fd, err := openSocket(local.Addr())
+	fd, err := openSocket(local.Addr(), connectedRTP)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +92,13 @@ func connect(local, peer netip.AddrPort) (*socket, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	return &socket{fd: fd, connected: true}, nil
+	return &socket{fd: fd, kind: connectedRTP, connected: true}, nil
 }
 
 // reconnect turns a connected socket to another peer.
 func (s *socket) reconnect(peer netip.AddrPort) error { return unix.Connect(s.fd, sockaddr(peer)) }
 
-func openSocket(local netip.Addr) (int, error) {
+func openSocket(local netip.Addr, k kind) (int, error) {
 	family := unix.AF_INET6
 	if local.Is4() {
 		family = unix.AF_INET
@@ -114,7 +114,9 @@ func openSocket(local netip.Addr) (int, error) {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, expedited)
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	if k == openRTP || k == connectedRTP { // reports are few, and browsers many: see widen
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
 	if err != nil {
 		unix.Close(fd)
 		return -1, err

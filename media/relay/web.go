@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -85,7 +86,7 @@ func (r *Relay) OpenWeb(locals []netip.Addr, own ice.Credentials, events func(Ev
 	if w.port == 0 || len(locals) == 0 {
 		return nil, nil, ErrNoWeb
 	}
-	p = r.newPort(netip.AddrPortFrom(locals[0], w.port), events)
+	p = r.newPort(netip.AddrPortFrom(locals[0], w.port), events, rand.Uint32(), cname())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w.loop.do(func() {
@@ -118,11 +119,11 @@ func (w *web) listen(local netip.Addr, away bool) error {
 		return fmt.Errorf("relay: more than %d local addresses", maxAddresses)
 	}
 	addr := netip.AddrPortFrom(local, w.port)
-	s, err := bind(addr, away)
+	s, err := bind(addr, browserUDP, away)
 	if err != nil {
 		return fmt.Errorf("relay: bind %s for browsers: %w", addr, err)
 	}
-	s.kind, s.web, s.local = browserUDP, w, addr
+	s.web, s.local = w, addr
 	s.widen()
 	if err := w.loop.watch(s); err != nil {
 		s.close()

@@ -42,8 +42,7 @@ func (r *Relay) adoptWeb(s State, set Settings, events func(Event)) (*Port, erro
 	if set.Web == nil {
 		return nil, fmt.Errorf("%w: the session has agreed on nothing", ErrNoWeb)
 	}
-	p := r.newPort(s.Local, events)
-	p.out.SSRC, p.outSSRC, p.cname = s.Out.SSRC, s.Out.SSRC, s.CName
+	p := r.newPort(s.Local, events, s.Out.SSRC, s.CName)
 	p.rtcpIn, p.rtcpOut = s.ReportsIn, s.ReportsOut
 	var err error
 	p.mu.Lock()
