@@ -25,8 +25,8 @@ type Engine struct {
 	recorders sync.WaitGroup // goroutines that write recordings
 
 	mu       sync.Mutex
-	calls    map[string][]*Session // open sessions by Options.Call, for placing the legs of a call side by side
-	sessions int
+	calls    map[string][]*Session    // open sessions by Options.Call, for placing the legs of a call side by side
+	sessions map[*relay.Port]*Session // the same, each by its port
 }
 
 // settings are what a reload changes, as a whole.
@@ -42,7 +42,7 @@ func NewEngine(c Config, log *slog.Logger) (*Engine, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	e := &Engine{log: log, calls: make(map[string][]*Session)}
+	e := &Engine{log: log, calls: make(map[string][]*Session), sessions: make(map[*relay.Port]*Session)}
 	if err := e.set(c); err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ type Totals struct {
 func (e *Engine) Stats() Totals {
 	r := e.relay.Totals()
 	e.mu.Lock()
-	n := e.sessions
+	n := len(e.sessions)
 	e.mu.Unlock()
 	return Totals{
 		Sessions: n, PortsInUse: r.InUse, Quarantined: r.Resting, PortsFree: r.Free,
@@ -159,19 +159,19 @@ func (e *Engine) enter(s *Session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.calls[s.opts.Call] = append(e.calls[s.opts.Call], s)
-	e.sessions++
+	e.sessions[s.port] = s
 }
 
 // leave forgets a closed one.
 func (e *Engine) leave(s *Session) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	delete(e.sessions, s.port)
 	legs := e.calls[s.opts.Call]
 	for i, other := range legs {
 		if other == s {
 			legs[i] = legs[len(legs)-1]
 			legs = legs[:len(legs)-1]
-			e.sessions--
 			break
 		}
 	}

@@ -80,22 +80,21 @@ type Note struct {
 // Notes gives what has changed in the sessions whose State was noted once: at once where the peer or the speaker is another one, now
 // and then else. To be called each second or so.
 func (e *Engine) Notes() []Note {
+	var out []Note
+	var ports []*relay.Port
+	e.relay.Notes(func(p *relay.Port, state relay.State) {
+		ports, out = append(ports, p), append(out, Note{Port: state})
+	})
 	e.mu.Lock()
-	sessions := make(map[*relay.Port]*Session, e.sessions)
-	for _, legs := range e.calls {
-		for _, s := range legs {
-			sessions[s.port] = s
+	defer e.mu.Unlock()
+	kept := out[:0]
+	for i, n := range out {
+		if s := e.sessions[ports[i]]; s != nil { // else it was closed meanwhile
+			n.Call, n.Leg = s.name()
+			kept = append(kept, n)
 		}
 	}
-	e.mu.Unlock()
-	var out []Note
-	e.relay.Notes(func(p *relay.Port, state relay.State) {
-		if s := sessions[p]; s != nil {
-			call, leg := s.name()
-			out = append(out, Note{call, leg, state})
-		}
-	})
-	return out
+	return kept
 }
 
 // legName is whose a session is since it was moved.

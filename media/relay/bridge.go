@@ -63,6 +63,7 @@ func (p *Port) part() {
 func (p *Port) expect() {
 	p.lastIn, p.lastOut = p.loop.now, p.loop.now
 	p.told, p.mute = [2]bool{}, false
+	p.soon()
 }
 
 // follow moves a port to the loop of a, if that is another; it is parted before.

@@ -178,6 +178,7 @@ func (b *browser) choose(p *Port, i int) {
 		return
 	}
 	b.at = i
+	p.soon()
 	p.aim()
 	if b.association != 0 {
 		p.source.latched = b.paths[i].at.addr

@@ -10,8 +10,8 @@ const (
 	step   = frame / phases
 	// maxLag is how far the clock lets itself fall behind (a stopped machine, a debugger) before it gives frames up.
 	maxLag = 5 * frame
-	// chores is how often a loop looks after all its ports: watchdogs, RTCP of our own, paused sockets.
-	chores = 100 * time.Millisecond
+	// choresEvery is how often a loop looks after the ports that need it: watchdogs, RTCP of our own, paused sockets.
+	choresEvery = 100 * time.Millisecond
 )
 
 // A clock tells which ports must act when. Deadlines are absolute, start + n*step, so they do not drift.
@@ -23,7 +23,7 @@ type clock struct {
 	chore time.Time       // next round of chores
 }
 
-func (c *clock) init(now time.Time) { c.start, c.chore = now, now.Add(chores) }
+func (c *clock) init(now time.Time) { c.start, c.chore = now, now.Add(choresEvery) }
 
 // enter takes up a port that came from another loop.
 func (c *clock) enter(p *Port, now time.Time) {
@@ -100,7 +100,7 @@ func (l *Loop) tick() {
 	if !l.serves() {
 		c.done = int64(l.now.Sub(c.start) / step)
 		if !l.now.Before(c.chore) {
-			c.chore = l.now.Add(chores)
+			c.chore = l.now.Add(choresEvery)
 		}
 		return
 	}
@@ -118,13 +118,11 @@ func (l *Loop) tick() {
 	if l.now.Before(c.chore) {
 		return
 	}
-	c.chore = l.now.Add(chores)
+	c.chore = l.now.Add(choresEvery)
 	if l.sweep != nil {
 		l.sweep()
 	}
-	for i := 0; i < len(l.ports); i++ {
-		l.lookAfter(l.ports[i])
-	}
+	l.chores()
 }
 
 func (l *Loop) beat(p *Port) {
@@ -135,13 +133,4 @@ func (l *Loop) beat(p *Port) {
 		}
 	}()
 	p.beat()
-}
-
-func (l *Loop) lookAfter(p *Port) {
-	defer func() {
-		if r := recover(); r != nil {
-			l.survived(r)
-		}
-	}()
-	p.lookAfter()
 }

@@ -38,6 +38,7 @@ type Loop struct {
 	now     time.Time        // read once for each packet and tick
 
 	ports []*Port // each knows its index
+	looks []look  // of each, at the same index
 	clock clock
 	total counters
 	gate  gate // what comes in while it is shut is read and dropped, nothing leaves
@@ -126,7 +127,7 @@ func (l *Loop) survived(p any) {
 // adopt gives the loop a port. Called in do.
 func (l *Loop) adopt(p *Port) error {
 	p.loop, p.index = l, len(l.ports)
-	l.ports = append(l.ports, p)
+	l.ports, l.looks = append(l.ports, p), append(l.looks, look{})
 	l.load.Add(1)
 	for _, s := range p.sockets() {
 		if err := l.watch(s); err != nil {
@@ -148,6 +149,7 @@ func (l *Loop) dismiss(p *Port) {
 	last := l.ports[len(l.ports)-1]
 	l.ports[p.index], last.index = last, p.index
 	l.ports[len(l.ports)-1] = nil
-	l.ports = l.ports[:len(l.ports)-1]
+	l.looks[p.index] = l.looks[len(l.looks)-1]
+	l.ports, l.looks = l.ports[:len(l.ports)-1], l.looks[:len(l.looks)-1]
 	l.load.Add(-1)
 }

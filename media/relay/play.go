@@ -188,6 +188,7 @@ func (p *Port) playNow(ts uint32) {
 func (p *Port) send(pt uint8, marker bool, ts, reached uint32, payload []byte, event bool) {
 	o := &p.out
 	if !o.own {
+		p.soon()
 		o.leapNow()
 	}
 	seq := o.seq + 1

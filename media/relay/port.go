@@ -170,6 +170,7 @@ func (p *Port) do(f func()) error {
 		if !p.closed {
 			err = nil
 			f()
+			p.soon()
 			p.loop.rearm()
 		}
 	})
@@ -283,6 +284,7 @@ func (p *Port) aim() {
 // latch follows the peer to where it was heard from.
 func (p *Port) latch() {
 	p.control.until = p.loop.now.Add(learningRTCP)
+	p.soon()
 	p.aim()
 	p.connect()
 	p.emit(Event{Kind: Latched, Addr: p.source.latched})

@@ -49,6 +49,7 @@ func (p *Port) strayed(k kind) {
 	case k == openRTP && p.conn != nil:
 		p.loop.pause(p.rtp)
 	}
+	p.soon()
 }
 
 func (p *Port) receiveRTP(b []byte, from netip.AddrPort) {
@@ -84,7 +85,7 @@ func (p *Port) receiveRTP(b []byte, from netip.AddrPort) {
 
 // take counts a packet of the peer's, listens to it and gives it to the other leg.
 func (p *Port) take(pkt rtp.Packet) {
-	now := p.loop.now
+	now, was := p.loop.now, p.in.SSRC
 	switch p.in.Receive(pkt, now) {
 	case rtp.Duplicate:
 		p.drop(DropDuplicate)
@@ -92,6 +93,9 @@ func (p *Port) take(pkt rtp.Packet) {
 	case rtp.Jumped:
 		p.drop(DropJump)
 		return
+	}
+	if p.told[0] || p.in.SSRC != was {
+		p.soon()
 	}
 	p.inSSRC = true
 	p.lastIn, p.told[0], p.mute = now, false, false
@@ -151,6 +155,7 @@ func refusal(err error) Drop {
 // listen reports key presses.
 func (p *Port) listen(pkt rtp.Packet) {
 	p.pressed = p.presses.Receive(p.loop.now, pkt.Timestamp(), pkt.Payload(), p.pressed[:0])
+	p.soon()
 	p.tell()
 }
 
@@ -176,10 +181,13 @@ func (p *Port) forward(from *Port, pkt rtp.Packet, r *route) {
 	}
 	now, o := p.loop.now, &p.out
 	pkt = pkt.Bare()
-	if !o.continues(from, pkt) && !o.goesOn(from, pkt.SSRC(), pkt.Seq()) {
-		o.takeOver(from, pkt, now)
-		if !r.event {
-			pkt.SetMarker(true)
+	if !o.continues(from, pkt) {
+		p.soon()
+		if !o.goesOn(from, pkt.SSRC(), pkt.Seq()) {
+			o.takeOver(from, pkt, now)
+			if !r.event {
+				pkt.SetMarker(true)
+			}
 		}
 	} else if o.late(pkt.Seq()) {
 		from.drop(DropLate)
@@ -225,6 +233,9 @@ func (p *Port) transmit(pkt rtp.Packet, event bool) {
 	if s := p.outlet(); !l.gather(s, b, &p.dest) && !l.send(s, b, &p.dest) {
 		p.drop(DropSend)
 		return
+	}
+	if p.told[1] {
+		p.soon()
 	}
 	p.lastOut, p.told[1] = l.now, false
 	l.total.PacketsOut++

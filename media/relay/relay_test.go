@@ -142,7 +142,10 @@ func openLeg(t testing.TB, r *Relay, near *Port, at string, ssrc uint32, s Setti
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(g.Close)
+	t.Cleanup(func() {
+		overlooked(t, g.Port)
+		g.Close()
+	})
 	g.to = g.Local()
 	if !s.Remote.IsValid() {
 		s.Remote = g.addr()

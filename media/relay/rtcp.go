@@ -79,6 +79,7 @@ func (p *Port) admitRTCP(from netip.AddrPort) bool {
 		return false
 	}
 	if was != p.control.latched {
+		p.soon()
 		p.aim()
 	}
 	return true
@@ -173,13 +174,17 @@ func (p *Port) sendReport(info *rtp.SenderInfo, blocks []rtp.Report) {
 	l.total.BytesOut += uint64(len(b))
 	// RFC 3550 §6.3.5: between half and one and a half times the interval, that reports do not march in step.
 	p.nextRTCP = l.now.Add(reportEvery/2 + time.Duration(rand.Int64N(int64(reportEvery))))
+	p.soon()
 }
+
+// hearsReports tells whether the peer is one that hears reports of our own.
+func (p *Port) hearsReports() bool { return p.source.latched.IsValid() && !p.set.UDPTL }
 
 // reportOurselves sends a report of our own to a latched peer that had none for a while: nobody speaks on the other side, or one
 // who does not report.
 func (p *Port) reportOurselves() {
 	now := p.loop.now
-	if now.Before(p.nextRTCP) || !p.source.latched.IsValid() || p.set.UDPTL {
+	if now.Before(p.nextRTCP) || !p.hearsReports() {
 		return
 	}
 	if p.nextRTCP.IsZero() {

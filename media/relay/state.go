@@ -80,7 +80,7 @@ func (p *Port) note(now time.Time) State {
 	if c := p.set.Unprotect; c != nil && ok {
 		s.Unprotect = c.Sources(p.in.SSRC, uint16(p.in.ExtendedSeq()))
 	}
-	p.noted = noted{at: now, latched: p.source.latched, control: p.control.latched, shift: o.seqShift, own: o.own, feeder: o.ssrc, source: p.in.SSRC, association: p.web.inUse()}
+	p.noted = noted{at: now, latched: p.source.latched, control: p.control.latched, shift: o.seqShift, own: o.own, feeder: o.ssrc, source: p.in.SSRC, association: p.web.inUse(), progress: p.progress()}
 	return s
 }
 
@@ -92,11 +92,27 @@ type noted struct {
 	own              bool
 	feeder, source   uint32
 	association      int
+	progress         uint64
 }
 
-// noteEvery is how old a note of a quiet stream may be. Its numbers can be told from the packets themselves for ten minutes (half a
-// round of sequence numbers); it is the figures of the call record that go on from here.
-const noteEvery = 10 * time.Second
+const (
+	// noteEvery is how old the note of a stream that flows may be. Its numbers can be told from the packets themselves for ten minutes (half a
+	// round of sequence numbers); it is the figures of the call record that go on from here.
+	noteEvery = 10 * time.Second
+	// quietEvery is the same for one that does not. By its age numbers leap when it goes on elsewhere, see leap, and a leap of 3,000 is where a
+	// peer that keeps to RFC 3550 (§A.1, MAX_DROPOUT) gives up the first packet.
+	quietEvery = 25 * time.Second
+)
+
+// progress is a number that is another one when the port has taken or sent a packet that counts for who goes on: of plain RTP that is no
+// report, but under a key reports have numbers too.
+func (p *Port) progress() uint64 {
+	n := p.in.Packets + p.in.Stray + p.in.Duplicates + p.out.Packets + p.fax.packetsIn + p.fax.packetsOut
+	if p.set.Protect != nil || p.set.Unprotect != nil {
+		n += p.rtcpIn + p.rtcpOut
+	}
+	return n
+}
 
 // stale tells whether the port has come to something that its last note does not have.
 func (p *Port) stale(now time.Time) bool {
@@ -104,7 +120,7 @@ func (p *Port) stale(now time.Time) bool {
 	switch {
 	case n.at.IsZero():
 		return false // nobody keeps this port: only what was noted once is noted again
-	case now.Sub(n.at) >= noteEvery:
+	case now.Sub(n.at) >= quietEvery, now.Sub(n.at) >= noteEvery && (p.web != nil || n.progress != p.progress()):
 		return true
 	case n.latched != p.source.latched, n.control != p.control.latched, n.own != o.own, n.feeder != o.ssrc, n.shift != o.seqShift,
 		n.source != p.in.SSRC, n.association != p.web.inUse():
@@ -113,22 +129,21 @@ func (p *Port) stale(now time.Time) bool {
 	return o.own // numbers that we make ourselves cannot be told from what the other leg sends
 }
 
-// notesAtOnce bounds the ports that a loop looks at between two packets.
+// notesAtOnce bounds the ports that a loop goes to between two packets.
 const notesAtOnce = 256
 
 // Notes gives each port that was noted once and has changed since, with its state. It runs through the loops in small steps, so that
-// no packet waits. take is called in the loop and must not block.
+// no packet waits. take is called in the loop and must not block. On a node that does not serve it gives none.
 func (r *Relay) Notes(take func(*Port, State)) {
 	for _, l := range r.loops {
-		for from, more := 0, true; more; from += notesAtOnce {
+		for from, more := 0, true; more; {
 			l.do(func() {
-				to := min(from+notesAtOnce, len(l.ports))
-				for i := from; i < to; i++ {
-					if p := l.ports[i]; p.stale(l.now) {
-						take(p, p.note(l.now))
-					}
+				if !l.serves() { // who stands by knows no more than it was told
+					more = false
+					return
 				}
-				more = to < len(l.ports)
+				from = l.notes(from, notesAtOnce, take)
+				more = from < len(l.ports)
 			})
 		}
 	}

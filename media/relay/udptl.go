@@ -37,6 +37,9 @@ func (p *Port) receiveUDPTL(b []byte, from netip.AddrPort) {
 	if p.reconnect {
 		p.connectLate()
 	}
+	if p.told[0] {
+		p.soon()
+	}
 	p.lastIn, p.told[0], p.mute = now, false, false
 	p.fax.packetsIn++
 	p.fax.bytesIn += uint64(len(b))
@@ -65,6 +68,9 @@ func (p *Port) sendUDPTL(from *Port, b []byte) {
 	if !p.loop.send(s, b, &p.dest) {
 		p.drop(DropSend)
 		return
+	}
+	if p.told[1] {
+		p.soon()
 	}
 	p.lastOut, p.told[1] = p.loop.now, false
 	p.fax.packetsOut++

@@ -2,7 +2,7 @@ package relay
 
 import "time"
 
-// lookAfter does for a port what no packet brings about. The loop calls it every 100 ms.
+// lookAfter does for a port what no packet brings about. The loop calls it with the chores after nextLook, which knows all that is done here.
 func (p *Port) lookAfter() {
 	now := p.loop.now
 	if p.web != nil {
@@ -28,9 +28,11 @@ func (p *Port) watchSilence(now time.Time) {
 		p.mute = p.set.MayReceive
 		p.emit(Event{Kind: Silence, Inbound: true})
 	}
-	fed := p.peer != nil || p.play != nil
-	if limit := p.set.SilenceOut; limit > 0 && !p.told[1] && fed && now.Sub(p.lastOut) >= limit {
+	if limit := p.set.SilenceOut; limit > 0 && !p.told[1] && p.fed() && now.Sub(p.lastOut) >= limit {
 		p.told[1] = true
 		p.emit(Event{Kind: Silence})
 	}
 }
+
+// fed says whether somebody should speak to the peer.
+func (p *Port) fed() bool { return p.peer != nil || p.play != nil }

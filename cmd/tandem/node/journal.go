@@ -30,7 +30,7 @@ func (j callJournal) Put(id string, state []byte, done func(error)) {
 // Rings implements call.Journal: a switch of the version before would take such a call for one that was answered.
 func (j callJournal) Rings() bool { return j.engine.Form() >= ringingForm }
 
-// noteLife is how long a note of streams stays: they are written again each ten seconds, and the call's state each five minutes.
+// noteLife is how long a note of streams stays: they are written again each 10 or 25 seconds, and the call's state each five minutes.
 const noteLife = 2 * time.Minute
 
 // Note keeps how far the streams of one leg have come. Nobody waits for it, and it goes by itself.
