@@ -79,12 +79,14 @@ func resumeKeys(st *State) (*keyring, error) {
 	for _, text := range st.Keys {
 		key, err := secure.ParseCrypto(text)
 		if err == nil && st.Agreed != nil && (!st.Agreed.Secured || st.Agreed.Local.Suite != key.Suite.String()) {
-			key, err = secure.NewKey(key.Tag, key.Suite)
+			if key, err = secure.NewKey(key.Tag, key.Suite); err == nil {
+				text = key.Crypto()
+			}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("key: %w", err)
 		}
-		line, err := cryptoLine(key)
+		line, err := lineOf(key.Tag, text)
 		if err != nil {
 			return nil, err
 		}

@@ -46,12 +46,15 @@ func newKeyring() (*keyring, error) {
 	return k, nil
 }
 
-func cryptoLine(k secure.Key) (sdp.Crypto, error) {
-	parts := strings.SplitN(k.Crypto(), " ", 3)
+func cryptoLine(k secure.Key) (sdp.Crypto, error) { return lineOf(k.Tag, k.Crypto()) }
+
+// lineOf is the line whose value is text.
+func lineOf(tag int, text string) (sdp.Crypto, error) {
+	parts := strings.SplitN(text, " ", 3)
 	if len(parts) != 3 {
 		return sdp.Crypto{}, fmt.Errorf("media: SRTP key without parameters")
 	}
-	return sdp.Crypto{Tag: k.Tag, Suite: parts[1], Params: parts[2]}, nil
+	return sdp.Crypto{Tag: tag, Suite: parts[1], Params: parts[2]}, nil
 }
 
 // contexts gives those for what was agreed: ours by its suite, the peer's the same as before while its key is the same.

@@ -159,12 +159,8 @@ func (p *Pool) claim(addr netip.Addr, port uint16) error {
 	if _, taken := s.used[port]; taken {
 		return fmt.Errorf("relay: port %d of %s is in use already", port, addr)
 	}
-	for i, free := range s.free {
-		if free == port {
-			s.free[i] = s.free[len(s.free)-1]
-			s.free = s.free[:len(s.free)-1]
-			break
-		}
+	if i := s.pair(port); i >= 0 && s.at[i] > 0 {
+		s.pull(int(s.at[i]) - 1)
 	}
 	for i := s.woken; i < len(s.resting); i++ {
 		if s.resting[i].port == port {

@@ -46,6 +46,9 @@ type Loop struct {
 	sweep func() // of the browsers' connections, with the chores; nil: they are not on this loop
 	extra int    // how many there are
 
+	routed [routedTables]routed // what was agreed lately; the phones of a place agree on the same
+	oldest int                  // the next to be replaced
+
 	load atomic.Int64 // ports on this loop, for the choice of a loop
 
 	mu      sync.Mutex

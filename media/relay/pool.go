@@ -34,7 +34,9 @@ type Pool struct {
 
 // A shelf is the state of one address's ports. Every even port is in exactly one of: free, resting behind woken, in use.
 type shelf struct {
+	first   uint16    // of the range
 	free    []uint16  // even numbers
+	at      []uint16  // of each pair of the range: where it is in free, counted from one; 0: it is not
 	resting []resting // oldest first; at most twice the range, so it needs no bound of its own
 	woken   int       // so many at its head are free again
 	used    map[uint16]struct{}
@@ -66,10 +68,7 @@ func (p *Pool) take(addr netip.Addr) (uint16, error) {
 	if len(s.free) == 0 {
 		return 0, ErrNoPorts
 	}
-	i := rand.IntN(len(s.free))
-	port := s.free[i]
-	s.free[i] = s.free[len(s.free)-1]
-	s.free = s.free[:len(s.free)-1]
+	port := s.pull(rand.IntN(len(s.free)))
 	s.used[port] = struct{}{}
 	return port, nil
 }
@@ -82,7 +81,7 @@ func (p *Pool) give(addr netip.Addr, ports []uint16) {
 	for _, port := range ports {
 		if _, ok := s.used[port]; ok {
 			delete(s.used, port)
-			s.free = append(s.free, port)
+			s.put(port)
 		}
 	}
 }
@@ -105,7 +104,7 @@ func (p *Pool) rest(addr netip.Addr, port uint16) {
 // what is released from then on.
 func (s *shelf) wake(now time.Time) {
 	for s.woken < len(s.resting) && !now.Before(s.resting[s.woken].until) {
-		s.free = append(s.free, s.resting[s.woken].port)
+		s.put(s.resting[s.woken].port)
 		s.woken++
 	}
 	// Moved up only when half of it is gone: at a thousand calls a second there are many thousands.
@@ -115,6 +114,33 @@ func (s *shelf) wake(now time.Time) {
 	}
 }
 
+// put makes a pair free. One that is not of the range, but came with a call of another process, is done with.
+func (s *shelf) put(port uint16) {
+	if i := s.pair(port); i >= 0 {
+		s.free = append(s.free, port)
+		s.at[i] = uint16(len(s.free))
+	}
+}
+
+// pull takes one out of free by its place there.
+func (s *shelf) pull(place int) uint16 {
+	port, last := s.free[place], s.free[len(s.free)-1]
+	s.free[place] = last
+	s.at[s.pair(last)] = uint16(place + 1)
+	s.at[s.pair(port)] = 0
+	s.free = s.free[:len(s.free)-1]
+	return port
+}
+
+// pair numbers the pairs of the range; -1: it is not of them.
+func (s *shelf) pair(port uint16) int {
+	i := (int(port) - int(s.first)) / 2
+	if port < s.first || i >= len(s.at) || (port-s.first)&1 != 0 {
+		return -1
+	}
+	return i
+}
+
 func (p *Pool) shelf(addr netip.Addr) (*shelf, error) {
 	if s := p.addrs[addr]; s != nil {
 		return s, nil
@@ -122,9 +148,10 @@ func (p *Pool) shelf(addr netip.Addr) (*shelf, error) {
 	if len(p.addrs) >= maxAddresses {
 		return nil, fmt.Errorf("relay: more than %d local addresses", maxAddresses)
 	}
-	s := &shelf{used: make(map[uint16]struct{})}
-	for n := int(p.first); n < int(p.last); n += 2 {
-		s.free = append(s.free, uint16(n))
+	pairs := (int(p.last) - int(p.first) + 1) / 2
+	s := &shelf{first: p.first, free: make([]uint16, 0, pairs), at: make([]uint16, pairs), used: make(map[uint16]struct{})}
+	for i := range pairs {
+		s.put(p.first + uint16(2*i))
 	}
 	p.addrs[addr] = s
 	return s, nil

@@ -180,3 +180,44 @@ func TestPortsAfterManySessions(t *testing.T) {
 		t.Log("portable build: ports may still be opened after Run")
 	}
 }
+
+// Pairs that came with calls of another process are claimed, also where they are free, at rest or of another range; none is given out twice.
+func TestPoolClaim(t *testing.T) {
+	now := time.Now()
+	p, err := NewPool(4000, 4019, func() time.Duration { return time.Minute }, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []uint16{4018, 4000, 4008, 6000, 3998} {
+		if err := p.claim(loopback, port); err != nil {
+			t.Fatal(port, err)
+		}
+		if p.claim(loopback, port) == nil {
+			t.Errorf("%d claimed twice", port)
+		}
+	}
+	p.rest(loopback, 4008)
+	if err := p.claim(loopback, 4008); err != nil {
+		t.Errorf("a pair at rest: %v", err)
+	}
+	p.give(loopback, []uint16{6000})
+	p.rest(loopback, 3998)
+	now = now.Add(time.Hour)
+	taken := map[uint16]bool{4018: true, 4000: true, 4008: true}
+	for range 7 {
+		port, err := p.take(loopback)
+		if err != nil || taken[port] || port < 4000 || port > 4018 {
+			t.Fatalf("took %d, %v", port, err)
+		}
+		taken[port] = true
+	}
+	if port, err := p.take(loopback); err == nil {
+		t.Errorf("took %d of an empty range", port)
+	}
+	for port := range taken {
+		p.give(loopback, []uint16{port})
+	}
+	if used, resting, free := p.Count(); used != 0 || resting != 0 || free != 10 {
+		t.Errorf("%d used, %d resting, %d free", used, resting, free)
+	}
+}

@@ -105,7 +105,7 @@ type Port struct {
 	pressed   []codec.Pressed // reused
 	remote    rtp.Report      // the peer's last word on what we send
 	passedLSR uint32          // of the last SR that the peer got from the other leg
-	trip      rtp.RoundTrip
+	trip      *rtp.RoundTrip  // nil: no SR was sent yet
 	rtt       time.Duration
 	rtcpIn    uint64
 	rtcpOut   uint64
@@ -124,8 +124,8 @@ type Port struct {
 	phase   int
 	place   int
 
-	drops Drops
-	noted noted // what is kept of the port elsewhere
+	drops *Drops // nil: none yet
+	noted noted  // what is kept of the port elsewhere
 
 	reconnect bool // adopted before its address was here: the peer's own socket is still to be opened
 }
@@ -254,7 +254,7 @@ func (p *Port) direct() {
 		send = p.peer.set.Send
 		p.peer.out.feeder = nil // numbers and clocks may have changed: take over anew
 	}
-	p.routes = routes(p.set.Receive, send)
+	p.routes = p.loop.routesOf(p.set.Receive, send)
 }
 
 // aim points dest and rdst at the peer: where it was heard from, or else where its SDP says.
@@ -326,6 +326,9 @@ func (p *Port) emit(e Event) {
 }
 
 func (p *Port) drop(d Drop) {
+	if p.drops == nil {
+		p.drops = new(Drops)
+	}
 	p.drops[d]++
 	p.loop.total.Drops[d]++
 }

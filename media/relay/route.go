@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"tandem/media/codec"
@@ -91,6 +92,28 @@ func routes(receive, send []Format) *routing {
 		t.list = append(t.list, r)
 	}
 	return t
+}
+
+// routedTables is how many different tables a loop remembers: both directions of a few kinds of calls.
+const routedTables = 8
+
+// routed is a table and what it was made of.
+type routed struct {
+	receive, send []Format
+	table         *routing
+}
+
+// routesOf is routes, with one table for all ports that it is the same for.
+func (l *Loop) routesOf(receive, send []Format) *routing {
+	for i := range l.routed {
+		if r := &l.routed[i]; r.table != nil && slices.Equal(r.receive, receive) && slices.Equal(r.send, send) {
+			return r.table
+		}
+	}
+	r := &l.routed[l.oldest]
+	l.oldest = (l.oldest + 1) % routedTables
+	*r = routed{slices.Clone(receive), slices.Clone(send), routes(receive, send)}
+	return r.table
 }
 
 // rescale counts the duration of a telephone-event in the other clock (RFC 4733 §2.3); the longest that can be said stands for all longer ones.

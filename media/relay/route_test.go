@@ -34,3 +34,22 @@ func TestEventClocks(t *testing.T) {
 		})
 	}
 }
+
+// Ports that have agreed on the same share their table; what else is agreed gets its own, however many there were.
+func TestRoutesAreShared(t *testing.T) {
+	l := new(Loop)
+	first := l.routesOf([]Format{pcma, event}, []Format{pcmu})
+	if again := l.routesOf([]Format{pcma, event}, []Format{pcmu}); again != first {
+		t.Error("the same was agreed, and the table is another")
+	}
+	for pt := range uint8(2 * routedTables) {
+		f := Format{PayloadType: 96 + pt, Name: "opus", Rate: 48000}
+		r := l.routesOf([]Format{f}, []Format{pcmu, f})
+		if got := r.of(96 + pt); !got.known || !got.forward || got.pt != 96+pt || r.of(8).known {
+			t.Errorf("type %d: %+v", 96+pt, got)
+		}
+	}
+	if again := l.routesOf([]Format{pcma, event}, []Format{pcmu}); !again.of(8).translate || again.of(0).known {
+		t.Error("a table was changed that is in use")
+	}
+}

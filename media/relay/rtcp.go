@@ -106,8 +106,10 @@ func (p *Port) readReports(c rtp.Compound) {
 	}
 	if blocks > 0 {
 		p.remote = block
-		if rtt, ok := p.trip.Heard(block, now); ok {
-			p.rtt, p.in.RTT = rtt, rtt
+		if p.trip != nil {
+			if rtt, ok := p.trip.Heard(block, now); ok {
+				p.rtt, p.in.RTT = rtt, rtt
+			}
 		}
 	}
 	if q := p.peer; q != nil && q != p {
@@ -152,6 +154,9 @@ func (p *Port) sendReport(info *rtp.SenderInfo, blocks []rtp.Report) {
 	l := p.loop
 	b := rtp.AppendCompound(l.scratch[:0], p.out.SSRC, info, blocks, p.cname)
 	if info != nil {
+		if p.trip == nil {
+			p.trip = new(rtp.RoundTrip)
+		}
 		p.trip.Sent(info.LSR(), l.now)
 	}
 	if p.set.Protect != nil {

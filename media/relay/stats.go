@@ -50,7 +50,10 @@ func (p *Port) Stats() (s Stats) {
 func (p *Port) stats() Stats {
 	s := Stats{
 		Local: p.local, Remote: p.dest.addr, Latched: p.source.latched.IsValid(), RTT: p.rtt,
-		ReportsIn: p.rtcpIn, ReportsOut: p.rtcpOut, SSRCChanges: p.in.SSRCChanges, Drops: p.drops,
+		ReportsIn: p.rtcpIn, ReportsOut: p.rtcpOut, SSRCChanges: p.in.SSRCChanges,
+	}
+	if p.drops != nil {
+		s.Drops = *p.drops
 	}
 	if p.set.Protect != nil {
 		s.Suite = p.set.Protect.Suite()
