@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,11 +118,10 @@ func (b *browser) connectPeer(o browserOptions) {
 			}
 		}
 	})
-	up := b.up
+	up, once := b.up, new(sync.Once) // states are told from a goroutine each
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateConnected && up != nil {
-			close(up)
-			up = nil
+			once.Do(func() { close(up) })
 		}
 	})
 }

@@ -107,6 +107,18 @@ func TestRecordingLimits(t *testing.T) {
 	}
 }
 
+// A packet that comes long after the longest recording was over, to a writer that had no time until then, ends it as any other does.
+func TestRecordPacketBehindTheLongest(t *testing.T) {
+	long := &track{longest: samplesIn(time.Second)}
+	pcm, got := recordingOf(t, long, func(say func(at, timestamp int, hz float64)) {
+		say(20, 0, 1000)
+		say(5000, 4980, 1000)
+	})
+	if got.Ended != RecordLongest || len(pcm) != codec.SampleRate || got.Spoken != 20*time.Millisecond {
+		t.Errorf("%d samples, %+v", len(pcm), got)
+	}
+}
+
 // A session in each codec that can be decoded, with its engine, from the wire to the file.
 func TestRecordSession(t *testing.T) {
 	for name, pt := range map[string]uint8{"PCMA": 8, "PCMU": 0, "G722": 9} {

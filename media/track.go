@@ -62,9 +62,11 @@ func (t *track) place(h *heard) {
 		return
 	}
 	t.extend(at + len(pcm))
-	copy(t.pending[at-t.at:], pcm)
-	if codec.Level(pcm) > recordQuiet {
-		t.loud = max(t.loud, at+len(pcm))
+	if at < t.end() { // else it is behind the longest: the writer was late, or is not asked often
+		copy(t.pending[at-t.at:], pcm)
+		if codec.Level(pcm) > recordQuiet {
+			t.loud = max(t.loud, at+len(pcm))
+		}
 	}
 	t.flush(recordLag)
 }
