@@ -41,8 +41,14 @@ func (n *testNode) Promote(_ context.Context, epoch uint64) error {
 	return nil
 }
 func (n *testNode) Serve(uint64) { n.note("serve") }
-func (n *testNode) Yield()       { n.note("yield") }
-func (n *testNode) Demote()      { n.note("demote") }
+func (n *testNode) Yield() {
+	if n.engine.Lease().Admits() || !n.engine.Lease().Held() {
+		n.note("yield while it takes what is new, or may not finish what has begun")
+		return
+	}
+	n.note("yield")
+}
+func (n *testNode) Demote() { n.note("demote") }
 func (n *testNode) note(s string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
