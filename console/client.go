@@ -27,9 +27,12 @@ func Dial(socket string) *Client {
 	dialer := net.Dialer{Timeout: 2 * time.Second}
 	return &Client{socket: socket, http: http.Client{
 		Timeout: 60 * time.Second,
-		Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", socket)
-		}},
+		Transport: &http.Transport{
+			DisableKeepAlives: true, // who dials again and again would leave a connection behind each time
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dialer.DialContext(ctx, "unix", socket)
+			},
+		},
 	}}
 }
 
