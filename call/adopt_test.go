@@ -444,3 +444,29 @@ func TestInviteThatWasAnsweredComesAgain(t *testing.T) {
 		}
 	})
 }
+
+// Before a planned change the node waits until its calls have done what they were told: one that has taken a BYE and waits for its record to
+// be held has not.
+func TestSettledBeforeAPlannedChange(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a, b := o.talk(alice, bob)
+		if !o.board.Settled() {
+			t.Error("a quiet call is not settled")
+		}
+		o.journal.slow = 30 * time.Millisecond
+		a.asks(sip.BYE, "")
+		o.pass(20 * time.Millisecond)
+		if o.board.Settled() {
+			t.Error("settled before the BYE is answered")
+		}
+		o.pass(20 * time.Millisecond)
+		if !o.board.Settled() {
+			t.Error("not settled once the BYE is answered")
+		}
+		alice.hears("200 BYE")
+		b.oks(sip.BYE)
+		o.journal.slow = 0
+	})
+}

@@ -106,6 +106,7 @@ func (c *Call) run() {
 		c.keepUp()
 		c.publish()
 		timer.Reset(c.untilNext(time.Now()))
+		c.inbox.rest()
 		select {
 		case <-c.inbox.ready:
 			batch = c.inbox.take(batch)

@@ -78,6 +78,7 @@ const (
 type inbox struct {
 	mu     sync.Mutex
 	events []any
+	idle   bool // the call waits for events
 	closed bool
 	ready  chan struct{} // capacity 1: a signal that waits already is enough
 }
@@ -155,10 +156,25 @@ func (c *Call) follow(e any) bool {
 	return true
 }
 
+// rest notes that the call waits for events, until it takes some.
+func (b *inbox) rest() {
+	b.mu.Lock()
+	b.idle = true
+	b.mu.Unlock()
+}
+
+// settled tells whether the call has done all that it was told.
+func (b *inbox) settled() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.idle && len(b.events) == 0
+}
+
 // take swaps all that waits for an empty slice to fill.
 func (b *inbox) take(empty []any) []any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.idle = false
 	events := b.events
 	b.events = empty[:0]
 	return events

@@ -179,6 +179,18 @@ func (s *Switchboard) Busy(extension string) bool {
 	return s.busy[extension] > 0
 }
 
+// Settled tells whether every call has done what it was told: what it has to keep is held then, and what it has to say was sent.
+func (s *Switchboard) Settled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if !c.inbox.settled() {
+			return false
+		}
+	}
+	return true
+}
+
 // Live is the number of calls in progress.
 func (s *Switchboard) Live() int {
 	s.mu.Lock()

@@ -27,6 +27,7 @@ type Layer struct {
 	senders sync.Pool         // *datagram
 	buffers sync.Pool         // *[]byte of readBuffer octets
 	pace    pace              // of connections accepted
+	inHand  atomic.Int64      // messages that the Handler has and has not returned from
 
 	wg sync.WaitGroup // everything that the Layer has started
 

@@ -152,3 +152,33 @@ func options(proto, sentBy, branch, callID string, cseq int, extra ...string) st
 		"Max-Forwards: 70\r\nFrom: <sip:b@example.com>;tag=1\r\nTo: <sip:a@example.com>\r\nCall-ID: %s\r\nCSeq: %d OPTIONS\r\n"+
 		"%sContent-Length: %d\r\n\r\n%s", proto, sentBy, branch, callID, cseq, head, len(body), body)
 }
+
+// Whoever wants to take nothing new any more can wait for what its Handler still has in hand.
+func TestLayerSettles(t *testing.T) {
+	e, began, goOn := newEar(), make(chan bool), make(chan bool)
+	e.on = func(Flow, *sip.Message) { began <- true; <-goOn }
+	l, err := New(Config{Listen: []Listen{{Name: "a", Proto: UDP, Address: "127.0.0.1:0"}}}, e, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := runLayer(t, l)
+	defer stop()
+	if !l.Settled() {
+		t.Error("not settled before the first message")
+	}
+	c := udpClient(t, l.testAddr(0))
+	if _, err := c.Write([]byte("OPTIONS sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n" +
+		"To: <sip:x@b>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	await(t, began, "the message")
+	if l.Settled() {
+		t.Error("settled while the handler has a message")
+	}
+	goOn <- true
+	for end := time.Now().Add(patience); !l.Settled(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("not settled when the handler has returned")
+		}
+	}
+}

@@ -47,6 +47,8 @@ func (in *inbox) take(f Flow, raw []byte) {
 // handle validates the message and hands it up. A panic, here or above, ends this message.
 func (in *inbox) handle(f Flow) {
 	defer in.recover(f)
+	in.layer.inHand.Add(1) // before the question: see Settled
+	defer in.layer.inHand.Add(-1)
 	if !in.layer.admits() {
 		in.count.drop(DropAway)
 		return
@@ -60,6 +62,9 @@ func (in *inbox) handle(f Flow) {
 	}
 	in.layer.handler.Receive(f, m)
 }
+
+// Settled tells whether the Handler is done with all that it was given. Once Config.Admits has begun to say no, it stays so.
+func (l *Layer) Settled() bool { return l.inHand.Load() == 0 }
 
 func (in *inbox) recover(f Flow) {
 	if p := recover(); p != nil {

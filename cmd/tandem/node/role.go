@@ -111,16 +111,35 @@ func (m *member) followed(ctx context.Context) (*standby, error) {
 // Serve implements cluster.Switch.
 func (m *member) Serve(uint64) { m.rooms = m.begin() }
 
-// yieldWithin bounds the wait for what is on its way to the store.
-const yieldWithin = 200 * time.Millisecond
+const (
+	// finishWithin bounds the wait for requests that were taken: half a call that nobody knows of is worse than a planned change that is
+	// late, and a call that waits for somebody else's word is let go of.
+	finishWithin = 500 * time.Millisecond
+	// yieldWithin bounds the wait for what is on its way to the store.
+	yieldWithin = 200 * time.Millisecond
+)
 
-// settle is what a request that was taken a moment ago has to reach its call, and the call to write.
-const settle = 10 * time.Millisecond
-
-// Yield implements cluster.Switch. Nothing new is taken any more.
+// Yield implements cluster.Switch. Nothing new is taken any more: what was taken reaches its call, which keeps what it must and answers.
 func (m *member) Yield() {
-	<-time.After(settle)
+	untilSettled(finishWithin, m.n.layer.Settled, m.n.board.Settled)
 	m.n.state.Flush(yieldWithin)
+}
+
+// untilSettled waits until each of them is so, one after the other, at most for limit.
+func untilSettled(limit time.Duration, each ...func() bool) {
+	end := time.NewTimer(limit)
+	defer end.Stop()
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for _, settled := range each {
+		for !settled() {
+			select {
+			case <-look.C:
+			case <-end.C:
+				return
+			}
+		}
+	}
 }
 
 // Demote implements cluster.Switch.
