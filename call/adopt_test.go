@@ -470,3 +470,35 @@ func TestSettledBeforeAPlannedChange(t *testing.T) {
 		o.journal.slow = 0
 	})
 }
+
+// A planned change waits for a call that is being set up where nobody could go on with it, and for none that rings, which may take long.
+func TestSettingUpBeforeAPlannedChange(t *testing.T) {
+	for _, old := range []bool{true, false} {
+		inOffice(t, func(o *office) {
+			o.keeps()
+			o.journal.old.Store(old)
+			alice, bob := o.alice(), o.bob()
+			a := alice.invites("1002", "offer of alice")
+			b := bob.rung()
+			o.settle()
+			if o.board.SettingUp() != old {
+				t.Errorf("other nodes do not know calls that ring: %v; a call waits for bob: %v", old, o.board.SettingUp())
+			}
+			b.says(180, "")
+			a.hears("180")
+			o.settle()
+			if o.board.SettingUp() {
+				t.Error("a call that rings is being set up")
+			}
+			b.says(200, "answer of bob")
+			bob.hears(sip.ACK)
+			a.hears("200")
+			a.acks("")
+			o.settle()
+			if o.board.SettingUp() {
+				t.Error("a call that was answered is being set up")
+			}
+			o.hangsUp(a, b)
+		})
+	}
+}

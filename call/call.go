@@ -106,7 +106,7 @@ func (c *Call) run() {
 		c.keepUp()
 		c.publish()
 		timer.Reset(c.untilNext(time.Now()))
-		c.inbox.rest()
+		c.inbox.rest(c.settingUp())
 		select {
 		case <-c.inbox.ready:
 			batch = c.inbox.take(batch)
@@ -138,6 +138,11 @@ func (c *Call) rescue(what string) {
 func (c *Call) guarded(do func()) {
 	defer c.rescue("panic at the end of a call")
 	do()
+}
+
+// settingUp tells whether the call waits for the first word of whom it is for, and nobody else could go on with it.
+func (c *Call) settingUp() bool {
+	return c.phase == phaseRouting && c.answered.IsZero() && c.said == nil && c.kept != keptNow && len(c.ringing) > 0
 }
 
 // over tells whether nothing is left to wait for.

@@ -79,6 +79,7 @@ type inbox struct {
 	mu     sync.Mutex
 	events []any
 	idle   bool // the call waits for events
+	young  bool // see Call.settingUp
 	closed bool
 	ready  chan struct{} // capacity 1: a signal that waits already is enough
 }
@@ -156,11 +157,17 @@ func (c *Call) follow(e any) bool {
 	return true
 }
 
-// rest notes that the call waits for events, until it takes some.
-func (b *inbox) rest() {
+// rest notes that the call waits for events, until it takes some, and whether it is being set up.
+func (b *inbox) rest(young bool) {
 	b.mu.Lock()
-	b.idle = true
+	b.idle, b.young = true, young
 	b.mu.Unlock()
+}
+
+func (b *inbox) isYoung() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.young
 }
 
 // settled tells whether the call has done all that it was told.

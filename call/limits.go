@@ -191,6 +191,18 @@ func (s *Switchboard) Settled() bool {
 	return true
 }
 
+// SettingUp tells whether a call waits for the first word of whom it is for, which as a rule comes soon, and could not be gone on with elsewhere.
+func (s *Switchboard) SettingUp() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.calls {
+		if c.inbox.isYoung() {
+			return true
+		}
+	}
+	return false
+}
+
 // Live is the number of calls in progress.
 func (s *Switchboard) Live() int {
 	s.mu.Lock()

@@ -78,7 +78,7 @@ func (h *hand) ends(o order) bool {
 	switch {
 	case o.notify != "" && o.notify != keepalivedMaster:
 		h.told = o.notify
-		h.yield()
+		h.e.yield(h.sw)
 		h.demote()
 		o.answer(nil)
 		return true
@@ -94,15 +94,9 @@ func (h *hand) leave() {
 	if h.e.cfg.Decides == ByHand {
 		_, _ = h.planned()
 	} else {
-		h.yield()
+		h.e.yield(h.sw)
 	}
 	h.demote()
-}
-
-// yield prepares the end of the turn: what comes from now on is for who serves next.
-func (h *hand) yield() {
-	h.e.lease.shut.Store(true)
-	h.sw.Yield()
 }
 
 // planned gives the turn to the other node while everything works. gone means that this node may not serve any more.
@@ -114,7 +108,7 @@ func (h *hand) planned() (gone bool, err error) {
 	if holds, _, _ := h.t.mirror.state(); !holds {
 		return false, fmt.Errorf("node %s does not hold every record at this moment, so it cannot take over", peer)
 	}
-	h.yield()
+	h.e.yield(h.sw)
 	h.yielding.Store(true)
 	defer h.yielding.Store(false)
 	h.revoke(false)
@@ -130,7 +124,7 @@ func (h *hand) planned() (gone bool, err error) {
 		return true, fmt.Errorf("node %s did not answer whether it took over: this one serves no more: %w", peer, err)
 	case answer.Err != "":
 		h.yielding.Store(false)
-		h.e.lease.shut.Store(false)
+		h.e.lease.shut.Store(open)
 		h.grant()
 		h.e.address.up()
 		return false, fmt.Errorf("node %s did not take over, and this one goes on: %s", peer, answer.Err)

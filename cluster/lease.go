@@ -16,8 +16,15 @@ import (
 type Lease struct {
 	until atomic.Int64  // nanoseconds of BootTime; forever for a single node
 	epoch atomic.Uint64 // 0: this node is not the active one
-	shut  atomic.Bool   // a planned change is near: what has come in is finished, nothing new is taken
+	shut  atomic.Uint32 // a planned change is near: open, closing or shut
 }
+
+// What a node takes that serves.
+const (
+	open    uint32 = iota // everything
+	closing               // nothing that begins something: what has begun ends
+	shut                  // nothing
+)
 
 const forever = 1<<63 - 1
 
@@ -36,7 +43,10 @@ func (l *Lease) Held() bool {
 
 // Admits tells whether this node may take what comes in. Before a planned change it does not any more, while it still sends: what it has
 // begun ends here, with its record, and whoever asks again asks the next one.
-func (l *Lease) Admits() bool { return !l.shut.Load() && l.Held() }
+func (l *Lease) Admits() bool { return l.shut.Load() < shut && l.Held() }
+
+// Begins tells whether this node may take what begins something. A little before Admits it says no: what has begun hears its answers meanwhile.
+func (l *Lease) Begins() bool { return l.shut.Load() == open && l.Held() }
 
 // Epoch is the epoch in which this node is the active one, and 0 when it is not. It may be active and not hold the lease for
 // a moment, when the others were slow to answer: what it would send then is not sent, and nothing else changes. Epochs grow
@@ -45,7 +55,7 @@ func (l *Lease) Epoch() uint64 { return l.epoch.Load() }
 
 // begin makes this node the active one; grant lets it serve until a time of BootTime.
 func (l *Lease) begin(epoch uint64) {
-	l.shut.Store(false)
+	l.shut.Store(open)
 	l.epoch.Store(epoch)
 }
 

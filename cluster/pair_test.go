@@ -41,6 +41,13 @@ func (n *testNode) Promote(_ context.Context, epoch uint64) error {
 	return nil
 }
 func (n *testNode) Serve(uint64) { n.note("serve") }
+func (n *testNode) Finish() {
+	if l := n.engine.Lease(); l.Begins() || !l.Admits() {
+		n.note("finish while it takes what is new, or hears no answers")
+		return
+	}
+	n.note("finish")
+}
 func (n *testNode) Yield() {
 	if n.engine.Lease().Admits() || !n.engine.Lease().Held() {
 		n.note("yield while it takes what is new, or may not finish what has begun")
@@ -222,6 +229,9 @@ func TestPairKeepsRecordsAndTheRole(t *testing.T) {
 	f.Close()
 	if after := b.Lease().Epoch(); after <= before || a.Lease().Held() {
 		t.Errorf("epoch %d after %d; a holds the lease: %v", after, before, a.Lease().Held())
+	}
+	if did := p.nodes[one].did(); !strings.HasSuffix(did, " finish yield demote") {
+		t.Errorf("before the change it did %q: it must begin nothing new, and finish what has begun", did)
 	}
 
 	// The witness and the new active node go on without a.

@@ -21,7 +21,10 @@ type Switch interface {
 	Promote(ctx context.Context, epoch uint64) error
 	// Serve begins what may begin once the address is here: timers, registrations at carriers.
 	Serve(epoch uint64)
-	// Yield prepares a planned change: what has come in is finished, and written. Nothing new is taken any more.
+	// Finish begins a planned change: what has begun, and what nobody else could go on with, ends or comes to where somebody could, if that is
+	// soon. It hears its answers, and nothing new is begun meanwhile.
+	Finish()
+	// Yield goes on with it: what has come in is finished, and written. Nothing is taken any more.
 	Yield()
 	// Demote ends serving. The lease is gone by then, so nothing leaves any more.
 	Demote()

@@ -35,8 +35,7 @@ func (r *role) active(ctx context.Context, term uint64) error {
 				r.suspend()
 				return nil
 			}
-			r.e.lease.shut.Store(true)
-			r.sw.Yield() // the process ends
+			r.e.yield(r.sw) // the process ends
 			r.demote()
 			return nil
 		case f := <-r.failover:
@@ -127,14 +126,21 @@ func (r *role) demote() {
 	r.become(r.resting())
 }
 
+// yield prepares a planned change: what comes from now on is for who serves next.
+func (e *Engine) yield(sw Switch) {
+	e.lease.shut.Store(closing)
+	sw.Finish()
+	e.lease.shut.Store(shut)
+	sw.Yield()
+}
+
 // planned gives the role to another node while everything works.
 func (r *role) planned(to string) error {
 	m := r.e.member(to)
 	if !r.patience.answers(raft.ServerID(to), r.timers) {
 		return fmt.Errorf("node %s does not answer, so nothing has changed", to)
 	}
-	r.e.lease.shut.Store(true)
-	r.sw.Yield()
+	r.e.yield(r.sw)
 	r.granting.Lock()
 	r.yielding.Store(true)
 	r.e.lease.revoke()
@@ -143,7 +149,7 @@ func (r *role) planned(to string) error {
 	r.e.address.down()
 	if err := r.transfer(*m); err != nil {
 		r.yielding.Store(false)
-		r.e.lease.shut.Store(false)
+		r.e.lease.shut.Store(open)
 		r.confirm(r.e.lease.Epoch())
 		r.e.address.up()
 		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)

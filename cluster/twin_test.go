@@ -108,7 +108,7 @@ func TestTwoNodesWithoutAWitness(t *testing.T) {
 	if after := b.engine.Lease().Epoch(); after <= before || a.engine.Lease().Held() {
 		t.Errorf("epoch %d after %d; a holds the lease: %v", after, before, a.engine.Lease().Held())
 	}
-	if did := a.did(); did != "promote serve yield demote" {
+	if did := a.did(); did != "promote serve finish yield demote" {
 		t.Errorf("before the change a did %q: it must take nothing new, and finish what has begun", did)
 	}
 	if err := a.engine.TakeOver(context.Background()); err == nil {

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -94,6 +95,37 @@ func TestNodeThatDoesNotServe(t *testing.T) {
 	case <-heard:
 	case <-time.After(5 * time.Second):
 		t.Error("not heard once it serves")
+	}
+}
+
+// A node that is about to hand over hears what has begun, and nothing that begins.
+func TestNodeThatTakesNothingNew(t *testing.T) {
+	us, heard := listenOn(t, Config{
+		Listen: []Listen{{Name: "a", Proto: UDP, Address: "127.0.0.1:0"}}, UDPReaders: 1,
+		Admits: func() bool { return true }, Begins: func() bool { return false },
+	})
+	runLayer(t, us)
+	c := udpClient(t, us.testAddr(0))
+	say := func(start, to, seq string) {
+		if _, err := c.Write([]byte(start + "\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bKx\r\nFrom: <sip:a@b>;tag=1\r\n" +
+			"To: <sip:x@b>" + to + "\r\nCall-ID: c\r\nCSeq: " + seq + "\r\nMax-Forwards: 70\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, begins := range []string{"INVITE", "REGISTER", "OPTIONS"} {
+		say(begins+" sip:x@127.0.0.1 SIP/2.0", "", "1 "+begins)
+	}
+	for _, x := range [][3]string{
+		{"BYE sip:x@127.0.0.1 SIP/2.0", ";tag=2", "BYE"}, {"INVITE sip:x@127.0.0.1 SIP/2.0", ";tag=2", "INVITE"},
+		{"ACK sip:x@127.0.0.1 SIP/2.0", "", "ACK"}, {"CANCEL sip:x@127.0.0.1 SIP/2.0", "", "CANCEL"}, {"SIP/2.0 200 OK", ";tag=2", ""},
+	} {
+		say(x[0], x[1], "1 "+cmp.Or(x[2], "INVITE"))
+		if got := await(t, heard, x[0]); got != x[2] {
+			t.Errorf("heard %q and not %q", got, x[2])
+		}
+	}
+	if n := us.drops(0, DropAway); n != 3 {
+		t.Errorf("%d dropped", n)
 	}
 }
 

@@ -17,6 +17,7 @@ type Layer struct {
 	log     *slog.Logger
 	serves  func() bool  // see Config.Serves; never nil
 	admits  func() bool  // see Config.Admits; never nil
+	begins  func() bool  // see Config.Begins; never nil
 	away    bool         // see Config.Away
 	seed    maphash.Seed // of the To-tags of stateless answers
 	readers int
@@ -60,12 +61,15 @@ func New(c Config, h Handler, log *slog.Logger) (*Layer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, admits: c.Admits, away: c.Away}
+	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, admits: c.Admits, begins: c.Begins, away: c.Away}
 	if l.serves == nil {
 		l.serves = func() bool { return true }
 	}
 	if l.admits == nil {
 		l.admits = l.serves
+	}
+	if l.begins == nil {
+		l.begins = l.admits
 	}
 	l.ids.Store(rand.Uint64() >> 8) // two Layers of one process do not number alike
 	l.senders.New = func() any { return newDatagram() }

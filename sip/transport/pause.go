@@ -55,7 +55,7 @@ func (c *conn) hear(in *inbox, raw []byte) bool {
 // that the connection sends.
 func (c *conn) withheld(in *inbox, source netip.Addr, away *pause) (Reason, *pause) {
 	switch {
-	case !c.layer.admits():
+	case !c.layer.begins():
 		return DropAway, away
 	case !in.admitted(source):
 		return DropBudget, &c.held

@@ -49,11 +49,11 @@ func (in *inbox) handle(f Flow) {
 	defer in.recover(f)
 	in.layer.inHand.Add(1) // before the question: see Settled
 	defer in.layer.inHand.Add(-1)
-	if !in.layer.admits() {
+	m := &in.msg
+	if !in.layer.admits() || begins(m) && !in.layer.begins() {
 		in.count.drop(DropAway)
 		return
 	}
-	m := &in.msg
 	m.Source = f.remote
 	if fault := sip.Validate(m, nil); fault != nil {
 		in.count.drop(DropInvalid)
@@ -61,6 +61,11 @@ func (in *inbox) handle(f Flow) {
 		return
 	}
 	in.layer.handler.Receive(f, m)
+}
+
+// begins tells whether a message is a request that begins something.
+func begins(m *sip.Message) bool {
+	return m.IsRequest() && m.ToTag() == "" && m.Method() != sip.ACK && m.Method() != sip.CANCEL
 }
 
 // Settled tells whether the Handler is done with all that it was given. Once Config.Admits has begun to say no, it stays so.

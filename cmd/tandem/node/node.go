@@ -358,7 +358,8 @@ func (n *Node) transport(cfg *configs.Config) transport.Config {
 	c.Pages, c.TicketKeys = n.pages, n.state.TicketKeys
 	c.Issue = n.issued()
 	if paired(cfg) {
-		c.Serves, c.Admits, c.Away = n.state.Lease().Held, n.state.Lease().Admits, true
+		l := n.state.Lease()
+		c.Serves, c.Admits, c.Begins, c.Away = l.Held, l.Admits, l.Begins, true
 	}
 	c.Known = func(a netip.Addr) bool { return n.authority.Known(a) || n.trunks.Knows(a) || n.opts.Directory.knows(a) }
 	return c

@@ -112,12 +112,19 @@ func (m *member) followed(ctx context.Context) (*standby, error) {
 func (m *member) Serve(uint64) { m.rooms = m.begin() }
 
 const (
+	// endWithin bounds the wait for calls that are being set up, which a phone does as a rule in some milliseconds: meanwhile nobody else's is.
+	endWithin = time.Second
 	// finishWithin bounds the wait for requests that were taken: half a call that nobody knows of is worse than a planned change that is
 	// late, and a call that waits for somebody else's word is let go of.
 	finishWithin = 500 * time.Millisecond
 	// yieldWithin bounds the wait for what is on its way to the store.
 	yieldWithin = 200 * time.Millisecond
 )
+
+// Finish implements cluster.Switch.
+func (m *member) Finish() {
+	untilSettled(endWithin, m.n.layer.Settled, func() bool { return m.n.board.Settled() && !m.n.board.SettingUp() })
+}
 
 // Yield implements cluster.Switch. Nothing new is taken any more: what was taken reaches its call, which keeps what it must and answers.
 func (m *member) Yield() {

@@ -50,6 +50,7 @@ type idle struct{ log *slog.Logger }
 
 func (idle) Promote(context.Context, uint64) error { return errors.New("a witness does not serve") }
 func (idle) Serve(uint64)                          {}
+func (idle) Finish()                               {}
 func (idle) Yield()                                {}
 func (idle) Demote()                               {}
 
