@@ -2,10 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -103,21 +100,6 @@ func (c *talk) heard() (a, b int) {
 	a, _ = c.am.Heard(c.bm.Mark)
 	b, _ = c.bm.Heard(c.am.Mark)
 	return a, b
-}
-
-// gap is the longest time in which one of the two heard nothing.
-func (c *talk) gap() (longest time.Duration) {
-	for me, other := range map[*wire.Media]*wire.Media{c.am: c.bm, c.bm: c.am} {
-		run, last := 0, uint32(0)
-		for _, n := range me.Missing(other.Mark) {
-			if run++; n != last+1 {
-				run = 1
-			}
-			last = n
-			longest = max(longest, time.Duration(run+1)*20*time.Millisecond)
-		}
-	}
-	return longest
 }
 
 // rung waits until a call of one phone rings at another; the INVITE is repeated as UDP wants.
@@ -234,37 +216,6 @@ func (c *talk) ask(from, to *wire.Call, r wire.Request, media *wire.Media, direc
 		}
 	}
 	return m, ok
-}
-
-// records counts the call records of answered calls on both nodes, by id.
-func (p *Pair) records() map[string]int {
-	p.t.Helper()
-	all := map[string]int{}
-	for _, name := range []string{"a", "b"} {
-		f, err := os.Open(filepath.Join(p.dir, name, "state", "cdr.jsonl"))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		for d := json.NewDecoder(f); ; {
-			var r struct {
-				Call     string
-				Answered *time.Time
-			}
-			if err := d.Decode(&r); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				p.t.Fatal(err)
-			}
-			if r.Answered != nil && !r.Answered.IsZero() {
-				all[r.Call]++
-			}
-		}
-		_ = f.Close()
-	}
-	return all
 }
 
 // gauges are the counts of a node that calls must not leave changed.

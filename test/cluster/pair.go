@@ -50,6 +50,7 @@ type process struct {
 	cmd       *exec.Cmd
 	done      chan struct{}
 	out       *output
+	earlier   string // what those before it have said, where they were exchanged
 }
 
 type output struct {
@@ -300,7 +301,7 @@ func (p *Pair) stop() {
 		for name, n := range p.nodes {
 			if n.cmd != nil {
 				out, _ := p.try(name, "cluster", "status")
-				p.t.Logf("%s, %s:\n%s\n%s", name, time.Now().Format(time.TimeOnly), out, n.out)
+				p.t.Logf("%s, %s:\n%s\n%s%s", name, time.Now().Format(time.TimeOnly), out, n.earlier, n.out)
 			}
 		}
 	}

@@ -150,17 +150,3 @@ func (p *Pair) never(stop <-chan struct{}, during string) {
 		}
 	}
 }
-
-// agree compares the ledger of answered calls with the records of both nodes.
-func (p *Pair) agree(answered int) {
-	p.t.Helper()
-	records := p.records()
-	for id, n := range records {
-		if n != 1 {
-			p.t.Errorf("T5: %d records of call %s", n, id)
-		}
-	}
-	if len(records) != answered {
-		p.t.Errorf("T5: %d answered calls, and records of %d", answered, len(records))
-	}
-}

@@ -103,10 +103,7 @@ func (s *storm) round(name string, begin, end func(serves string)) {
 	for _, g := range s.guests {
 		g.forget()
 	}
-	since := make([][2]uint32, len(s.talks))
-	for i, c := range s.talks {
-		since[i] = [2]uint32{c.am.Count(), c.bm.Count()}
-	}
+	since := said(s.talks)
 	flow := p.traffic(100*time.Millisecond, s.pairs)
 	time.Sleep(2 * time.Second) // of calls before the fault, to compare with
 	from := p.serving()
@@ -177,19 +174,7 @@ func (s *storm) came(name string, fault time.Time) {
 func (s *storm) undisturbed(name string, since [][2]uint32) {
 	t := s.t
 	t.Helper()
-	var gaps []time.Duration
-	lost, sent := 0, 0
-	for i, c := range s.talks {
-		gap := time.Duration(0)
-		for side, m := range []*wire.Media{c.am, c.bm} {
-			run, missing := missed([]*wire.Media{c.bm, c.am}[side].Missing(m.Mark), since[i][side])
-			gap = max(gap, time.Duration(run+1)*20*time.Millisecond)
-			lost += missing - run
-			sent += int(m.Count() - since[i][side])
-		}
-		gaps = append(gaps, gap)
-	}
-	slices.Sort(gaps)
+	gaps, lost, sent := silences(s.talks, since)
 	t.Logf("T9 %s: %d calls, %d of them with a client; silence %v (median), %v (longest); %d of %d packets lost besides", name, len(gaps), s.theirs,
 		of(gaps, 500), of(gaps, 1000), lost, sent)
 	if of(gaps, 1000) >= time.Second && timers() == soakElection {
@@ -198,23 +183,6 @@ func (s *storm) undisturbed(name string, since [][2]uint32) {
 	if lost > sent/1000 {
 		t.Errorf("%d of %d packets were lost while clients came back", lost, sent)
 	}
-}
-
-// missed is the longest run among the missing packets after one, and how many there are.
-func missed(counts []uint32, after uint32) (longest, all int) {
-	run, last := 0, uint32(0)
-	for _, n := range counts {
-		if n <= after {
-			continue
-		}
-		all++
-		if run++; n != last+1 {
-			run = 1
-		}
-		last = n
-		longest = max(longest, run)
-	}
-	return longest, all
 }
 
 // called has every client rung once.

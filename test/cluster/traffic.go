@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,9 +10,10 @@ import (
 	"tandem/test/wire"
 )
 
-// traffic is calls that begin at an even rate, each between two phones on UDP: set up, and hung up at once. Nothing fails the test
-// by itself: what came of each stands in tries.
+// traffic is calls that begin at an even rate, each between two phones on UDP. Nothing fails the test by itself: what came of each stands
+// in tries.
 type traffic struct {
+	call  func(from, to *wire.Phone, body string) try
 	pairs chan [2]*wire.Phone // those that are free
 	body  string
 	stop  chan struct{}
@@ -23,10 +25,14 @@ type traffic struct {
 
 // try is one call.
 type try struct {
-	began time.Time     // when its INVITE left first, without credentials
-	took  time.Duration // until its 200 was there; the phone that is called answers at once
-	err   error
+	id       string        // the caller's Call-ID, of brief calls
+	began    time.Time     // when its INVITE left first, without credentials
+	took     time.Duration // until its 200 was there; the phone that is called answers at once
+	answered bool          // the caller has heard a 200, of brief calls
+	err      error
 }
+
+var errNobodyFree = errors.New("no phone is free: calls take too long")
 
 // pairs registers phones whose users are first and those after it.
 func (p *Pair) pairs(count, first int) (all [][2]*wire.Phone) {
@@ -37,10 +43,16 @@ func (p *Pair) pairs(count, first int) (all [][2]*wire.Phone) {
 	return all
 }
 
-// traffic begins a call each so often, in turn between those of the pairs who are free.
+// traffic begins a call each so often, in turn between those of the pairs who are free. It is set up, and hung up at once.
 func (p *Pair) traffic(every time.Duration, pairs [][2]*wire.Phone) *traffic {
 	p.t.Helper()
-	t := &traffic{pairs: make(chan [2]*wire.Phone, len(pairs)), stop: make(chan struct{})}
+	return p.trafficOf(setUp, every, pairs)
+}
+
+// trafficOf is traffic of another kind of calls.
+func (p *Pair) trafficOf(call func(from, to *wire.Phone, body string) try, every time.Duration, pairs [][2]*wire.Phone) *traffic {
+	p.t.Helper()
+	t := &traffic{call: call, pairs: make(chan [2]*wire.Phone, len(pairs)), stop: make(chan struct{})}
 	for _, pair := range pairs {
 		t.pairs <- pair
 	}
@@ -61,11 +73,11 @@ func (t *traffic) run(every time.Duration) {
 		select {
 		case pair := <-t.pairs:
 			t.work.Go(func() {
-				t.add(setUp(pair[0], pair[1], t.body))
+				t.add(t.call(pair[0], pair[1], t.body))
 				t.pairs <- pair
 			})
 		default:
-			t.add(try{began: time.Now(), err: fmt.Errorf("no phone is free: calls take too long")})
+			t.add(try{began: time.Now(), err: errNobodyFree})
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package cluster
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tandem/console"
 	"tandem/test/wire"
 )
 
@@ -30,62 +31,149 @@ func (p *Pair) exchange(name, path string) {
 	p.t.Helper()
 	p.signal(name, syscall.SIGTERM)
 	<-p.nodes[name].done
-	p.nodes[name].path = path
+	p.nodes[name].path, p.nodes[name].earlier = path, p.nodes[name].earlier+p.nodes[name].out.String()
 	p.start(name)
 	p.eventually(60*time.Second, name+" with another version", p.whole)
 }
 
-// T14: the nodes are exchanged one after the other for an older version, and again for the newer one, under calls. Each call goes on from
-// the first exchange to the last, and one that begins between two exchanges is answered.
+// T14: the nodes are exchanged one after the other for an older version, and again for the newer one, while TANDEM_RATE calls (100) begin
+// and end each second and TANDEM_CALLS others (10) go on from the first exchange to the last. No call is refused, left unanswered or
+// ended by the switch, the planned changes are silent for less than 100 ms, each answered call has one record, and nothing of them stays.
 func TestSoakT14RollingUpgrade(t *testing.T) {
 	if os.Getenv("TANDEM_SOAK") == "" {
 		t.Skip("make soak runs it")
 	}
 	old, latest := before(t), ""
-	p := NewPair(t, election)
-	var phones []*wire.Phone
-	for n := range 12 {
-		phones = append(phones, p.phone(fmt.Sprint(1400+n)))
-	}
-	var talks []*talk
-	for n := range 4 {
-		talks = append(talks, p.connect(phones[2*n], phones[2*n+1], n))
-	}
-	answered, forms := len(talks), 0
-	step := func(what string) {
-		t.Helper()
-		for _, c := range talks {
-			c.goesOn(10 * time.Second)
-		}
-		for n := 4; n < 6; n++ { // and new ones come and go
-			c := p.connect(phones[2*n], phones[2*n+1], n)
-			answered++
-			c.hold(c.b, c.a, c.bm, c.am)
-			c.bye(c.a, c.b)
-		}
-		if calls, registrations := p.load(p.serving()); registrations != len(phones) || calls < len(talks) {
-			t.Errorf("%s: %d calls and %d registrations", what, calls, registrations)
-		}
-		t.Log(what)
-	}
-	step("all of the newest version")
-	for _, path := range []string{old, latest} {
-		p.exchange("w", path)
+	// At a hundred calls a second those whose packets rest, and those that wait for a change, need some thousand ports.
+	p := newRig(t, hosts, strings.Replace(soakConfiguration(), `"20000-23999"`, `"20000-31999"`, 1))
+	p.eventually(60*time.Second, "pair whole", p.whole)
+	u := newUpgrade(p, number("TANDEM_RATE", 100), number("TANDEM_CALLS", 10))
+	u.phase("all of the newest version", func() { time.Sleep(5 * time.Second) }) // to compare with
+	forms := 0
+	for n, path := range []string{old, latest} {
+		version := []string{"older", "newer"}[n]
+		u.phase("witness to the "+version+" version", func() { p.exchange("w", path) })
 		for range 2 {
 			serves := p.serving()
-			p.exchange(other(serves), path)
-			step(fmt.Sprintf("%s exchanged while %s serves", other(serves), serves))
+			u.phase(other(serves)+" to the "+version+" version", func() { p.exchange(other(serves), path) })
 			forms += strings.Count(p.nodes[serves].out.String(), "records written again")
-			p.failover(serves)
-			p.eventually(10*time.Second, "the exchanged node serves", func() bool { return p.has(other(serves), virtual) })
-			p.eventually(60*time.Second, "whole again", p.whole)
-			step(other(serves) + " serves")
+			u.phase("change from "+serves, func() {
+				p.failover(serves)
+				p.eventually(10*time.Second, "the exchanged node serves", func() bool { return p.has(other(serves), virtual) })
+				time.Sleep(time.Second)
+			})
+			u.phase("until whole", func() { p.eventually(60*time.Second, "whole again", p.whole) })
 		}
 	}
 	if forms < 2 { // when the first older node came, and when the last one had gone
 		t.Errorf("records were written again %d times", forms)
 	}
-	for n, c := range talks {
+	u.end()
+}
+
+// upgrade is the traffic of T14.
+type upgrade struct {
+	t        *testing.T
+	p        *Pair
+	rate     int
+	flow     *traffic
+	phones   int // that are registered
+	talks    []*talk
+	changing [2][2]*wire.Phone // of the calls that each phase ends with
+	answered []string          // Call-IDs of those calls, and of talks
+	phases   []part
+	quiet    map[string]console.Status // each node before the first call
+}
+
+// part is a time of the test.
+type part struct {
+	name     string
+	from, to time.Time
+}
+
+func newUpgrade(p *Pair, rate, calls int) *upgrade {
+	u := &upgrade{t: p.t.(*testing.T), p: p, rate: rate, quiet: map[string]console.Status{}}
+	pairs := p.pairs(min(4*rate, 400), 1000) // a call that meets a change is set up by its second or third INVITE
+	for _, pair := range pairs {
+		pair[0].Heeds = true
+	}
+	long := p.pairs(calls+len(u.changing), 1900)
+	copy(u.changing[:], long[calls:])
+	u.phones = 2 * (len(pairs) + len(long))
+	for _, name := range []string{"a", "b"} {
+		u.quiet[name] = p.gauges(name)
+	}
+	for n, pair := range long[:calls] {
+		u.talks = append(u.talks, p.place(pair[0], pair[1], n))
+		u.answered = append(u.answered, u.talks[n].a.ID)
+	}
+	p.goOn(u.talks, 10*time.Second)
+	u.flow = p.trafficOf(brief, time.Second/time.Duration(rate), pairs)
+	return u
+}
+
+// phase is something that happens under the calls: each of those that go on does so, two others come and go, and everybody stays registered.
+func (u *upgrade) phase(what string, do func()) {
+	t, p := u.t, u.p
+	t.Helper()
+	since, began := said(u.talks), time.Now()
+	do()
+	p.goOn(u.talks, 10*time.Second)
+	gaps, lost, sent := silences(u.talks, since)
+	t.Logf("T14 %s: %v; silence of %d calls %v (median), %v (longest), %d of %d packets lost besides", what, time.Since(began).Round(time.Millisecond), len(gaps),
+		of(gaps, 500), of(gaps, 1000), lost, sent)
+	if of(gaps, 1000) >= 100*time.Millisecond && timers() == soakElection {
+		t.Errorf("%s: a call was silent for %v; less than 100 ms are promised", what, of(gaps, 1000))
+	}
+	if lost > sent/1000 {
+		t.Errorf("%s: %d of %d packets were lost besides", what, lost, sent)
+	}
+	for n, pair := range u.changing {
+		c := p.connect(pair[0], pair[1], len(u.talks)+n)
+		u.answered = append(u.answered, c.a.ID)
+		c.hold(c.b, c.a, c.bm, c.am)
+		c.bye(c.a, c.b)
+	}
+	if calls, registrations := p.load(p.serving()); registrations != u.phones || calls < len(u.talks) {
+		t.Errorf("%s: %d calls and %d registrations", what, calls, registrations)
+	}
+	u.phases = append(u.phases, part{what, began, time.Now()})
+}
+
+// end hangs up, and compares what came of it all with what was there before.
+func (u *upgrade) end() {
+	t, p := u.t, u.p
+	t.Helper()
+	began, over := u.phases[0].from, time.Now()
+	tries := u.flow.end()
+	for _, x := range u.phases {
+		took, failed := spread(tries, x.from, x.to)
+		t.Logf("T14 %s: %d calls, set up in %v (median), %v (99 of 100), worst %v; %d failed", x.name, len(took), of(took, 500), of(took, 990), of(took, 1000), len(failed))
+	}
+	failed, late := 0, 0
+	for _, x := range tries {
+		if x.answered {
+			u.answered = append(u.answered, x.id)
+		}
+		switch {
+		case x.err == nil:
+		case errors.Is(x.err, errNobodyFree):
+			late++
+		default:
+			if failed++; failed <= 20 {
+				t.Errorf("the call of %s failed: %v", x.began.UTC().Format(time.StampMilli), x.err)
+			}
+		}
+	}
+	rate := float64(len(tries)) / over.Sub(began).Seconds()
+	t.Logf("T14: %d calls in %v, %.1f a second, %d failed", len(tries), over.Sub(began).Round(time.Second), rate, failed)
+	if late > 0 {
+		t.Errorf("%d calls could not begin: %v", late, errNobodyFree)
+	}
+	if rate < 0.97*float64(u.rate) {
+		t.Errorf("%.1f calls a second began, and not %d: this machine has too little time", rate, u.rate)
+	}
+	for n, c := range u.talks {
 		if n%2 == 0 {
 			c.hold(c.a, c.b, c.am, c.bm)
 			c.bye(c.b, c.a)
@@ -94,6 +182,23 @@ func TestSoakT14RollingUpgrade(t *testing.T) {
 			c.bye(c.a, c.b)
 		}
 	}
-	p.eventually(10*time.Second, "no call left", func() bool { calls, _ := p.load(p.serving()); return calls == 0 })
-	p.agree(answered)
+	p.idle(p.serving())
+	u.back()
+	p.agreeEach(u.answered)
+}
+
+// back waits until both nodes hold no more than before the first call. The last transaction ends after 32 s (RFC 3261 §17.2.2).
+func (u *upgrade) back() {
+	u.t.Helper()
+	for name, quiet := range u.quiet {
+		var s console.Status
+		defer func() {
+			u.t.Logf("%s: %d calls, %d dialogs, %d transactions, %d sessions, %d ports, %d goroutines; before the first call %d", name, s.Calls, s.Dialogs, s.Transactions,
+				s.MediaSessions, s.PortsInUse, s.Goroutines, quiet.Goroutines)
+		}()
+		u.p.eventually(90*time.Second, "as before the first call: "+name, func() bool {
+			s = u.p.gauges(name)
+			return s.Calls == 0 && s.Dialogs == 0 && s.Transactions == 0 && s.MediaSessions == 0 && s.PortsInUse == 0 && s.RecordsWait == 0 && s.Goroutines <= quiet.Goroutines+5
+		})
+	}
 }

@@ -32,6 +32,7 @@ type Line struct {
 	Peer  netip.AddrPort // the switch's
 	Pong  bool           // answer OPTIONS with 200 and say nothing of it; set before the first packet
 	Knows bool           // answer what comes inside a call that was hung up with 481, and say nothing of it; set before the first packet
+	Heeds bool           // send an INVITE no more once it has a provisional response (RFC 3261 §17.1.1.2); set before the first packet
 	Again bool           // acknowledge a 2xx that comes again, and say nothing of it (RFC 3261 §13.2.2.4); set before the first packet
 
 	conn  net.Conn

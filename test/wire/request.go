@@ -61,8 +61,11 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 		l.hungUp(r.CallID)
 	}
 	deadline := time.Now().Add(limit)
+	heeded := false
 	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 4*time.Second) {
-		l.Send(text)
+		if !heeded {
+			l.Send(text)
+		}
 		if l.Proto != "UDP" {
 			wait = limit
 		}
@@ -80,6 +83,9 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 		case <-l.ended:
 			return m, false
 		default:
+		}
+		if l.Heeds && r.Method == "INVITE" && !heeded {
+			_, heeded = l.find(func(m Message) bool { return m.Status()/100 == 1 && m.Branch() == r.Branch })
 		}
 		if !time.Now().Before(deadline) {
 			return m, false
