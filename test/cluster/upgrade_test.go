@@ -93,7 +93,7 @@ type part struct {
 
 func newUpgrade(p *Pair, rate, calls int) *upgrade {
 	u := &upgrade{t: p.t.(*testing.T), p: p, rate: rate, quiet: map[string]console.Status{}}
-	pairs := p.pairs(min(4*rate, 400), 1000) // a call that meets a change is set up by its second or third INVITE
+	pairs := p.pairs(400, 1000) // a call that meets a change is set up by its second or third INVITE
 	for _, pair := range pairs {
 		pair[0].Heeds = true
 	}
