@@ -77,6 +77,9 @@ type Config struct {
 	// deposed node's late write of it was seen, as a rule by a node that stands by, which passes it on. Without a key it means every
 	// key of the bucket: records of this node that waited had to be dropped. It must not block.
 	Doubt func(bucket, key string)
+	// Left is called with records that somebody may have been answered for, and that the active node does not know: those that the store had
+	// not taken when this node ceased to be the active one, Age ago, and late writes that were seen. It must not block.
+	Left func([]Record)
 	// Tell is called for each Event, in order. It must not block.
 	Tell func(Event)
 
@@ -157,6 +160,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Doubt == nil {
 		c.Doubt = func(string, string) {}
+	}
+	if c.Left == nil {
+		c.Left = func([]Record) {}
 	}
 	if c.Tell == nil {
 		c.Tell = func(Event) {}

@@ -302,10 +302,13 @@ func (e *Engine) tell(ev Event) {
 func (e *Engine) Name() string { return e.cfg.Node }
 
 // stale is told of a deposed node's late write. The active node's room puts its own value in its place, so that no later epoch takes the
-// late one for good.
+// late one for good, and is told what it says: somebody may have been answered for it.
 func (e *Engine) stale(r Record) {
 	e.log.Warn("late record of a deposed node refused", "bucket", r.Bucket, "key", r.Key, "epoch", r.Epoch, "node", r.Node)
 	e.cfg.Doubt(r.Bucket, r.Key)
+	if !r.Deleted { // who wakes up late forgets what has expired by his time only
+		e.cfg.Left([]Record{r})
+	}
 }
 
 func (e *Engine) connError(_ *nats.Conn, _ *nats.Subscription, err error) {

@@ -79,6 +79,8 @@ type flight struct {
 	subject string
 	data    []byte
 	sent    time.Time
+	put     time.Time
+	held    bool    // this node has had the right to serve since it was put, so somebody may have been answered
 	told    bool    // Done has run
 	bucket  *bucket // that counts it once it is held; nil: it is not counted
 	sum     uint64
@@ -142,7 +144,7 @@ func (w *writer) put(b *bucket, x Write) {
 	if x.Key == fenceName {
 		token, s = fenceKey, nil
 	}
-	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s)}
+	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s), put: time.Now()}
 	if len(w.e.cfg.Members) > 0 && token != fenceKey && b.MaxAge == 0 {
 		f.bucket, f.sum = b, sumOf(x.Key, x.Version, x.Value)
 	}
@@ -156,6 +158,7 @@ func (w *writer) put(b *bucket, x Write) {
 	case w.epoch != epoch:
 		err = ErrFenced
 	case w.degraded || !w.e.lease.Held():
+		f.held = w.e.lease.Held()
 		if err = ErrDegraded; !w.wait(f) {
 			err = ErrFull
 		}
@@ -174,6 +177,7 @@ func (w *writer) send(f *flight) {
 	w.next++
 	n := w.next
 	f.sent = time.Now()
+	f.held = true
 	w.flying[n], w.latest[f.subject] = f, f
 	w.order = append(w.order, n)
 	m := &nats.Msg{Subject: f.subject, Reply: w.inbox + strconv.FormatUint(n, 36), Data: f.data}
@@ -406,15 +410,38 @@ func (w *writer) begin(epoch uint64) {
 	}
 }
 
-// end drops what waits: the next active node has its own.
+// end ends the epoch. What was answered for and waits goes to Config.Left: the next active node may lack it.
 func (w *writer) end() {
 	w.mu.Lock()
 	w.epoch = 0
+	owed := w.owed()
 	left := w.empty()
 	w.mu.Unlock()
 	for _, f := range left {
 		finish(f.w.Done, ErrFenced)
 	}
+	if len(owed) > 0 {
+		w.e.log.Warn("another node serves before the store has taken all that was answered for: it is told of the registrations", "records", len(owed))
+		w.e.cfg.Left(owed)
+	}
+}
+
+// owed is what was answered for and is not held, by what was written last of each key.
+func (w *writer) owed() (all []Record) {
+	for subject, f := range w.latest {
+		b := w.e.buckets[f.w.Bucket]
+		if !f.told || !f.held || f.w.Key == fenceName || b.MaxAge > 0 || f.w.TTL > 0 {
+			continue
+		}
+		r, err := unwrap(f.w.Bucket, f.w.Key, f.data, w.e.open)
+		if err != nil {
+			w.e.log.Error("record that waited cannot be read", "subject", subject, "err", err)
+			continue
+		}
+		r.Age = time.Since(f.put)
+		all = append(all, r)
+	}
+	return all
 }
 
 // empty forgets everything that flies or waits; it returns those whose writers have not been told.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -165,5 +167,46 @@ func TestRecordsExpire(t *testing.T) {
 			t.Fatal("it is still there")
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+}
+
+// What was answered for while the store was away is handed on when the role ends, as it was put last; what was not answered for is refused.
+func TestWhatADeposedNodeHasAnsweredForIsLeft(t *testing.T) {
+	var left []Record
+	e, err := Open(context.Background(), Config{
+		Node: "a", Dir: t.TempDir(), Buckets: testBuckets, AckWithin: 20 * time.Millisecond, SyncEvery: time.Minute, Left: func(all []Record) { left = all },
+	}, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	put := func(key, value string, deleted bool) {
+		t.Helper()
+		if err := e.PutWait(context.Background(), Write{Bucket: "reg", Key: key, Value: []byte(value), Delete: deleted, Version: 3}); !errors.Is(err, ErrDegraded) {
+			t.Errorf("%s=%s: %v", key, value, err)
+		}
+	}
+	if err := e.PutWait(context.Background(), Write{Bucket: "reg", Key: "held", Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.manage.DeleteStream(context.Background(), streamName("reg")); err != nil {
+		t.Fatal(err)
+	}
+	put("x", "before", false)
+	put("x", "after", false)
+	put("gone", "", true)
+	until := e.lease.until.Swap(0)
+	put("y", "nobody was answered", false)
+	e.lease.grant(time.Duration(until))
+	if e.lease.end(); left != nil {
+		t.Error("left before the end")
+	}
+	e.writer.end()
+	slices.SortFunc(left, func(a, b Record) int { return strings.Compare(a.Key, b.Key) })
+	if len(left) != 2 || left[0].Key != "gone" || !left[0].Deleted || left[1].Key != "x" || string(left[1].Value) != "after" || left[1].Version != 3 {
+		t.Fatalf("left: %+v", left)
+	}
+	if age := left[1].Age; age <= 0 || age > time.Minute {
+		t.Errorf("age %v", age)
 	}
 }

@@ -147,6 +147,44 @@ func (s *Store) Snapshot() iter.Seq[Record] {
 // record describes, or one that is not alive: such a binding keeps its place, and is not rung until its phone comes back. One that has expired
 // meanwhile is there until the next round of Run, which lets the Journal forget it. The Journal is not told.
 func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport.Flow) {
+	list := bindingsOf(now, r, attach)
+	sh := s.shard(r.AOR)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	old := slices.Clone(sh.aors[r.AOR])
+	s.put(sh, r.AOR, list)
+	sh.moved(r.AOR, old, list)
+}
+
+// Merge takes what another node had answered for until a time, at, and had not been able to tell anybody. What phones have registered here
+// since then stays; what they have taken back since comes again, until it expires. The Journal is told.
+func (s *Store) Merge(now, at time.Time, r Record, attach func(FlowRecord) transport.Flow) {
+	list := slices.DeleteFunc(bindingsOf(now, r, attach), func(b Binding) bool { return b.expired(now) })
+	sh := s.shard(r.AOR)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	old := slices.Clone(sh.aors[r.AOR])
+	for _, here := range old {
+		if here.Registered.After(at) {
+			list = append(slices.DeleteFunc(list, func(b Binding) bool { return b.samePlace(&here) }), here)
+		}
+	}
+	if len(old)+len(list) == 0 {
+		return
+	}
+	s.keep(sh, r.AOR, list)
+	sh.moved(r.AOR, old, list)
+}
+
+// samePlace tells whether a REGISTER for one of two bindings of an AOR would refresh the other.
+func (b *Binding) samePlace(x *Binding) bool {
+	if b.Outbound() && x.Outbound() {
+		return b.Instance == x.Instance && b.RegID == x.RegID
+	}
+	return b.Contact == x.Contact
+}
+
+func bindingsOf(now time.Time, r Record, attach func(FlowRecord) transport.Flow) []Binding {
 	list := make([]Binding, 0, len(r.Bindings))
 	for _, x := range r.Bindings {
 		b := Binding{
@@ -162,13 +200,13 @@ func (s *Store) Apply(now time.Time, r Record, attach func(FlowRecord) transport
 		}
 		list = append(list, b)
 	}
-	sh := s.shard(r.AOR)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	old := slices.Clone(sh.aors[r.AOR])
-	s.put(sh, r.AOR, list)
+	return list
+}
+
+// moved notes which connections an AOR is on now, and on which no more. The caller holds the shard.
+func (sh *shard) moved(aor string, old, list []Binding) {
 	for i := range old {
-		sh.leave(old[i].Flow, r.AOR, list)
+		sh.leave(old[i].Flow, aor, list)
 	}
 	for i := range list {
 		sh.join(&list[i])

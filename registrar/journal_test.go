@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,5 +130,54 @@ func TestExpiredMeanwhile(t *testing.T) {
 	s.Expire(start)
 	if aors, bindings := s.Count(); len(j.records) != 0 || aors != 0 || bindings != 0 {
 		t.Errorf("kept: %+v; %d AORs and %d bindings here", j.records, aors, bindings)
+	}
+}
+
+// What another node had answered for is taken, but for what phones have said here since.
+func TestMerge(t *testing.T) {
+	now := time.Now()
+	at := now.Add(-10 * time.Second)
+	binding := func(contact, callID string, registered time.Time) BindingRecord {
+		return BindingRecord{Contact: contact, CallID: callID, Registered: registered, Expires: registered.Add(time.Hour)}
+	}
+	before, since := at.Add(-time.Minute), at.Add(time.Second)
+	outbound := func(contact, callID string, registered time.Time) BindingRecord {
+		b := binding(contact, callID, registered)
+		b.Instance, b.RegID = "<urn:uuid:1>", 1
+		return b
+	}
+	for name, c := range map[string]struct {
+		here, told []BindingRecord
+		want       string // Call-IDs
+	}{
+		"unknown here":                 {nil, []BindingRecord{binding("sip:a", "told", at)}, "told"},
+		"older here":                   {[]BindingRecord{binding("sip:a", "here", before)}, []BindingRecord{binding("sip:a", "told", at)}, "told"},
+		"newer here":                   {[]BindingRecord{binding("sip:a", "here", since)}, []BindingRecord{binding("sip:a", "told", at)}, "here"},
+		"another phone since":          {[]BindingRecord{binding("sip:b", "here", since)}, []BindingRecord{binding("sip:a", "told", at)}, "told here"},
+		"another phone, taken back":    {[]BindingRecord{binding("sip:b", "here", before)}, []BindingRecord{binding("sip:a", "told", at)}, "told"},
+		"all taken back":               {[]BindingRecord{binding("sip:a", "here", before)}, nil, ""},
+		"all taken back, and again":    {[]BindingRecord{binding("sip:a", "here", since)}, nil, "here"},
+		"expired":                      {nil, []BindingRecord{binding("sip:a", "told", now.Add(-2*time.Hour))}, ""},
+		"the same flow, other contact": {[]BindingRecord{outbound("sip:b", "here", since)}, []BindingRecord{outbound("sip:a", "told", at)}, "here"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &tape{records: map[string]Record{}}
+			s := NewStore(j)
+			none := func(FlowRecord) transport.Flow { return transport.Flow{} }
+			s.Apply(now, Record{AOR: "1001", Bindings: c.here}, none)
+			s.Merge(now, at, Record{AOR: "1001", Bindings: c.told}, none)
+			var got, kept []string
+			for r := range s.Snapshot() {
+				for _, b := range r.Bindings {
+					got = append(got, b.CallID)
+				}
+			}
+			for _, b := range j.records["1001"].Bindings {
+				kept = append(kept, b.CallID)
+			}
+			if strings.Join(got, " ") != c.want || strings.Join(kept, " ") != c.want {
+				t.Errorf("known %q, told %q; want %q", got, kept, c.want)
+			}
+		})
 	}
 }

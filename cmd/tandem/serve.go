@@ -70,6 +70,7 @@ func serveMember(ctx context.Context, cfg *configs.Config, opts node.Options, he
 	if witness {
 		return serveWitness(ctx, cfg, opts, heard)
 	}
+	opts.Debts = node.NewDebts()
 	for deposed := false; ; {
 		built := false
 		err := serve(ctx, cfg, opts, heard, func(*node.Node) { built = true })

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"tandem/console"
+	"tandem/test/wire"
 )
 
 // T10: the standby is killed, and with it the leader of the store's streams. Calls are set up all through the store's election, which takes
@@ -122,4 +123,38 @@ func (p *Pair) registered(name string) (all []string) {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// The serving node is cut off from the store, answers phones all the same, and loses the role before the store has what they said: as soon as
+// it is heard again, the other node has their registrations.
+func TestSoakAnsweredWhileDegraded(t *testing.T) {
+	if os.Getenv("TANDEM_SOAK") == "" {
+		t.Skip("make soak runs it")
+	}
+	const before, late = 4, 20
+	p := NewPair(t, timers())
+	p.register(before)
+	serves := p.serving()
+	other := other(serves)
+	p.nft(serves, "add table inet store { chain in { type filter hook input priority 0; tcp sport 7301 drop; tcp dport 7301 drop; }; "+
+		"chain out { type filter hook output priority 0; tcp sport 7301 drop; tcp dport 7301 drop; }; }")
+	var phones []*wire.Phone
+	for n := range late {
+		phones = append(phones, p.phone(fmt.Sprint(1000+before+n)))
+	}
+	s, ok := p.status(serves)
+	if !ok || !s.Degraded || s.Waits == 0 {
+		t.Fatalf("the store is not away: this shows nothing: %+v", s)
+	}
+	p.drop(serves)
+	p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other, virtual) })
+	p.nft(serves, "delete table inet store")
+	p.pass(serves)
+	healed := time.Now()
+	p.eventually(60*time.Second, "every registration", func() bool { _, n := p.load(other); return n == before+late })
+	t.Logf("%d registrations that only %s had are at %s, %v after it was heard again", late, serves, other, time.Since(healed).Round(time.Millisecond))
+	p.eventually(60*time.Second, "pair whole", p.whole)
+	p.agreed(other, before+late)
+	c := p.place(phones[0], phones[late-1], 0)
+	c.bye(c.a, c.b)
 }

@@ -31,7 +31,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 	c := cluster.Config{Node: "single", Dir: cfg.Node.ClusterDir(), Buckets: buckets,
 		// The power of one machine is not a second node: what came in the last second may be lost with it, and a write
 		// costs a third of what a flush each time would.
-		SyncEvery: time.Second, Doubt: n.doubt, Form: newestForm}
+		SyncEvery: time.Second, Doubt: n.doubt, Left: n.left, Form: newestForm}
 	c.Store = cfg.Cluster.Store
 	if len(cfg.Cluster.Members) > 0 {
 		id, err := cluster.LoadIdentity(cfg.IdentityDir())

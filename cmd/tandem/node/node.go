@@ -44,6 +44,8 @@ type Options struct {
 	Guests *Guests
 	// Timers of transactions; zero: RFC 3261's.
 	Timers transaction.Config
+	// Debts are what a node before this one in the process has answered for; nil: nothing.
+	Debts *Debts
 	// Directory is where the phones of the other shards are; nil: the switch has no shards.
 	Directory *Directory
 }
@@ -76,6 +78,7 @@ type Node struct {
 	built     atomic.Bool                  // every room is there
 	hot       atomic.Bool                  // a node that stands by has read everything
 	doubts    chan string                  // for the node that serves, see doubt
+	serves    atomic.Pointer[time.Time]    // since when this node of a pair serves
 	standing  atomic.Pointer[call.Standby] // of a node that stands by
 	rewrite   chan struct{}                // values are to be written again; capacity 1
 	unread    unread
@@ -93,6 +96,9 @@ type Node struct {
 // New builds a switch and binds its sockets; Run serves. An error is a sentence for the operator, and leaves
 // nothing bound.
 func New(cfg *configs.Config, opts Options) (*Node, error) {
+	if opts.Debts == nil {
+		opts.Debts = NewDebts()
+	}
 	n := &Node{opts: opts, log: opts.Log, started: time.Now(), doubts: make(chan string, doubtsWait), rewrite: make(chan struct{}, 1)}
 	n.config.Store(cfg)
 	settings, err := settingsOf(cfg)
@@ -152,7 +158,7 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	if paired(cfg) {
 		n.ledger.Use(&claims{engine: n.state, node: n.state.Name()})
-		if err = n.answerDoubts(); err != nil {
+		if err = errors.Join(n.answerDoubts(), n.answerDebts()); err != nil {
 			return err
 		}
 	}

@@ -38,10 +38,11 @@ func newMember(n *Node, begin func() []*running) *member {
 func (m *member) run(ctx context.Context) error {
 	follow, stop := context.WithCancel(ctx)
 	doubts := m.n.background("doubts", m.n.tellDoubts)
+	debts := m.n.background("debts", m.n.payDebts)
 	following := m.n.background("standby", func(context.Context) error { return m.follow(follow) })
 	err := m.n.state.Play(ctx, m)
 	stop()
-	err = errors.Join(err, following.end(), doubts.end())
+	err = errors.Join(err, following.end(), doubts.end(), debts.end())
 	select {
 	case s := <-m.hot:
 		s.close()
@@ -83,6 +84,7 @@ func (m *member) Promote(ctx context.Context, epoch uint64) error {
 		return err
 	}
 	began := time.Now()
+	m.n.serves.Store(&began)
 	r, err := s.takeOver(ctx)
 	if err != nil {
 		m.hot <- s
