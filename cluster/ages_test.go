@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -148,11 +149,16 @@ func TestAgesWithAWrongClock(t *testing.T) {
 			t.Errorf("node %s has read %d records in %v", name, records, time.Since(began))
 		}
 	}
-	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+	for by, how := range map[time.Duration]string{time.Hour: "1h0m0s ahead of", -time.Hour: "1h0m0s behind"} {
 		wrong("b", by)
 		p.start("b")
 		p.eventually("b stands by", func() bool { return p.role("b") == "standby" })
 		ages("b")
+		p.eventually("both say whose clock is wrong", func() bool {
+			a, b := p.nodes["a"].engine.Status(), p.nodes["b"].engine.Status()
+			return strings.Contains(strings.Join(a.Problems, "\n"), "the clock of node b is "+how+" this one's") &&
+				strings.Contains(strings.Join(b.Problems, "\n"), "the clock of this node is "+how+" those of nodes a and w")
+		})
 		p.end("b")
 	}
 	p.start("b")

@@ -44,6 +44,10 @@ func TestAsk(t *testing.T) {
 					t.Errorf("%v: %v", x, err)
 				}
 			}
+			p.eventually("the other clock is measured", func() bool {
+				x := a.clocks.of("b", BootTime())
+				return x != nil && x.Ahead.Abs() <= x.Within+10*time.Millisecond
+			})
 			if names := a.Switches(); len(names) != 1 || names[0] != "b" {
 				t.Errorf("switches %v", names)
 			}

@@ -108,10 +108,26 @@ func late(c *x509.Certificate, now time.Time) bool { return c.NotAfter.Sub(now) 
 func outOfTime(c *x509.Certificate, now time.Time) error {
 	switch {
 	case now.Before(c.NotBefore):
-		return fmt.Errorf("the clock of this machine says %s, and its certificate begins at %s: set the clock", now.UTC().Format(time.DateOnly), c.NotBefore.Format(time.DateOnly))
+		return fmt.Errorf("the clock of this machine says %s, and its certificate begins at %s: set the clock, by an NTP client at best", inUTC(now), inUTC(c.NotBefore))
 	case now.After(c.NotAfter):
 		return fmt.Errorf("the certificate of node %q ended on %s: on a switch of the cluster that runs, `tandem cluster invite %s`, and here `tandem cluster join TOKEN`; the state of this machine stays",
 			c.Subject.CommonName, c.NotAfter.Format(time.DateOnly), c.Subject.CommonName)
+	}
+	return nil
+}
+
+// inUTC is a moment for people.
+func inUTC(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// clockToJoin says what is wrong with the clock of a machine that would join, by the certificate of the node that invites it; nil: nothing.
+func clockToJoin(c *x509.Certificate, now time.Time) error {
+	switch {
+	case now.Before(c.NotBefore):
+		return fmt.Errorf("the clock of this machine is behind: it says %s, and the certificate of node %q begins at %s: set the clock, by an NTP client at best, and join again",
+			inUTC(now), c.Subject.CommonName, inUTC(c.NotBefore))
+	case now.After(c.NotAfter):
+		return fmt.Errorf("the clock of this machine says %s, and the certificate of node %q ended at %s: if this clock is ahead, set it, by an NTP client at best, and join again; if not, `tandem cluster renew` there",
+			inUTC(now), c.Subject.CommonName, inUTC(c.NotAfter))
 	}
 	return nil
 }

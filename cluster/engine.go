@@ -40,6 +40,7 @@ type Engine struct {
 	plans    plans
 	agrees   agreement
 	late     lateness // heartbeats
+	clocks   clocks   // of the others
 	happened happened
 
 	newcomer newcomer

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -73,6 +75,42 @@ func TestJoining(t *testing.T) {
 	key, _ := clusterKey(filepath.Join(root, "a"))
 	if other, _ := clusterKey(filepath.Join(root, "b good")); string(other) != string(key) {
 		t.Error("the newcomer has another cluster key")
+	}
+}
+
+// A machine whose clock is wrong cannot join, and is told that it is the clock; a stranger is one at any time.
+func TestJoiningWithAWrongClock(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	a, err := Init(filepath.Join(root, "a"), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := Init(filepath.Join(root, "x"), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what string
+		leaf *Identity
+		by   time.Duration
+		want string // "": it may join
+	}{
+		{"right", a, 0, ""},
+		{"an hour behind, almost", a, -59 * time.Minute, ""},
+		{"two hours behind", a, -2 * time.Hour, "the clock of this machine is behind: it says "},
+		{"a year ahead", a, 366 * 24 * time.Hour, "if this clock is ahead, set it"},
+		{"a stranger's certificate", x, 0, "unknown authority"},
+		{"a stranger's, two hours behind", x, -2 * time.Hour, "unknown authority"},
+	} {
+		s := tls.ConnectionState{PeerCertificates: []*x509.Certificate{c.leaf.leaf(), a.authority}}
+		err := checkAuthority(s, a.Fingerprint, time.Now().Add(c.by))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, and should say %q", c.what, err, c.want)
+		}
+	}
+	if err := outOfTime(a.leaf(), time.Now().Add(-2*time.Hour)); err == nil || !strings.Contains(err.Error(), "set the clock") || strings.Count(err.Error(), " UTC") != 2 {
+		t.Errorf("its own certificate, two hours behind: %v", err)
 	}
 }
 

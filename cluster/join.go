@@ -85,7 +85,7 @@ func askToJoin(ctx context.Context, t token, ask joinRequest) (answer joinAnswer
 		// The authority is not known yet but for its fingerprint: VerifyConnection checks the chain against that.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
-			mismatch = checkAuthority(s, t.Fingerprint)
+			mismatch = checkAuthority(s, t.Fingerprint, time.Now())
 			return mismatch
 		},
 	}}
@@ -111,11 +111,16 @@ func askToJoin(ctx context.Context, t token, ask joinRequest) (answer joinAnswer
 	return answer, nil
 }
 
-// checkAuthority wants a chain of two: a node's certificate, signed by the authority with this fingerprint.
-func checkAuthority(s tls.ConnectionState, want string) error {
+// checkAuthority wants a chain of two: a node's certificate, signed by the authority with this fingerprint, and good now. A clock that is
+// wrong is told apart from a stranger.
+func checkAuthority(s tls.ConnectionState, want string, now time.Time) error {
 	for _, c := range s.PeerCertificates[1:] {
 		if fingerprint(c) == want {
-			return verify(s.PeerCertificates[0], c, time.Now())
+			cert := s.PeerCertificates[0]
+			if err := verify(cert, c, cert.NotAfter); err != nil {
+				return err
+			}
+			return clockToJoin(cert, now)
 		}
 	}
 	return errors.New("another authority answers than the one in the token: the token is of another cluster, or somebody stands between")

@@ -85,6 +85,9 @@ func (e *Engine) startMember(run context.Context) (err error) {
 	if err := e.Answer(agesTopic, e.tellAges); err != nil {
 		return err
 	}
+	if err := e.startClocks(run); err != nil {
+		return err
+	}
 	e.agesKnown = make(chan struct{})
 	e.keepHealth(run)
 	e.keeping.Go(func() { e.keepCertificate(run) })
@@ -256,6 +259,7 @@ type Peer struct {
 	Machines    map[string]int `json:"machines,omitempty"`   // the lowest that are let in, by name
 	Election    time.Duration  `json:"election,omitempty"`   // that it is configured with
 	Late        time.Duration  `json:"late,omitempty"`       // heartbeats, or their answers at the leader: the worst of the last minute
+	Clock       *Clock         `json:"clock,omitempty"`      // against that of the node whose Status this is; nil: it has not been measured
 }
 
 // heardWithin is how old a member's word may be.
@@ -272,7 +276,7 @@ func (p *peers) listen(e *Engine) (err error) {
 		if json.Unmarshal(m.Data, &x) != nil || e.member(x.Node) == nil {
 			return
 		}
-		x.Heard = time.Now()
+		x.Heard, x.Clock = time.Now(), nil
 		p.mu.Lock()
 		p.all[x.Node] = x
 		p.mu.Unlock()

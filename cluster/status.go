@@ -96,6 +96,7 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 	if what := e.lateHeartbeats(BootTime()); what != "" {
 		s.Problems = append(s.Problems, what)
 	}
+	s.Problems = append(s.Problems, e.clockStatus(BootTime())...)
 	if s.Coincide = e.coincide.Load(); s.Coincide {
 		s.Problems = append(s.Problems, "the active node leads streams of the store: if it died now, writes would wait for seconds")
 	}
@@ -125,6 +126,7 @@ func (e *Engine) memberStatus(s *Status, now time.Time) {
 		if left := p.Certificate.Sub(now); p.Role != NotHeard && !p.Certificate.IsZero() && left < certificateLife/6 {
 			s.Problems = append(s.Problems, fmt.Sprintf("the certificate of node %s ends in %d days: `tandem cluster renew` there says why it has no next one", m.Name, int(left/(24*time.Hour))))
 		}
+		p.Clock = e.clocks.of(m.Name, BootTime())
 		s.Members = append(s.Members, p)
 	}
 }

@@ -15,7 +15,7 @@ import (
 type clusterFamilies struct {
 	clusterActive, clusterEpoch, clusterLease, clusterDegraded, clusterWaiting, clusterProblems                 *metric
 	clusterWritten, clusterLate, clusterLost, clusterHeard, clusterLeads, clusterCertificate, clusterHeartbeats *metric
-	clusterCoincide, clusterAlarms                                                                              *metric
+	clusterCoincide, clusterAlarms, clusterClock                                                                *metric
 }
 
 func newClusterFamilies() clusterFamilies {
@@ -32,6 +32,7 @@ func newClusterFamilies() clusterFamilies {
 		clusterHeard:       gauge("cluster_member_heard", "1 for each member that has been heard lately.", "member"),
 		clusterCertificate: gauge("cluster_certificate_days", "Days until the certificate of this node ends."),
 		clusterHeartbeats:  gauge("cluster_heartbeat_late_seconds", "How late heartbeats of the cluster came, or their answers: the worst of the last minute.", "member"),
+		clusterClock:       gauge("cluster_clock_ahead_seconds", "How far the clock of another member is ahead of this node's; negative: behind.", "member"),
 		clusterCoincide:    gauge("cluster_leader_coincides", "1 while the serving node leads streams of the store, although a standby could."),
 		clusterAlarms:      counter("cluster_alarms", "Events of the cluster that are alarms."),
 		clusterLeads:       gauge("cluster_streams_led", "Streams of the store that this node leads."),
@@ -41,7 +42,7 @@ func newClusterFamilies() clusterFamilies {
 // all are the families in the order of the reference.
 func (f clusterFamilies) all() []*metric {
 	return []*metric{f.clusterActive, f.clusterEpoch, f.clusterLease, f.clusterProblems, f.clusterAlarms, f.clusterDegraded, f.clusterWaiting, f.clusterWritten,
-		f.clusterLate, f.clusterLost, f.clusterHeard, f.clusterHeartbeats, f.clusterLeads, f.clusterCoincide, f.clusterCertificate}
+		f.clusterLate, f.clusterLost, f.clusterHeard, f.clusterHeartbeats, f.clusterClock, f.clusterLeads, f.clusterCoincide, f.clusterCertificate}
 }
 
 func (f clusterFamilies) collect(s cluster.Status, put putter) {
@@ -64,6 +65,9 @@ func (f clusterFamilies) collect(s cluster.Status, put putter) {
 		put(f.clusterHeard, one(m.Role != cluster.NotHeard), m.Node)
 		if m.Role != cluster.NotHeard && m.Election != 0 {
 			put(f.clusterHeartbeats, m.Late.Seconds(), m.Node)
+		}
+		if m.Clock != nil {
+			put(f.clusterClock, m.Clock.Ahead.Seconds(), m.Node)
 		}
 	}
 }

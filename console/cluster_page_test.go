@@ -56,3 +56,15 @@ func TestClusterPage(t *testing.T) {
 		t.Error("the newest event is not first")
 	}
 }
+
+// How far a clock is off is a metric of each member that has been measured.
+func TestClusterClockMetric(t *testing.T) {
+	s := cluster.Status{Node: "a", Role: "active", Members: []cluster.Peer{
+		{Node: "a", Role: "active"}, {Node: "b", Role: "standby", Clock: &cluster.Clock{Ahead: -90 * time.Minute}}, {Node: "w", Role: "witness"},
+	}}
+	w := httptest.NewRecorder()
+	clusterMetrics(func() cluster.Status { return s }, "1.2").ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if body := w.Body.String(); !strings.Contains(body, "tandem_cluster_clock_ahead_seconds{member=\"b\"} -5400\n") || strings.Count(body, "clock_ahead_seconds{") != 1 {
+		t.Errorf("metrics:\n%s", body)
+	}
+}

@@ -63,6 +63,10 @@ func TestClusterStatusInWords(t *testing.T) {
 			s.Coincide, s.Leads, s.Members[0].Leads, s.Members[1].Leads = true, streams, streams, nil
 			s.Problems = []string{"the active node leads streams of the store: if it died now, writes would wait for seconds"}
 		},
+		"clocks-apart": func(s *cluster.Status) {
+			s.Members[1].Clock = &cluster.Clock{Ahead: time.Hour}
+			s.Problems = []string{"the clock of node b is 1h0m0s ahead of this one's: run an NTP client on all members"}
+		},
 		"suspended": func(s *cluster.Status) {
 			s.Role, s.Held, s.Here, s.Members[0].Role = "suspended", false, false, "suspended"
 			s.Active, s.Problems = "", []string{"nobody is active", "node b is not heard", "node w is not heard"}

@@ -119,6 +119,7 @@ func withClock(t testing.TB) string {
 
 // clocks gives each node a clock that can be set.
 func clocks(p *Pair) {
+	p.clocks = true
 	path := withClock(p.t)
 	for name, n := range p.nodes {
 		n.path, n.env = path, []string{"TANDEM_CLOCK=" + filepath.Join(n.dir, clockFile)}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,70 @@ func TestSoakT13Clocks(t *testing.T) {
 	}
 	p.agree(answered)
 	p.saneDurations(2 * time.Minute)
+}
+
+// T13 too: a standby that starts with a clock an hour ahead, or behind, reads what was kept before it was. It tells whose clock is wrong, and when
+// it takes over, registrations and calls are there; a registration ends when its phone was told, not an hour later either.
+func TestSoakT13StandbyStarts(t *testing.T) {
+	if os.Getenv("TANDEM_SOAK") == "" {
+		t.Skip("make soak runs it")
+	}
+	p := newPair(t, soakElection, "", clocks)
+	const calls, life, away = 2, 150 * time.Second, 60 * time.Second
+	var phones []*wire.Phone
+	for n := range 2 * calls {
+		phones = append(phones, p.phone(fmt.Sprint(1000+n)))
+	}
+	short := p.phone("1100")
+	for _, by := range []time.Duration{time.Hour, -time.Hour} {
+		serves := p.serving()
+		t.Logf("%s starts with its clock %v ahead while %s serves", other(serves), by, serves)
+		var talks []*talk
+		for n := range calls {
+			talks = append(talks, p.connect(phones[2*n], phones[2*n+1], n))
+		}
+		registered := time.Now()
+		if m := short.Ask(short.Registration(short.Contact(), fmt.Sprintf("Expires: %d", int(life/time.Second)))); m.Status() != 200 {
+			t.Fatalf("REGISTER: %s", m.Raw)
+		}
+		p.kill(other(serves))
+		for time.Since(registered) < away { // whose age it shall have
+			p.goOn(talks, 10*time.Second)
+		}
+		p.step(other(serves), by)
+		p.start(other(serves))
+		p.eventually(60*time.Second, "whole", p.whole)
+		p.eventually(10*time.Second, "told whose clock is wrong", func() bool {
+			s, _ := p.status(serves)
+			return strings.Contains(strings.Join(s.Problems, "\n"), "the clock of node "+other(serves))
+		})
+		p.kill(serves)
+		p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(serves), virtual) })
+		p.goOn(talks, 20*time.Second)
+		all := func(registrations int) func() bool {
+			return func() bool { n, r := p.load(other(serves)); return n == calls && r == registrations }
+		}
+		p.eventually(10*time.Second, "all calls and registrations", all(len(phones)+1))
+		if left := life - 10*time.Second - time.Since(registered); left > 0 {
+			p.always(left, "all calls and registrations there", func() bool {
+				n, r := p.load(other(serves))
+				return n < 0 || n == calls && r == len(phones)+1 // or it has no time to say
+			})
+		} else {
+			t.Logf("the machine is too slow to see whether a registration ends early: %v after it", time.Since(registered))
+		}
+		p.eventually(life+away/2-time.Since(registered), "the registration that has ended gone, and nothing else", all(len(phones)))
+		p.goOn(talks, 10*time.Second)
+		for _, c := range talks {
+			c.bye(c.a, c.b)
+		}
+		p.start(serves)
+		p.eventually(90*time.Second, "whole again", p.whole)
+		p.step(other(serves), 0)
+		for _, phone := range phones { // by the clock as it is now
+			phone.Register()
+		}
+	}
 }
 
 // saneDurations looks at the durations in all records of both nodes.
