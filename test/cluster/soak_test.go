@@ -41,6 +41,9 @@ var faults = []fault{
 // soakElection is that of machines of their own: what T1 and T15 promise is promised for it.
 const soakElection = 150 * time.Millisecond
 
+// refreshAfter is how often phones register anew: they are granted an hour, and are gone for whoever takes over after two.
+const refreshAfter = 20 * time.Minute
+
 // T15: faults at random for as long as TANDEM_SOAK says, with TANDEM_CALLS calls in progress: every answered call goes on, two nodes never hold
 // the lease nor speak at once, no registration is lost, nothing of a call stays, and in the end each call has one record. TANDEM_SEED plays a run
 // again; TANDEM_FAULTS names the only fault to make.
@@ -67,10 +70,17 @@ func TestSoakT15Faults(t *testing.T) {
 	}
 	silences := map[string][]time.Duration{}
 	answered, rounds := 0, 0
+	registered := time.Now()
 	for end := time.Now().Add(length); time.Now().Before(end); rounds++ {
 		f := faults[random.IntN(len(faults))]
 		if only != "" && f.name != only {
 			f = faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == only })]
+		}
+		if time.Since(registered) > refreshAfter {
+			for _, phone := range phones {
+				phone.Register()
+			}
+			registered = time.Now()
 		}
 		t.Logf("%v: %s", time.Now().Format(time.TimeOnly), f.name)
 		answered += calls
