@@ -185,11 +185,17 @@ func TestHeaderInjection(t *testing.T) {
 		r.Branch = "z9hG4bK" + wire.Token()
 		out := &wire.Call{Phone: alice, From: r.From, To: r.To, ID: r.CallID, Seq: r.Seq, Peer: r.URI, Invite: r}
 		alice.Send(alice.Text(r))
-		if answer, ok := alice.Poll(150*time.Millisecond, func(m wire.Message) bool { return m.Status() >= 300 && m.Get("call-id") == out.ID }); ok {
-			out.Acknowledge(answer)
-			return
+		var invite wire.Message
+		for end, rung := time.Now().Add(5*time.Second), false; !rung; {
+			if answer, ok := alice.Poll(50*time.Millisecond, func(m wire.Message) bool { return m.Status() >= 300 && m.Get("call-id") == out.ID }); ok {
+				out.Acknowledge(answer)
+				return
+			}
+			if invite, rung = bob.Poll(time.Millisecond, func(m wire.Message) bool { return m.Method() == "INVITE" }); !rung && time.Now().After(end) {
+				t.Fatalf("%s: neither refused nor rung", name)
+			}
 		}
-		in := bob.Rung()
+		in := bob.RungBy(invite)
 		arrived++
 		if bad := injected(in.Asked); bad != "" {
 			t.Errorf("%s: %s arrived in\n%q", name, bad, in.Asked.Raw)
