@@ -46,7 +46,7 @@ func TestPhoneBehindNATIsCalled(t *testing.T) {
 	must(t, "INFO", call.SendInfo(within(t), "7"))
 	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[7] >= 5 })
 	must(t, "key", call.SendDTMF(within(t), "#"))
-	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[11] >= 5 })
+	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[11] >= 3 }) // at least its end, which is said three times (RFC 4733 §2.5.1.4); updates of a late sender may be fewer
 	ending := make(chan error, 1)
 	go func() { ending <- call.Hangup(within(t)) }()
 	bye := p.read()
