@@ -57,7 +57,7 @@ func (l *loader) extension(b *hcl.Block) {
 	r.Require("password")
 	if e := r.Expr("password"); e != nil {
 		if s, ok := l.password(e); ok {
-			l.secrets[x.Number] = s
+			l.secrets = append(l.secrets, ownSecret{x.Number, s})
 		}
 	}
 	l.extensions = append(l.extensions, x)
@@ -98,8 +98,8 @@ func (l *loader) password(e hcl.Expression) (secret, bool) {
 // credentials hashes the passwords for the realm.
 func (l *loader) credentials() {
 	l.config.Credentials = make(map[string]digest.Credential, len(l.secrets))
-	for number, s := range l.secrets {
-		l.config.Credentials[number] = s.credential(number, l.config.Node.Realm)
+	for _, s := range l.secrets {
+		l.config.Credentials[s.number] = s.credential(s.number, l.config.Node.Realm)
 	}
 }
 

@@ -47,7 +47,7 @@ type loader struct {
 
 	config     *Config
 	extensions []dialplan.Declared
-	secrets    map[string]secret // by number of the extension
+	secrets    []ownSecret
 	sockets    []bound
 	tables     map[string]bool // that have been read
 	shards     []readShard     // of the cluster
@@ -57,8 +57,8 @@ type loader struct {
 func newLoader(dir string) *loader {
 	l := &loader{
 		dir: dir, files: map[string][]byte{}, shown: map[string][]byte{}, hidden: map[string][]hcl.Range{},
-		config:  &Config{Dir: absolute(dir)},
-		secrets: map[string]secret{}, tables: map[string]bool{},
+		config: &Config{Dir: absolute(dir)},
+		tables: map[string]bool{},
 	}
 	l.ctx = &hcl.EvalContext{
 		Variables: map[string]cty.Value{},

@@ -21,6 +21,12 @@ type secret struct {
 	sha256, md5 string // lower-case hex
 }
 
+// ownSecret is that of an extension.
+type ownSecret struct {
+	number string
+	secret
+}
+
 // credential is what an extension proves itself with.
 func (s *secret) credential(username, realm string) digest.Credential {
 	if s.password != "" {

@@ -83,7 +83,8 @@ func (t *table) read() {
 	body, _ := bytes.CutPrefix(t.text, []byte("\xef\xbb\xbf")) // spreadsheets put it there
 	rows := bytes.Count(body, []byte{'\n'}) + 1
 	t.lines = append(make([]int, 0, rows+1), len(t.text)-len(body))
-	t.extensions = slices.Grow(t.extensions, rows) // a hundred thousand are not copied a dozen times over
+	// A hundred thousand are not copied a dozen times over.
+	t.extensions, t.secrets = slices.Grow(t.extensions, rows), slices.Grow(t.secrets, rows)
 	for i, c := range t.text {
 		if c == '\n' {
 			t.lines = append(t.lines, i+1)
@@ -204,7 +205,7 @@ func (t *table) extension() {
 		}
 	}
 	if ok {
-		t.secrets[x.Number] = s
+		t.secrets = append(t.secrets, ownSecret{x.Number, s})
 	}
 	t.extensions = append(t.extensions, x)
 }

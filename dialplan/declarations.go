@@ -178,7 +178,8 @@ func (c *compiler) extensions() {
 			c.fail(d.At, "not a number", "An extension is up to 32 digits, * and #, not %q.", d.Number)
 			continue
 		}
-		if !c.declared("extension", d.Number, d.At) {
+		if before := c.plan.extensions[d.Number]; before != nil {
+			c.fail(d.At, "declared twice", "The extension %q is there already, at %s.", d.Number, before.Place)
 			continue
 		}
 		d.Place = placeOf(d.At)

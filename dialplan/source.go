@@ -83,7 +83,7 @@ type compiler struct {
 
 // Compile builds a Plan. Where a diagnostic is an error the Plan is nil.
 func Compile(src Source) (*Plan, hcl.Diagnostics) {
-	c := &compiler{Source: src, first: make(map[string]hcl.Range, len(src.Extensions)), flowsByName: map[string]*flow{}, plan: &Plan{
+	c := &compiler{Source: src, first: map[string]hcl.Range{}, flowsByName: map[string]*flow{}, plan: &Plan{
 		zone: time.UTC, classes: map[string]*Class{}, extensions: make(map[string]*Extension, len(src.Extensions)), dids: map[string]*Extension{},
 		groups: map[string]*Group{}, schedules: map[string]*Schedule{}, trunks: map[string]*Trunk{},
 		trunkGroups: map[string]*TrunkGroup{},
