@@ -34,6 +34,7 @@ type FileLedger struct {
 	failed  atomic.Uint64
 	held    atomic.Int64           // records that have left the queue and are not in the file
 	trouble atomic.Pointer[string] // why the file takes nothing; nil: it does
+	tail    tail
 }
 
 // NewFileLedger makes a ledger; Run opens the file. An empty path keeps nothing.

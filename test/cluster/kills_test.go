@@ -31,13 +31,13 @@ func soakConfiguration() string {
 }
 
 // T1: TANDEM_KILLS times (30) the serving node is killed under TANDEM_CALLS calls (200) with 50 packets a second each way: every answered call
-// goes on, with the silence that is promised. T7: afterwards each of them is held, taken up, refreshed, transferred or hung up by either side.
+// goes on, with the silence that is promised, on switches that have written many records. T7: afterwards each of them is held, taken up, refreshed, transferred or hung up by either side.
 func TestSoakT1Kills(t *testing.T) {
 	if os.Getenv("TANDEM_SOAK") == "" {
 		t.Skip("make soak runs it")
 	}
 	kills, calls := number("TANDEM_KILLS", 30), number("TANDEM_CALLS", 200)
-	p := NewPair(t, soakElection)
+	p := newPair(t, soakElection, "", aged)
 	p.line(calls)
 	var all []time.Duration
 	answered := 0

@@ -1,11 +1,14 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -43,6 +46,29 @@ func (p *Pair) recorded() (all []callRecord) {
 		_ = f.Close()
 	}
 	return all
+}
+
+// agedSize is how much an aged switch has written, in bytes: more than is looked at of it at any time.
+const agedSize = 20 << 20
+
+// aged gives both switches the files of some that have run for long: records of calls that nobody answered.
+func aged(p *Pair) {
+	p.t.Helper()
+	var all bytes.Buffer
+	for n := 0; all.Len() < agedSize; n++ {
+		fmt.Fprintf(&all, `{"call":"AGED%012d","started":"2026-01-01T00:00:00Z","ended":"2026-01-01T00:00:30Z","duration":0,"from":"1000","dialled":"1001","number":"1001",`+
+			`"route":"internal","status":480,"cause":19,"ended_by":"switch","attempts":[{"extension":"1001","contact":"sip:1001@%s:5060","status":480}],"legs":[%s]}`+"\n",
+			n, phoneHost, strings.Repeat(`{"leg":"a","party":"1000","transport":"UDP","media":{"codec":"PCMU","in":{"packets":0},"out":{"packets":0}}},`, 5)+`{"leg":"b1"}`)
+	}
+	for _, name := range []string{"a", "b"} {
+		dir := filepath.Join(p.dir, name, "state")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			p.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cdr.jsonl"), all.Bytes(), 0o600); err != nil {
+			p.t.Fatal(err)
+		}
+	}
 }
 
 // records counts the call records of answered calls on both nodes, by id.

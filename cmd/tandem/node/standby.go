@@ -43,6 +43,9 @@ func (n *Node) follow(ctx context.Context) (*standby, error) {
 	}
 	n.replica.Settle()
 	s.settled = n.settleClaims(own, n.ledger.Settle)
+	if err := n.ledger.Remember(); err != nil {
+		n.log.Warn("call records cannot be read yet: who takes over tries again", "err", err)
+	}
 	if len(own) > 0 {
 		for key, value := range own {
 			s.owed = append(s.owed, call.Claimed(linesOf(key, value))...)
