@@ -133,7 +133,7 @@ func (a *adoption) build() (*Call, error) {
 		err = c.a.media.Join(c.b.media)
 	}
 	if ending {
-		c.phase = phaseEnding
+		c.phase, c.keptEnd = phaseEnding, true
 	}
 	if err != nil {
 		return c, fmt.Errorf("call %s: %w", st.Call, err)
@@ -379,8 +379,7 @@ func (c *Call) goOn() {
 	case c.b == nil:
 		c.goOnAlone()
 	default:
-		c.orphanAt = time.Now().Add(orphanAfter)
-		c.heardThen = c.heardSoFar()
+		c.beginAnew()
 	}
 	if c.parting != nil {
 		c.partWith(c.parting)

@@ -1,6 +1,7 @@
 package call
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -193,6 +194,65 @@ func TestKilledWhileHangingUp(t *testing.T) {
 	})
 }
 
+// Two in a row die in the middle of a hang-up, the second before its address is here: the one after them tells the other side, also where
+// the state had to be written anew meanwhile.
+func TestKilledTwiceWhileHangingUp(t *testing.T) {
+	for name, doubt := range map[string]bool{"as it was written": false, "written anew": true} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				o.keeps()
+				alice, bob := o.alice(), o.bob()
+				a, b := o.talk(alice, bob)
+				bob.deaf = true // its BYE is lost with the process
+				a.asks(sip.BYE, "")
+				a.hears("200 BYE")
+				bob.deaf = false
+				b.phone.hears(sip.BYE)
+				o.away = true
+				o.revive()
+				if doubt {
+					o.board.Doubt("")
+					o.settle()
+				}
+				o.away = false
+				o.revive()
+				if o.revived.Ended != 1 {
+					t.Errorf("revived %+v", o.revived)
+				}
+				b.phone.oks(sip.BYE)
+				o.idle()
+				if r := o.record(); r.EndedBy != "a" || len(r.Legs) != 2 {
+					t.Errorf("record %+v", r)
+				}
+			})
+		})
+	}
+}
+
+// The journal has lost that a call is over, and says so: it is written again, with whom nobody has said goodbye to.
+func TestEndIsWrittenAgain(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a, b := o.talk(alice, bob)
+		before := maps.Clone(o.journal.states)
+		bob.deaf = true
+		a.asks(sip.BYE, "")
+		a.hears("200 BYE")
+		bob.deaf = false
+		b.phone.hears(sip.BYE)
+		o.journal.states = before
+		o.board.Doubt("")
+		o.revive()
+		if o.revived.Ended != 1 || o.revived.Calls != 0 {
+			t.Errorf("revived %+v", o.revived)
+		}
+		b.phone.oks(sip.BYE)
+		o.idle()
+		o.record()
+	})
+}
+
 // Whoever takes over speaks before its address has moved: what is lost by that is said again.
 func TestHangUpBeforeTheAddressIsHere(t *testing.T) {
 	inOffice(t, func(o *office) {
@@ -269,8 +329,39 @@ func TestOrphansAreFound(t *testing.T) {
 	}
 }
 
+// One side of an adopted call is silent: it is asked. It may only be mute, and answer no OPTIONS; one that knows nothing of the call has
+// hung up, and the switch has forgotten it.
+func TestOrphanWhoseOtherSideSpeaks(t *testing.T) {
+	for name, status := range map[string]int{"it is there": 200, "it answers as if nobody had": 408, "it is gone": 481} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				o.keeps()
+				alice, bob := o.alice(), o.bob()
+				a, b := o.talk(alice, bob)
+				o.revive()
+				revived := o.net.Since()
+				o.media.of("b1").packets.Add(1)
+				r := a.phone.hears(sip.OPTIONS)
+				o.at(revived + orphanAfter)
+				a.replies(r, status, "", nil, "")
+				if status != 481 {
+					alice.hearsNothing(time.Minute)
+					o.hangsUp(a, b)
+					return
+				}
+				a.phone.oks(sip.BYE)
+				b.phone.oks(sip.BYE)
+				o.idle()
+				if r := o.record(); r.EndedBy != "a" || r.Cause != sip.CauseOutOfOrder {
+					t.Errorf("record %+v", r)
+				}
+			})
+		})
+	}
+}
+
 // A call whose sides are heard is not asked.
-func TestNoOrphanWhereSomebodySpeaks(t *testing.T) {
+func TestNoOrphanWhereBothSpeak(t *testing.T) {
 	inOffice(t, func(o *office) {
 		o.keeps()
 		alice, bob := o.alice(), o.bob()
@@ -278,6 +369,7 @@ func TestNoOrphanWhereSomebodySpeaks(t *testing.T) {
 		o.revive()
 		o.pass(10 * time.Second)
 		o.media.of("a").packets.Add(1)
+		o.media.of("b1").packets.Add(1)
 		alice.hearsNothing(time.Minute)
 		o.hangsUp(a, b)
 	})

@@ -75,9 +75,8 @@ type Call struct {
 	gone       []LegEntry // of an adopted call: legs that ended in another process
 	revived    bool       // the call was adopted
 	adopted    int        // and in this step of the plan, from 1
-	orphanAt   time.Time  // when both sides of an adopted call must have been heard
-	heardThen  uint64     // packets of both sides when it was adopted
-	orphan     bool       // they are asked whether they are still there
+	orphanAt   time.Time  // when each side of an adopted call must have been heard
+	orphan     bool       // none was: they are asked whether they are still there
 	vanished   bool       // another node serves the call: nothing is said of it any more
 	keptEnd    bool       // the journal knows that the call is over
 	kept       uint8      // what the journal has of the call

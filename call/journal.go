@@ -147,6 +147,9 @@ func (c *Call) changedSoon() {
 func (c *Call) noteChange(e any) {
 	switch e := e.(type) {
 	case mediaEvent, awayEvent, storedEvent:
+	case doubtEvent:
+		c.keptEnd = false
+		c.changed()
 	case responseEvent:
 		if e.m.Status() >= 200 && e.out.purpose != forProbe && e.out.purpose != forRelay {
 			c.changed()

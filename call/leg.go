@@ -89,11 +89,13 @@ type Leg struct {
 
 	hungUp bool // the peer has sent a BYE, and its answer is under way
 
-	silent  bool      // the watchdog reported that the peer is not heard
-	heard   uint64    // packets of the peer until then
-	probing bool      // an OPTIONS asks whether the peer still lives
-	probeAt time.Time // when it is asked again
-	stats   media.Stats
+	silent    bool      // the watchdog reported that the peer is not heard
+	heard     uint64    // packets of the peer until then
+	probing   bool      // an OPTIONS asks whether the peer still lives
+	adoptedAt uint64    // packets of the peer when the call was adopted
+	mayBeMute bool      // it is asked although the other side is heard
+	probeAt   time.Time // when it is asked again
+	stats     media.Stats
 }
 
 // in is the call that the leg belongs to.

@@ -88,13 +88,15 @@ func (c *Call) probeAnswered(l *Leg, status int) {
 	if status < 200 {
 		return
 	}
-	l.probing = false
-	switch status {
-	case 408, 481, 503:
-		by := l.name
-		if c.orphan {
-			by = endedByOrphan
-		}
-		c.hangUp(by, sip.CauseOutOfOrder, "Peer is gone")
+	mute := l.mayBeMute
+	l.probing, l.mayBeMute = false, false
+	unanswered := status == 408 || status == 503
+	if status != 481 && (mute || !unanswered) {
+		return
 	}
+	by := l.name
+	if c.orphan {
+		by = endedByOrphan
+	}
+	c.hangUp(by, sip.CauseOutOfOrder, "Peer is gone")
 }

@@ -189,7 +189,7 @@ func (c *Call) stepPlace() int {
 // saved is the leg as another process would go on with it.
 func (l *Leg) saved() LegState {
 	s := LegState{
-		Leg: l.name, Party: l.party, Gone: l.state == legGone || l.hungUp, Dialog: l.dialog, Flow: flowRecord(l.flow), NAT: l.nat, Web: l.web, Instance: l.instance,
+		Leg: l.name, Party: l.party, Gone: l.told(), Dialog: l.dialog, Flow: flowRecord(l.flow), NAT: l.nat, Web: l.web, Instance: l.instance,
 		Contact: l.contact, Agreed: l.agreed, Allows: l.allows, Timer: l.timer, WantSync: l.wantSync, Hop: l.hop, Stats: l.stats,
 	}
 	now := time.Now()
@@ -215,6 +215,19 @@ func (l *Leg) saved() LegState {
 		}
 	}
 	return s
+}
+
+// told tells whether the peer knows that it is over: it has said so itself, or has answered our BYE, or nobody waits for that any more.
+func (l *Leg) told() bool {
+	if l.hungUp || l.state != legGone {
+		return l.hungUp
+	}
+	for o := range l.in().pending {
+		if o.leg == l && o.purpose == forBye {
+			return false
+		}
+	}
+	return true
 }
 
 // entry is the leg in the call record.

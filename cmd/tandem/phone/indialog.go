@@ -93,6 +93,7 @@ func (c *Call) handleInside(req *sip.Request, tx *sip.ServerTx) {
 	if !old {
 		c.dialog.remoteSeq = seq
 	}
+	key := c.dialog.key()
 	c.mu.Unlock()
 	p := c.phone
 	if old && req.Method != sip.CANCEL {
@@ -105,6 +106,7 @@ func (c *Call) handleInside(req *sip.Request, tx *sip.ServerTx) {
 	case sip.UPDATE:
 		c.handleUpdate(req, tx)
 	case sip.BYE:
+		p.dropCall(key) // another BYE, however soon, meets no call
 		p.reply(req, tx, 200)
 		_, cause, text := reasonHeader(req)
 		if text == "" {
