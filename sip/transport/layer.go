@@ -15,10 +15,11 @@ import (
 type Layer struct {
 	handler Handler
 	log     *slog.Logger
-	serves  func() bool  // see Config.Serves; never nil
-	admits  func() bool  // see Config.Admits; never nil
-	begins  func() bool  // see Config.Begins; never nil
-	away    bool         // see Config.Away
+	serves  func() bool // see Config.Serves; never nil
+	admits  func() bool // see Config.Admits; never nil
+	begins  func() bool // see Config.Begins; never nil
+	away    bool        // see Config.Away
+	isHere  func(netip.Addr) bool
 	seed    maphash.Seed // of the To-tags of stateless answers
 	readers int
 	tempo   tempo
@@ -61,7 +62,7 @@ func New(c Config, h Handler, log *slog.Logger) (*Layer, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, admits: c.Admits, begins: c.Begins, away: c.Away}
+	l := &Layer{handler: h, log: log, seed: maphash.MakeSeed(), readers: readerCount(c.UDPReaders), tempo: usualTempo, serves: c.Serves, admits: c.Admits, begins: c.Begins, away: c.Away, isHere: isHere}
 	if l.serves == nil {
 		l.serves = func() bool { return true }
 	}

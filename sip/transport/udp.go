@@ -158,13 +158,22 @@ func (u *udpListener) Send(local, remote netip.AddrPort, raw []byte) error {
 		return ErrTooLarge
 	}
 	d := u.layer.senders.Get().(*datagram)
-	err := d.send(u.raw[int(remote.Port())%len(u.raw)], u.v6, u.source(local), remote, raw)
-	u.layer.senders.Put(d)
-	if err != nil {
-		u.count.errors.Add(1)
-		if u.layer.away && !isHere(u.bound.Addr()) { // ENETUNREACH, which may mean the way to the peer too
+	defer u.layer.senders.Put(d)
+	source, own := u.source(local), u.bound.Addr()
+	if source.IsValid() {
+		own = source
+	}
+	send := func() error { return d.send(u.raw[int(remote.Port())%len(u.raw)], u.v6, source, remote, raw) }
+	err := send()
+	if err != nil && u.layer.away { // ENETUNREACH, which may mean the way to the peer too
+		if !u.layer.isHere(own) {
+			u.count.errors.Add(1)
 			return ErrAway
 		}
+		err = send() // it may have come just now
+	}
+	if err != nil {
+		u.count.errors.Add(1)
 		return sendError(err)
 	}
 	u.count.sent(len(raw))
