@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -120,15 +121,9 @@ func (v view) Settle(lost string) (out console.Settled, err error) {
 	if err != nil {
 		return out, err
 	}
-	for key, lines := range claims {
-		calls, err := n.settle(ctx, lost, key, lines, n.staysLost)
-		if err != nil {
-			return out, err
-		}
-		out.Calls = append(out.Calls, calls...)
-	}
+	out.Calls, err = n.settle(ctx, lost, claims, n.staysLost)
 	slices.Sort(out.Calls)
-	return out, nil
+	return out, err
 }
 
 func (n *Node) maySettle(lost string) error {
@@ -176,30 +171,55 @@ func (n *Node) claimsOf(ctx context.Context, node string) (claimed, error) {
 
 var errBack = errors.New("it is back, and writes what it has claimed by itself when it starts next")
 
-// settle takes one claim over: the claim first, then the file, then that it is done. stays waits, and tells whether the node is still lost.
-func (n *Node) settle(ctx context.Context, lost, key string, lines []byte, stays func(context.Context, string) error) ([]string, error) {
-	self, lease := n.state.Name(), n.state.Lease()
+// settle takes claims over: first all of them, and then, when the node has been listened for once more, each goes into the file, and it is
+// noted that it has. stays waits, and tells whether the node is still lost; from then on they are this node's to write, whatever fails.
+func (n *Node) settle(ctx context.Context, lost string, claims claimed, stays func(context.Context, string) error) (calls []string, err error) {
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	put := n.putClaims(ctx)
+	keys := slices.Sorted(maps.Keys(claims))
+	giveBack := func(taken []string) (err error) {
+		for _, key := range taken {
+			err = errors.Join(err, put(key, claims[key]))
+		}
+		return err
+	}
+	for i, key := range keys {
+		if err := put(key, mark{By: n.state.Name()}.before(claims[key])); err != nil {
+			return nil, errors.Join(fmt.Errorf("claim %s is not taken over: %w", key, err), giveBack(keys[:i]))
+		}
+	}
+	if err := stays(ctx, lost); err != nil {
+		return nil, errors.Join(fmt.Errorf("node %s: %w", lost, errBack), giveBack(keys))
+	}
+	for _, key := range keys {
+		lines := claims[key]
+		if err := n.ledger.Take(ctx, settledLines(lines, lost)); err != nil {
+			return calls, fmt.Errorf("the records of claim %s, and of those after it, are not written; this node does so when it starts next: %w", key, err)
+		}
+		n.unclaimed.gone(key)
+		written := call.Claimed(lines)
+		n.log.Warn("records that another node had claimed are in this node's file", "claimed_by", lost, "calls", written)
+		calls = append(calls, written...)
+		if err := put(key, mark{By: n.state.Name(), Done: true}.before(lines)); err != nil {
+			return calls, fmt.Errorf("claim %s is written and not noted as such: %w", key, err)
+		}
+	}
+	return calls, nil
+}
+
+// putClaims writes the value of a claim, as long as this node serves in the epoch that it serves in now.
+func (n *Node) putClaims(ctx context.Context) func(key string, value []byte) error {
+	lease := n.state.Lease()
 	epoch := lease.Epoch()
-	put := func(value []byte) error {
+	return func(key string, value []byte) error {
 		err := n.state.PutWait(ctx, cluster.Write{Bucket: bucketRecords, Key: key, Value: value})
 		if err == nil && (lease.Epoch() != epoch || !lease.Held()) { // a successor may not know of it
 			err = cluster.ErrFenced
 		}
 		return err
 	}
-	if err := put(mark{By: self}.before(lines)); err != nil {
-		return nil, fmt.Errorf("claim %s is not taken over: %w", key, err)
-	}
-	if err := stays(ctx, lost); err != nil {
-		return nil, errors.Join(fmt.Errorf("node %s: %w", lost, errBack), put(lines))
-	}
-	if err := n.ledger.Take(ctx, settledLines(lines, lost)); err != nil {
-		return nil, fmt.Errorf("the records are not written; this node does so when it starts next: %w", err)
-	}
-	n.unclaimed.gone(key)
-	calls := call.Claimed(lines)
-	n.log.Warn("records that another node had claimed are in this node's file", "claimed_by", lost, "calls", calls)
-	return calls, put(mark{By: self, Done: true}.before(lines))
 }
 
 // backAgain looks at claims that this node had made and another has settled while it was away: nothing is written; those that it had written

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -86,7 +87,7 @@ func TestSettle(t *testing.T) {
 		if c := n.unclaimed.calls("a"); c != 2 {
 			t.Errorf("the alarm counts %d calls", c)
 		}
-		calls, err := n.settle(context.Background(), "a", "a/1", claims["a/1"], still)
+		calls, err := n.settle(context.Background(), "a", claims, still)
 		if err != nil || strings.Join(calls, " ") != "one two" {
 			t.Fatalf("settled %q, %v", calls, err)
 		}
@@ -121,7 +122,7 @@ func TestSettledRecordWasWritten(t *testing.T) {
 	}
 	p.asNode("b", func(n *Node) {
 		p.put(n, []byte(lostLines))
-		if _, err := n.settle(context.Background(), "a", "a/1", []byte(lostLines), still); err != nil {
+		if _, err := n.settle(context.Background(), "a", claimed{"a/1": []byte(lostLines)}, still); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -151,7 +152,7 @@ func TestSettleOfANodeThatIsBack(t *testing.T) {
 	p := &lostPair{T: t, dir: t.TempDir()}
 	p.asNode("b", func(n *Node) {
 		p.put(n, []byte(lostLines))
-		if _, err := n.settle(context.Background(), "a", "a/1", []byte(lostLines), func(context.Context, string) error { return errBack }); err == nil {
+		if _, err := n.settle(context.Background(), "a", claimed{"a/1": []byte(lostLines)}, func(context.Context, string) error { return errBack }); err == nil {
 			t.Error("settled")
 		}
 		if left, _ := n.claimsOf(context.Background(), "a"); len(left) != 1 {
@@ -159,6 +160,35 @@ func TestSettleOfANodeThatIsBack(t *testing.T) {
 		}
 	})
 	if got := p.wrote("b"); got != "" {
+		t.Errorf("b wrote\n%s", got)
+	}
+}
+
+// A node that was lost with a full disk has left many claims: it is listened for once.
+func TestSettleMany(t *testing.T) {
+	p := &lostPair{T: t, dir: t.TempDir()}
+	const many = 50
+	p.asNode("b", func(n *Node) {
+		for i := range many {
+			line := fmt.Sprintf(`{"call":"call%d","status":200}`+"\n", i)
+			if err := n.state.PutWait(context.Background(), cluster.Write{Bucket: bucketRecords, Key: fmt.Sprintf("a/%d", i), Value: []byte(line)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		claims, err := n.claimsOf(context.Background(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		listened := 0
+		calls, err := n.settle(context.Background(), "a", claims, func(context.Context, string) error { listened++; return nil })
+		if err != nil || len(calls) != many || listened != 1 {
+			t.Errorf("settled %d calls, %v; listened %d times", len(calls), err, listened)
+		}
+		if left, _ := n.claimsOf(context.Background(), "a"); len(left) != 0 {
+			t.Errorf("%d claims are still a's to write", len(left))
+		}
+	})
+	if got := p.wrote("b"); strings.Count(got, "\n") != many || strings.Count(got, `"settled_for":"a"`) != many {
 		t.Errorf("b wrote\n%s", got)
 	}
 }
