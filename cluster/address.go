@@ -20,6 +20,7 @@ func (a Address) String() string { return a.Prefix.String() + " on " + a.Interfa
 // seconds, and reminded while the lease holds: a process that is killed or stopped loses them without doing anything.
 type addresses struct {
 	e       *Engine
+	tell    func(Address) error // the neighbours
 	cancel  context.CancelFunc
 	working sync.WaitGroup
 
@@ -39,7 +40,7 @@ var announceAt = []time.Duration{0, 0, 0, 50 * time.Millisecond, 250 * time.Mill
 
 func newAddresses(e *Engine) *addresses {
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &addresses{e: e, cancel: cancel}
+	a := &addresses{e: e, tell: announceAddress, cancel: cancel}
 	if len(e.cfg.Addresses) > 0 && !e.self.Witness {
 		a.take(false) // an earlier process may have left them
 		a.working.Go(func() { a.refresh(ctx) })
@@ -118,21 +119,32 @@ func (a *addresses) refresh(ctx context.Context) {
 	}
 }
 
-// announce tells the neighbours who has the addresses now.
+// leaseLook is how often it is looked whether a lease that is gone for a moment is back.
+const leaseLook = 10 * time.Millisecond
+
+// announce tells the neighbours who has the addresses now. A word that may not be said at its time, since the lease is gone for a moment, is said
+// when it is back: without it they would go on to speak to the dead node until they ask by themselves, after half a minute.
 func (a *addresses) announce(turn uint64) {
 	begin := time.Now()
 	for _, at := range announceAt {
-		if wait := at - time.Since(begin); wait > 0 {
-			<-time.After(wait)
-		}
-		a.mu.Lock()
-		still := a.here && a.turn == turn
-		a.mu.Unlock()
-		if !still || !a.e.lease.Held() {
-			return
+		wait := at - time.Since(begin)
+		for {
+			if wait > 0 {
+				<-time.After(wait)
+			}
+			a.mu.Lock()
+			still := a.here && a.turn == turn
+			a.mu.Unlock()
+			if !still {
+				return
+			}
+			if a.e.lease.Held() {
+				break
+			}
+			wait = leaseLook
 		}
 		for _, x := range a.e.cfg.Addresses {
-			if err := announceAddress(x); err != nil {
+			if err := a.tell(x); err != nil {
 				a.e.log.Warn("address could not be announced", "address", x.String(), "err", err)
 			}
 		}

@@ -24,9 +24,14 @@ const (
 	sightWithin = 500 * time.Millisecond // an answer about a stream that takes longer is not waited for
 	// sightingsKept bounds the notes of a bucket: two days of one that is written all the time.
 	sightingsKept = 1024
-	// agesWithin is how long the others' notes may take, and how long reading waits for them.
+	// agesWithin is how long the others' notes may take. They are asked for again after agesAgain, and then each time after twice as long:
+	// a member that has just started is connected to the others some ten or some hundred milliseconds later.
 	agesWithin = 100 * time.Millisecond
-	agesTopic  = "ages"
+	agesAgain  = 10 * time.Millisecond
+	// agesPatience is how long the first who reads waits for them. Where another member runs at all, they come; where none does, the stamps
+	// must do.
+	agesPatience = time.Second
+	agesTopic    = "ages"
 )
 
 // sighting says when a record was the newest of its bucket.
@@ -127,16 +132,17 @@ func (s *sightings) age(seq uint64, byStamp, now time.Duration) time.Duration {
 	return max(byStamp, 0)
 }
 
-// ageOf is the age of a record that is read from the store.
-func (e *Engine) ageOf(b *bucket, r Record) time.Duration {
-	return b.sightings.age(r.Seq, e.cfg.now().Sub(r.Time), BootTime())
+// ageOf is the age of a record that is read from the store, at a BootTime that is now.
+func (e *Engine) ageOf(b *bucket, r Record, now time.Duration) time.Duration {
+	return b.sightings.age(r.Seq, e.cfg.now().Sub(r.Time), now)
 }
 
 // ages asks the others for their notes, and makes notes of its own until ctx ends.
 func (e *Engine) ages(ctx context.Context) {
 	tick := time.NewTicker(sightEvery)
 	defer tick.Stop()
-	again := time.NewTicker(sightEvery / 8) // until somebody has answered, since reading begins soon
+	pause := agesAgain
+	again := time.NewTimer(pause) // until somebody has answered, since reading begins soon
 	defer again.Stop()
 	left := e.others()
 	for known := false; ; {
@@ -152,6 +158,8 @@ func (e *Engine) ages(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-again.C:
+			pause = min(2*pause, sightEvery)
+			again.Reset(pause)
 		case <-tick.C:
 			for b := range e.compared {
 				e.sight(ctx, b)
@@ -233,12 +241,14 @@ func (e *Engine) hearAges(all map[string][]noted, from, to time.Duration) (some 
 	return some
 }
 
-// awaitAges waits until the others' notes are here: not for long, since reading goes on without.
+// awaitAges waits until the others' notes are here. Reading goes on without them, but not soon: a record that is read with a wrong clock's age
+// ends too early, or too late.
 func (e *Engine) awaitAges(ctx context.Context) {
 	if e.agesKnown == nil {
 		return
 	}
-	limit := time.NewTimer(agesWithin)
+	e.agesAwaited.Do(func() { e.agesUntil = time.Now().Add(agesPatience) })
+	limit := time.NewTimer(time.Until(e.agesUntil))
 	defer limit.Stop()
 	select {
 	case <-e.agesKnown:

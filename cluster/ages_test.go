@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -84,6 +85,28 @@ func TestSightingsAreBounded(t *testing.T) {
 				t.Errorf("%v old: %v", want, got)
 			}
 		}
+	}
+}
+
+// Who reads waits for the others' notes as long as they may need to come, once for all buckets.
+func TestNotesAreAwaited(t *testing.T) {
+	t.Parallel()
+	for come, waits := range map[time.Duration]time.Duration{
+		400 * time.Millisecond: 400 * time.Millisecond, // the routes to the others are being made
+		time.Hour:              agesPatience,           // nobody is there
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := &Engine{agesKnown: make(chan struct{})}
+			time.AfterFunc(come, func() { close(e.agesKnown) })
+			began := time.Now()
+			for range 5 {
+				e.awaitAges(t.Context())
+			}
+			if waited := time.Since(began); waited != waits {
+				t.Errorf("notes that come after %v are waited for %v, not %v", come, waited, waits)
+			}
+			<-e.agesKnown
+		})
 	}
 }
 

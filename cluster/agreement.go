@@ -90,6 +90,9 @@ func (a *agreement) hear(e *Engine, p Peer, now time.Time) {
 	a.mu.Unlock()
 	switch {
 	case tell && len(x.Differs) > 0:
+		for _, name := range x.Differs {
+			e.log.Warn("bucket differs", "bucket", name, "here", own[name], "at the standby", p.Holds[name])
+		}
 		e.tell(Event{Name: "standby differs", Alarm: true, Detail: x.problem()})
 	case tell:
 		e.tell(Event{Name: "standby agrees", Detail: x.String()})

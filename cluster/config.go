@@ -28,7 +28,11 @@ const (
 type Bucket struct {
 	Name    string // small letters, digits and "_"
 	Storage Storage
-	Sealed  bool          // values are encrypted with the cluster's key: they hold keys of media
+	Sealed  bool // values are encrypted with the cluster's key: they hold keys of media
+	Given   bool // it is of many records, which the node that serves gives to a member that starts (give.go); not with Sealed
+	// Brief: of a single node, what was deleted may come back when its process is killed within minutes after, and the reader knows what has
+	// ended. It saves the marks of what ends often.
+	Brief   bool
 	MaxAge  time.Duration // records are forgotten this long after they were written; 0: never
 	MaxSize int64         // bytes; a Put beyond it fails (see ErrDegraded); 0: no limit of its own
 }
@@ -64,6 +68,10 @@ type Config struct {
 
 	// Report is what the others are told of this node each second, as JSON; nil: nothing.
 	Report func() any
+
+	// Ready tells whether this node has read everything that it would serve with; nil: always. Until then it is slow to elect itself, and
+	// the others elect it last: it could not serve yet, and the node that does may be alive. It is asked often.
+	Ready func() bool
 
 	// Plan names what a switch is configured to do, by a checksum; empty, or nil: there is none.
 	Plan func() string

@@ -54,6 +54,8 @@ type Engine struct {
 	coincide      atomic.Bool   // the active node has led streams for too long
 	coincideSince time.Time     // of keep
 	agesKnown     chan struct{} // closed when another member has told when it saw which records; nil where nobody can
+	agesAwaited   sync.Once     // sets agesUntil
+	agesUntil     time.Time     // nobody waits longer for agesKnown
 	cancel        context.CancelFunc
 	keeping       sync.WaitGroup // goroutines of this room
 	running       sync.WaitGroup // the server
@@ -66,6 +68,9 @@ type bucket struct {
 	subject string // of its records, up to the key
 	fence   fence
 	holding holding
+	givable *givable // of a member, where it is Given
+	acked   uint64   // of a Given one: the sequence that the store has acknowledged last; the writer's lock guards it
+	lacks   bool     // a record that the store may have was dropped: nothing is given any more; the same lock
 
 	sightings sightings // of a member
 }

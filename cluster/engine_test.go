@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,11 +17,11 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-var testBuckets = []Bucket{{Name: "reg"}, {Name: "call", Storage: Memory, Sealed: true}}
+var testBuckets = []Bucket{{Name: "reg", Given: true}, {Name: "call", Storage: Memory, Sealed: true}}
 
 func openTest(t testing.TB, dir string) *Engine {
 	t.Helper()
-	e, err := Open(context.Background(), Config{Node: "a", Dir: dir, Buckets: testBuckets, AckWithin: 5 * time.Second}, quiet)
+	e, err := Open(context.Background(), Config{Node: "a", Dir: dir, Buckets: testBuckets, AckWithin: 30 * time.Second}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +82,27 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("%d registrations, want %d", len(got), len(want))
+	}
+}
+
+// What is deleted does not come back when the process is killed a moment later.
+func TestDeletedStaysSoAfterAKill(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	e := openTest(t, dir)
+	defer e.Close()
+	put(t, e, Write{Bucket: "reg", Key: "stays", Value: []byte("x")})
+	put(t, e, Write{Bucket: "reg", Key: "gone", Value: []byte("x")})
+	put(t, e, Write{Bucket: "reg", Key: "gone", Delete: true})
+	<-time.After(2 * deletedForBrief) // when the mark of a brief bucket has gone
+	after := t.TempDir()              // the disk as a kill would leave it
+	if err := os.CopyFS(after, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	killed := openTest(t, after)
+	defer killed.Close()
+	if got := loadAll(t, killed, "reg"); len(got) != 1 || got["stays"] != "x" {
+		t.Errorf("after a kill there are %v", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,9 @@ func (e *Engine) Load(ctx context.Context, name string) iter.Seq2[Record, error]
 				yield(Record{}, err)
 				return
 			}
+			now := BootTime()
 			for _, m := range page {
-				switch r := e.kept(b, m); {
+				switch r := e.kept(b, m, now); {
 				case r.Key == fenceName:
 					b.fence.raise(r.Epoch, r.Seq)
 				case r.Deleted || b.fence.stale(r):
@@ -44,11 +46,11 @@ func (e *Engine) Load(ctx context.Context, name string) iter.Seq2[Record, error]
 // fenceName is how read names the fence's record: no key unescapes to it.
 const fenceName = "\x00fence"
 
-// kept makes a Record of a message that was read from the store, with its age.
-func (e *Engine) kept(b *bucket, m *nats.Msg) Record {
+// kept makes a Record of a message that was read from the store, with its age at a BootTime: asking for that costs as much as the rest.
+func (e *Engine) kept(b *bucket, m *nats.Msg, now time.Duration) Record {
 	r := e.read(b, m, m.Header.Get("Nats-Subject"))
 	if !r.Time.IsZero() {
-		r.Age = e.ageOf(b, r)
+		r.Age = e.ageOf(b, r, now)
 	}
 	return r
 }
@@ -124,6 +126,7 @@ func (e *Engine) follow(ctx context.Context, name string, fn func(Record), count
 	// What comes while fn is slow: beyond it messages are dropped, and read from the store again as a gap.
 	_ = f.live.SetPendingLimits(1<<16, 64<<20)
 	e.awaitAges(ctx)
+	f.given(ctx)
 	if err := f.catchUp(ctx); err != nil {
 		_ = f.live.Unsubscribe()
 		return nil, err
@@ -273,10 +276,10 @@ func (f *Follower) givePage(page []*nats.Msg) {
 		return
 	}
 	records := make([]Record, len(page))
-	lanes := lanesFor(len(page), runtime.GOMAXPROCS(0))
+	lanes, now := lanesFor(len(page), runtime.GOMAXPROCS(0)), BootTime()
 	inLanes(lanes, func(lane int) {
 		for i := lane; i < len(page); i += lanes {
-			records[i] = f.e.kept(f.b, page[i])
+			records[i] = f.e.kept(f.b, page[i], now)
 		}
 	})
 	lanes = lanesFor(len(page), f.lanes)
@@ -289,7 +292,7 @@ func (f *Follower) givePage(page []*nats.Msg) {
 	}
 	inLanes(lanes, func(lane int) {
 		for _, r := range parts[lane] {
-			f.hand(r)
+			f.hand(r, now)
 		}
 	})
 	last := sequenceOf(page[len(page)-1])
@@ -300,7 +303,7 @@ func (f *Follower) givePage(page []*nats.Msg) {
 // give gives one record.
 func (f *Follower) give(r Record) {
 	if f.valid(r) {
-		f.hand(r)
+		f.hand(r, BootTime())
 	}
 	f.next = r.Seq + 1
 	f.seen.Store(r.Seq)
@@ -319,9 +322,13 @@ func (f *Follower) valid(r Record) bool {
 	return true
 }
 
-func (f *Follower) hand(r Record) {
+// hand gives fn a record whose age is that at a BootTime.
+func (f *Follower) hand(r Record, now time.Duration) {
 	f.fn(r)
 	if f.counts { // of a key that was not fleeting before, nothing is left
 		f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted || r.fleeting)
+		if f.b.givable != nil { // copies: key and value are parts of a message, or of many records
+			f.b.givable.put(strings.Clone(r.Key), given{r.Version, slices.Clone(r.Value), now - r.Age}, r.Deleted || r.fleeting)
+		}
 	}
 }

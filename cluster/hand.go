@@ -52,10 +52,11 @@ func (e *Engine) openHand() (*hand, error) {
 	h := &hand{e: e, t: e.twin, began: BootTime(), failover: make(chan failoverRequest), orders: make(chan order, 8), deposed: make(chan struct{}, 1)}
 	h.state.Store(ptr("starting"))
 	if e.cfg.Decides == ByKeepalived {
-		var err error
-		if h.told, err = keepalivedSaid(e.cfg.Dir); err != nil {
+		n, err := readKeepalived(e.cfg.Dir)
+		if err != nil {
 			return nil, err
 		}
+		h.told = n.State
 	}
 	return h, nil
 }
@@ -108,7 +109,7 @@ func (h *hand) run(ctx context.Context, sw Switch) error {
 			_, _, active := h.standing()
 			f.answer <- fmt.Errorf("this node is not the active one (%s is): ask there", orNobody(active))
 		case o := <-h.orders:
-			h.obey(ctx, o)
+			h.obey(ctx, o.said(h.e.cfg.Dir))
 		case <-tick.C:
 			if ctx.Err() == nil {
 				h.look(ctx)

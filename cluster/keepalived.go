@@ -1,13 +1,17 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // keepalivedWord is a state of a VRRP instance, as keepalived tells its notify script.
@@ -20,6 +24,9 @@ const keepalivedMaster keepalivedWord = "MASTER"
 type keepalivedNote struct {
 	State keepalivedWord `json:"state"`
 	Boot  string         `json:"boot"`
+	// Told is when keepalived started the script that tells it, in clock ticks since the machine started. It starts one after the other and
+	// waits for none, so that on a busy machine they overtake each other.
+	Told uint64 `json:"told"`
 }
 
 // CheckKeepalived reads a state as keepalived writes it.
@@ -31,35 +38,78 @@ func CheckKeepalived(state string) (string, error) {
 	return "", fmt.Errorf("%q is no state of keepalived: it tells MASTER, BACKUP, FAULT or STOP", state)
 }
 
-// NoteKeepalived writes down what keepalived told, for a node that is not running at this moment.
+// NoteKeepalived writes down what keepalived told the script that this process is, unless a script that it started later has told already.
 func NoteKeepalived(dir, state string) error {
+	told, err := started()
+	if err != nil {
+		return err
+	}
+	return noteKeepalived(dir, state, told)
+}
+
+func noteKeepalived(dir, state string, told uint64) error {
 	state, err := CheckKeepalived(state)
 	if err != nil {
 		return err
 	}
-	b, err := json.Marshal(keepalivedNote{State: keepalivedWord(state), Boot: bootID()})
+	lock, err := os.OpenFile(keepalivedFile(dir)+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return err
+	}
+	if last, err := readKeepalived(dir); err != nil || last.Told > told {
+		return err
+	}
+	b, err := json.Marshal(keepalivedNote{State: keepalivedWord(state), Boot: bootID(), Told: told})
 	if err != nil {
 		return err
 	}
 	return writeFile(keepalivedFile(dir), append(b, '\n'), 0o600)
 }
 
+// started is when this process was, in clock ticks since the machine started: proc_pid_stat(5), field 22.
+func started() (uint64, error) {
+	b, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0, err
+	}
+	if f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])); len(f) > 19 { // the first is field 3
+		return strconv.ParseUint(f[19], 10, 64)
+	}
+	return 0, errors.New("/proc/self/stat has no start time")
+}
+
 func keepalivedFile(dir string) string { return filepath.Join(dir, "keepalived.json") }
 
-// keepalivedSaid is what was told last since the machine started; BACKUP if nothing was.
-func keepalivedSaid(dir string) (keepalivedWord, error) {
+// readKeepalived is what was told last since the machine started; BACKUP if nothing was.
+func readKeepalived(dir string) (keepalivedNote, error) {
+	nothing := keepalivedNote{State: "BACKUP"}
 	b, err := os.ReadFile(keepalivedFile(dir))
 	if errors.Is(err, os.ErrNotExist) {
-		return "BACKUP", nil
+		return nothing, nil
 	}
 	if err != nil {
-		return "", err
+		return nothing, err
 	}
 	var n keepalivedNote
 	if json.Unmarshal(b, &n) != nil || n.Boot != bootID() {
-		return "BACKUP", nil
+		return nothing, nil
 	}
-	return n.State, nil
+	return n, nil
+}
+
+// said replaces keepalived's word in an order by the last one that stands in the file: what is ordered first may have been told last.
+func (o order) said(dir string) order {
+	if o.notify == "" {
+		return o
+	}
+	if n, err := readKeepalived(dir); err == nil && n.Told > 0 {
+		o.notify = n.State
+	}
+	return o
 }
 
 func bootID() string {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // flights is a writer whose store answers when the test says so.
@@ -14,14 +16,14 @@ type flights struct {
 }
 
 func newFlights() flights {
-	e := &Engine{cfg: Config{AckWithin: 50 * time.Millisecond, Backlog: 1 << 20}}
+	e := &Engine{cfg: Config{AckWithin: 50 * time.Millisecond, Backlog: 1 << 20}, buckets: map[string]*bucket{"reg": {Bucket: Bucket{Name: "reg"}}}}
 	return flights{&writer{e: e, flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{}, dropped: map[string]bool{}}, time.Now()}
 }
 
 // leave sends a record so long after the start; told: it has waited, and nobody does for it.
 func (x flights) leave(after time.Duration, told bool) {
 	x.next++
-	f := &flight{subject: fmt.Sprint(x.next), sent: x.start.Add(after), told: told}
+	f := &flight{w: Write{Bucket: "reg"}, subject: fmt.Sprint(x.next), sent: x.start.Add(after), told: told}
 	x.flying[x.next], x.latest[f.subject] = f, f
 	x.order = append(x.order, x.next)
 }
@@ -123,5 +125,25 @@ func TestAlarmOfStoreThatComesAndGoes(t *testing.T) {
 	}
 	if sweep(2400 * time.Millisecond); !slices.Equal(told, []string{"replication degraded", "replication restored"}) {
 		t.Errorf("told %q", told)
+	}
+}
+
+// The store has only been slow: what waits leaves as soon as its late answer has come, not when it is tried next.
+func TestLateAnswer(t *testing.T) {
+	x := newFlights()
+	x.e.log, x.e.cfg.Tell = quiet, func(Event) {}
+	x.e.lease.begin(1)
+	x.e.lease.grant(forever)
+	x.inbox, x.epoch = "inbox.", 1
+	x.leave(0, false)
+	if x.sweep(x.start.Add(55 * time.Millisecond)); !x.degraded || len(x.backlog) != 1 {
+		t.Fatalf("degraded %v, %d wait", x.degraded, len(x.backlog))
+	}
+	if x.sweep(x.start.Add(60 * time.Millisecond)); len(x.backlog) != 1 {
+		t.Error("sent again although nobody answers")
+	}
+	x.answer(&nats.Msg{Subject: "inbox.1", Data: []byte(`{"stream":"reg","seq":7}`)})
+	if x.sweep(x.start.Add(65 * time.Millisecond)); len(x.backlog) != 0 || len(x.flying) != 1 {
+		t.Errorf("%d wait, %d under way", len(x.backlog), len(x.flying))
 	}
 }

@@ -14,6 +14,10 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
+// routeReports is after how many attempts, one each second, the log says again that another member's store cannot be reached: who is not
+// heard is in the status.
+const routeReports = 600
+
 // routes makes the embedded server part of the cluster's store.
 func (e *Engine) routes(opts *server.Options) error {
 	me := e.member(e.cfg.Node)
@@ -30,6 +34,7 @@ func (e *Engine) routes(opts *server.Options) error {
 		// A peer whose machine is gone says no goodbye.
 		PingInterval: time.Second, MaxPingsOut: 2,
 	}
+	opts.ReconnectErrorReports = routeReports
 	for _, m := range e.cfg.Members {
 		if m.Name == me.Name {
 			continue
@@ -83,6 +88,14 @@ func (e *Engine) startMember(run context.Context) (err error) {
 		return err
 	}
 	if err := e.Answer(agesTopic, e.tellAges); err != nil {
+		return err
+	}
+	for _, b := range e.buckets {
+		if b.Given && !b.Sealed {
+			b.givable = &givable{}
+		}
+	}
+	if err := e.Answer(giveTopic, e.give); err != nil {
 		return err
 	}
 	if err := e.startClocks(run); err != nil {
@@ -245,7 +258,8 @@ type Peer struct {
 	Node   string             `json:"node"`
 	Role   string             `json:"role"`
 	Epoch  uint64             `json:"epoch,omitempty"`
-	Held   bool               `json:"held,omitempty"` // it holds the lease
+	Held   bool               `json:"held,omitempty"`  // it holds the lease
+	Ready  bool               `json:"ready,omitempty"` // it has read everything
 	Waits  int                `json:"waits,omitempty"`
 	Leads  []string           `json:"leads,omitempty"`
 	Form   uint8              `json:"form,omitempty"` // newest form of values that it reads; 0: 1
@@ -311,6 +325,7 @@ func (p *peers) report(ctx context.Context, e *Engine) {
 func (e *Engine) asPeer() Peer {
 	p := Peer{Node: e.cfg.Node, Epoch: e.lease.Epoch(), Held: e.lease.Held(), Leads: e.leads(), Waits: e.writer.waits()}
 	p.Role, _, _ = e.standing()
+	p.Ready = e.ready()
 	p.Form, p.Holds = e.cfg.Form, e.holds()
 	p.Certificate, p.Machines = e.cfg.Identity.leaf().NotAfter, e.cfg.Identity.lowest()
 	if e.health != nil {
@@ -339,6 +354,17 @@ func (p *peers) heard(name string, now time.Time) bool {
 	defer p.mu.Unlock()
 	x, ok := p.all[name]
 	return ok && now.Sub(x.Heard) < heardWithin
+}
+
+// ready tells whether this node has read everything.
+func (e *Engine) ready() bool { return e.cfg.Ready == nil || e.cfg.Ready() }
+
+// ready tells whether a member has said lately that it has read everything.
+func (p *peers) ready(name string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.all[name]
+	return x.Ready && now.Sub(x.Heard) < heardWithin
 }
 
 // standby tells whether a standby has been heard lately.

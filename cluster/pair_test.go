@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -395,6 +396,48 @@ func TestDeposedByClaim(t *testing.T) {
 	if did := n.did(); did != "promote serve demote" || n.engine.Lease().Epoch() != 0 {
 		t.Errorf("a was told to %q, and is in epoch %d", did, n.engine.Lease().Epoch())
 	}
+}
+
+// A standby that has not read everything is slow to elect itself, gives way where it is elected, and a witness passes it over.
+func TestUnreadyStandbyGivesWay(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	n := p.serveWith("a")
+	var ready atomic.Bool
+	cfg := p.cfg["b"]
+	cfg.Ready = ready.Load
+	p.cfg["b"] = cfg
+	b := p.start("b")
+	defer p.endAll()
+	w, epoch := p.nodes["w"].engine, n.engine.Lease().Epoch()
+	for _, e := range []*Engine{b.engine, w} {
+		p.eventually("a and b are heard", func() bool {
+			now := time.Now()
+			return p.role("b") == "standby" && e.peers.ready("a", now) && (e == b.engine || e.peers.heard("b", now))
+		})
+	}
+	waits := func() time.Duration { return p.raft("b").ReloadableConfig().HeartbeatTimeout }
+	if waits() != b.engine.cfg.Timers+unreadyPatience {
+		t.Errorf("it waits for %v", waits())
+	}
+	for _, e := range []*Engine{w, b.engine} {
+		term := p.raft("a").CurrentTerm()
+		p.eventually("another leads, and a again", func() bool {
+			if p.raft("a").CurrentTerm() == term {
+				_ = p.raft("a").LeadershipTransferToServer(raft.ServerID(e.cfg.Node), raft.ServerAddress(e.self.role())).Error()
+			}
+			serves := n.engine.role.(*role).term.Load()
+			return serves >= term+2 && serves == p.raft("a").CurrentTerm() && p.role("a") == "active" && n.engine.Lease().Held()
+		})
+	}
+	if did := n.did(); did != "promote serve" || n.engine.Lease().Epoch() != epoch {
+		t.Errorf("a was told to %q, and is in epoch %d after %d", did, n.engine.Lease().Epoch(), epoch)
+	}
+	if did := b.did(); did != "" {
+		t.Errorf("b was told to %q", did)
+	}
+	ready.Store(true)
+	p.eventually("b is as quick as any", func() bool { return waits() == b.engine.cfg.Timers })
 }
 
 // T3: who has reached nobody for long is deposed by himself: others may serve that he cannot see.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,8 +219,25 @@ func (r *role) alone() {
 		"this node does not reach one other of %s; it does not promote itself, since it cannot tell a dead peer from a cut cable", strings.Join(r.e.others(), ", "))})
 }
 
+// unreadyPatience is how much longer than an election a node waits for a leader that has not read everything yet. It is at work then, hears
+// late, and could not serve. It is less than lonelyAfter: where nobody has led yet, nobody is told so for that.
+const unreadyPatience = time.Second
+
+// tempo sets how soon this node gives a leader up. The leader's own heartbeats follow from it, so that it has everybody's.
+func (r *role) tempo() {
+	want := r.timers
+	if !r.e.ready() && r.raft.State() != raft.Leader {
+		want += unreadyPatience
+	}
+	if c := r.raft.ReloadableConfig(); c.HeartbeatTimeout != want {
+		c.HeartbeatTimeout, c.ElectionTimeout = want, want
+		_ = r.raft.ReloadConfig(c) // only what is out of its bounds is refused
+	}
+}
+
 // lead is what the leader does until it leads no more.
 func (r *role) lead(ctx context.Context) {
+	r.tempo()
 	term := r.raft.CurrentTerm()
 	leads := func() bool { return r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term && ctx.Err() == nil }
 	for r.insist(r.raft.Barrier) != nil { // with the claims of all before us
@@ -246,27 +264,38 @@ func (r *role) lead(ctx context.Context) {
 	}
 }
 
-// better is who should be active rather than this node, best first: for a witness the switch that was not active, then the
-// other; when the cluster begins, the preferred one. Afterwards nobody: a node that comes back stays standby.
-func (r *role) better() (to []Member) {
-	last := r.claims.last.Load().Node
-	var rest []Member
+// better is who should be active rather than this node, best first: for a witness the switch that was not active, then the other, but
+// who has not read everything last; when the cluster begins, the preferred one. Afterwards nobody: a node that comes back stays standby.
+// Who leads and has not read everything itself gives way to who has.
+func (r *role) better() []Member {
+	last, now := r.claims.last.Load().Node, time.Now()
+	var first, rest []Member
 	for _, m := range r.e.cfg.Members {
 		switch {
 		case m.Witness || m.Name == r.e.cfg.Node:
 		case last == "" && m.Name == r.e.cfg.Preferred, last != "" && m.Name != last:
-			to = append(to, m)
+			first = append(first, m)
 		default:
 			rest = append(rest, m)
 		}
 	}
-	if r.e.self.Witness {
-		return append(to, rest...)
+	var ready, others []Member
+	for _, m := range slices.Concat(first, rest) {
+		if r.e.peers.ready(m.Name, now) {
+			ready = append(ready, m)
+		} else {
+			others = append(others, m)
+		}
 	}
-	if last != "" {
+	switch {
+	case r.e.self.Witness:
+		return append(ready, others...)
+	case !r.e.ready() && len(ready) > 0:
+		return ready
+	case last != "":
 		return nil
 	}
-	return to
+	return first
 }
 
 // handOver gives the lead to the first that takes it. A witness goes on until one does.

@@ -174,11 +174,12 @@ func (r *role) transfer(m Member) error {
 	return r.raft.LeadershipTransferToServer(raft.ServerID(m.Name), raft.ServerAddress(m.role())).Error()
 }
 
-// renew keeps the lease while a majority confirms that this node leads.
+// renew keeps the lease while a majority confirms that this node leads, and the tempo.
 func (r *role) renew(ctx context.Context) {
 	tick := time.NewTicker(r.timers / 6)
 	defer tick.Stop()
 	for {
+		r.tempo()
 		if epoch := r.e.lease.Epoch(); epoch != 0 {
 			r.confirm(epoch)
 		}

@@ -148,7 +148,9 @@ func (w *writer) put(b *bucket, x Write) {
 	if len(w.e.cfg.Members) > 0 && token != fenceKey && b.MaxAge == 0 {
 		f.bucket, f.sum = b, sumOf(x.Key, x.Version, x.Value)
 	}
-	f.w.Value = nil
+	if b.givable == nil {
+		f.w.Value = nil
+	}
 	w.stats.put.Add(1)
 	w.mu.Lock()
 	var err error
@@ -181,24 +183,26 @@ func (w *writer) send(f *flight) {
 	w.flying[n], w.latest[f.subject] = f, f
 	w.order = append(w.order, n)
 	m := &nats.Msg{Subject: f.subject, Reply: w.inbox + strconv.FormatUint(n, 36), Data: f.data}
-	if ttl := f.w.ttl(len(w.e.cfg.Members) == 0); ttl != "" {
+	if ttl := f.w.ttl(len(w.e.cfg.Members) == 0 && w.e.buckets[f.w.Bucket].Brief); ttl != "" {
 		m.Header = nats.Header{"Nats-TTL": []string{ttl}}
 	}
 	_ = w.e.publish(m) // one that did not leave is not answered, and so tried again
 }
 
 // How long the mark of a deleted key stays. Who follows must see it: with others, longer than one of them may be cut off and still
-// go on with what it has. Alone, whoever follows is in this process. Each mark costs some 2 KB of memory, and each call leaves one.
+// go on with what it has. And the store must have written down what it has before the mark goes, which it does every two and a half minutes:
+// when it reads its files after a kill, it knows of a value that a mark has replaced only by that list or by the mark. Each mark costs some
+// 2 KB of memory, and each call leaves one: that of a brief bucket goes as soon as who follows, in this process, has seen it.
 const (
 	deletedFor      = 5 * time.Minute
-	deletedForAlone = time.Second
+	deletedForBrief = time.Second
 )
 
-func (w *Write) ttl(alone bool) string {
+func (w *Write) ttl(brief bool) string {
 	ttl := w.TTL
 	switch {
-	case w.Delete && alone:
-		ttl = deletedForAlone
+	case w.Delete && brief:
+		ttl = deletedForBrief
 	case w.Delete:
 		ttl = deletedFor
 	}
@@ -218,6 +222,7 @@ func (w *writer) wait(f *flight) bool {
 	if w.bytes+size > w.e.cfg.Backlog {
 		w.stats.lost.Add(1)
 		w.dropped[f.w.Bucket] = true
+		w.e.buckets[f.w.Bucket].lacks = true
 		if w.latest[f.subject] == f {
 			delete(w.latest, f.subject)
 		}
@@ -246,11 +251,13 @@ func (w *writer) answer(m *nats.Msg) {
 		if f.bucket != nil {
 			f.bucket.holding.put(f.w.Key, f.sum, f.w.Delete || f.w.TTL > 0)
 		}
+		w.acknowledged(f, m.Data)
 		if w.latest[f.subject] == f {
 			delete(w.latest, f.subject)
 		}
-		told, f.told, w.probing = f.told, true, false
+		told, f.told = f.told, true
 	}
+	w.probing = false // also by what comes late: the store answers, and what waits is not kept waiting
 	w.mu.Unlock()
 	w.stats.acked.Add(1)
 	if f != nil && !told {

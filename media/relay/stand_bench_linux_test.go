@@ -5,8 +5,6 @@ package relay
 import (
 	"fmt"
 	"net/netip"
-	"runtime"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,56 +86,4 @@ func BenchmarkNotes(b *testing.B) {
 			b.ReportMetric(float64((spent()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
 		})
 	}
-}
-
-// BenchmarkAdopt is what a leg costs a node that begins to stand by: a thousand of them, on an address that is another node's. Its ports are
-// opened beside each other, as states come in.
-func BenchmarkAdopt(b *testing.B) {
-	const legs = 1000
-	var serves atomic.Bool
-	r := start(b, Config{First: 12000, Last: 19999})
-	r.Gate(serves.Load)
-	remote := ap("192.0.2.2:4000")
-	state := func(i int) State {
-		now := time.Now()
-		return State{
-			At: now, Local: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.1"), uint16(12000+2*i)), Latched: remote, Rank: uint8(rankExact),
-			CName: "abcdefghijklmnop", Out: Outbound{SSRC: 7, Seq: 1, TS: 1, At: now, Begun: true, Packets: 1, Octets: 160},
-		}
-	}
-	ports := make([]*Port, legs)
-	var before, after runtime.MemStats
-	var kept, allocs, bytes uint64
-	var cpu time.Duration
-	b.StopTimer()
-	b.ResetTimer()
-	for range b.N {
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		begin := spent()
-		b.StartTimer()
-		for i := range ports {
-			p, err := r.Adopt(state(i), agreedWith(remote), nil, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			ports[i] = p
-		}
-		b.StopTimer()
-		cpu += spent() - begin
-		runtime.ReadMemStats(&after)
-		allocs, bytes = allocs+after.Mallocs-before.Mallocs, bytes+after.TotalAlloc-before.TotalAlloc
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		kept += after.HeapAlloc - before.HeapAlloc
-		for i, p := range ports {
-			p.Close()
-			ports[i] = nil
-		}
-	}
-	each := float64(b.N * legs)
-	b.ReportMetric(float64(cpu.Nanoseconds())/each, "cpu-ns/leg")
-	b.ReportMetric(float64(allocs)/each, "allocs/leg")
-	b.ReportMetric(float64(bytes)/each, "B/leg")
-	b.ReportMetric(float64(kept)/each, "kept-B/leg")
 }

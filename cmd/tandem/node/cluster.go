@@ -19,9 +19,9 @@ const (
 )
 
 var buckets = []cluster.Bucket{
-	{Name: bucketRegistrations},
-	{Name: bucketCalls, Storage: cluster.Memory, Sealed: true},
-	{Name: bucketMedia, Storage: cluster.Memory, Sealed: true, MaxAge: 24 * time.Hour},
+	{Name: bucketRegistrations, Given: true},
+	{Name: bucketCalls, Storage: cluster.Memory, Sealed: true, Brief: true}, // a call with a record has ended
+	{Name: bucketMedia, Storage: cluster.Memory, Sealed: true, Brief: true, MaxAge: 24 * time.Hour},
 	{Name: bucketRecords},
 	{Name: bucketState, Sealed: true},
 }
@@ -41,7 +41,7 @@ func (n *Node) startState(cfg *configs.Config) (*cluster.Engine, error) {
 		c.Node, c.Identity, c.Shard = id.Node, id, cfg.Cluster.Shard
 		c.Members, c.Timers, c.Preferred = cfg.Cluster.Members, cfg.Cluster.Election, cfg.Cluster.Preferred
 		c.Decides, c.Fence = cfg.Cluster.Decides, cfg.Cluster.Fence
-		c.Addresses, c.Hook, c.Report = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report
+		c.Addresses, c.Hook, c.Report, c.Ready = cfg.Cluster.Addresses, cfg.Cluster.Hook, n.report, n.hot.Load
 		c.Plan, c.Formed = n.plan, n.written
 		// Registrations and call records are on the disks of two machines before anything is answered; calls and their media are
 		// in memory, and no disk is waited for.
