@@ -90,7 +90,8 @@ func TestSoakT11StandbyRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := min(number("TANDEM_CALLS", 4500), int(limit.Max)/4-400, phones/2)
-	t.Logf("T11: %d registrations and %d calls; a process may have %d descriptors", phones, calls, limit.Max)
+	pages, _ := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled")
+	t.Logf("T11: %d registrations and %d calls; a process may have %d descriptors; large pages: %s", phones, calls, limit.Max, strings.TrimSpace(string(pages)))
 	p := NewCrowdedPair(t, timers(), phones)
 	c := p.crowd()
 	c.register(phones)
@@ -113,6 +114,7 @@ func TestSoakT11StandbyRestarts(t *testing.T) {
 		s, ok := p.status(serves)
 		return ok && !s.Degraded && s.Waits == 0
 	})
+	p.cost("before the standby's start")
 	began = time.Now()
 	p.start(standby)
 	var synced string
@@ -121,6 +123,11 @@ func TestSoakT11StandbyRestarts(t *testing.T) {
 		return synced != ""
 	})
 	hot := time.Since(began)
+	p.cost("when it is hot")
+	if now := p.serving(); now != serves {
+		t.Errorf("%s has taken over from %s meanwhile", now, serves)
+		serves, standby = now, serves
+	}
 	agreed := p.agreed(serves, phones+calls)
 	whole := time.Since(began)
 	t.Logf("T11: hot %v after its start, found to hold the same %v after it: %s; it says %s", hot.Round(time.Millisecond), whole.Round(time.Millisecond), agreed, synced)

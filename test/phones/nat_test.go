@@ -44,9 +44,10 @@ func TestPhoneBehindNATIsCalled(t *testing.T) {
 		t.Errorf("the caller received %d packets and lost %.1f%%", r.Received, r.LossPercent)
 	}
 	must(t, "INFO", call.SendInfo(within(t), "7"))
-	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[7] >= 5 })
+	const whole = 10                                                        // packets of a key of 160 ms: eight, and its end twice more (RFC 4733 §2.5.1.4)
+	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[7] == whole }) // until then the other leg is not heard
 	must(t, "key", call.SendDTMF(within(t), "#"))
-	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[11] >= 3 }) // at least its end, which is said three times (RFC 4733 §2.5.1.4); updates of a late sender may be fewer
+	p.talk(to, 0xd5, func(h heardRTP) bool { return h.events[11] == whole })
 	ending := make(chan error, 1)
 	go func() { ending <- call.Hangup(within(t)) }()
 	bye := p.read()

@@ -25,7 +25,7 @@ func TestAmplification(t *testing.T) {
 		}
 		text := p.Text(r)
 		p.Send(text)
-		p.Await(time.Second, "answer", func(m wire.Message) bool { return m.Status() >= 200 })
+		p.Await(patience, "answer", func(m wire.Message) bool { return m.Status() >= 200 })
 		// The answer is not repeated: nobody acknowledges it, and it was sent without state.
 		p.Quiet(700 * time.Millisecond)
 		packets, bytes := p.Count()

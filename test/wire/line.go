@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,7 +34,7 @@ type Line struct {
 	Pong  bool           // answer OPTIONS with 200 and say nothing of it; set before the first packet
 	Knows bool           // answer what comes inside a call that was hung up with 481, and say nothing of it; set before the first packet
 	Heeds bool           // send an INVITE no more once it has a provisional response (RFC 3261 §17.1.1.2); set before the first packet
-	Again bool           // acknowledge a 2xx that comes again, and say nothing of it (RFC 3261 §13.2.2.4); set before the first packet
+	Again bool           // acknowledge an answer that comes again, and say nothing of it (RFC 3261 §13.2.2.4, §17.1.1.2); set before the first packet
 
 	conn  net.Conn
 	write func(string) error
@@ -47,9 +48,10 @@ type Line struct {
 	Packets int       // all that came in, garbage and retransmissions among it; read it by Count
 	bytes   int
 	replies map[string]string // to requests, by branch and method: UDP asks again
-	acks    map[string]string // of 2xx, by call and number
+	acks    map[string]string // of answers to INVITEs, by call and number
 	over    map[string]bool   // calls that were hung up
 	dead    bool              // hears nothing and says nothing
+	again   map[string]int    // how many more final answers a request may get, by branch, since it was sent so often
 }
 
 // UDP binds a port of host (0: any) to talk to peer.
@@ -255,9 +257,13 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 		l.mu.Unlock()
 		return
 	}
-	if ack := l.acks[ackKey(m)]; ack != "" && l.Again && m.Status()/100 == 2 {
+	if ack := l.acks[ackKey(m)]; ack != "" && l.Again && m.Status() >= 200 {
 		l.mu.Unlock()
 		_ = l.write(ack)
+		return
+	}
+	if l.repeated(m) {
+		l.mu.Unlock()
 		return
 	}
 	key := m.Branch() + " " + m.Method()
@@ -288,14 +294,38 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 	}
 }
 
-// acknowledged remembers the ACK of a 2xx.
+// sentAgain says that a request that has its final answer was sent so many times more: as many answers more are its own, and nobody hears them.
+func (l *Line) sentAgain(branch string, times int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.again == nil {
+		l.again = map[string]int{}
+	}
+	l.again[branch] = times
+	l.heard = slices.DeleteFunc(l.heard, l.repeated)
+}
+
+// repeated tells whether a message is one of those answers. The caller holds mu.
+func (l *Line) repeated(m Message) bool {
+	if m.Status() < 200 || l.again[m.Branch()] == 0 {
+		return false
+	}
+	l.again[m.Branch()]--
+	return true
+}
+
+// acknowledged remembers the ACK of an answer.
 func (l *Line) acknowledged(id string, seq int, ack string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.acks == nil {
 		l.acks = map[string]string{}
 	}
-	l.acks[fmt.Sprint(id, " ", seq, " INVITE")] = ack
+	key := fmt.Sprint(id, " ", seq, " INVITE")
+	l.acks[key] = ack
+	if l.Again { // it came again before we had answered
+		l.heard = slices.DeleteFunc(l.heard, func(m Message) bool { return ackKey(m) == key && m.Status() >= 200 })
+	}
 }
 
 // hungUp notes that a call is over for us.

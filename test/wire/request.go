@@ -61,10 +61,11 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 		l.hungUp(r.CallID)
 	}
 	deadline := time.Now().Add(limit)
-	heeded := false
+	sent, heeded := 0, false
 	for wait := 500 * time.Millisecond; ; wait = min(2*wait, 4*time.Second) {
 		if !heeded {
 			l.Send(text)
+			sent++
 		}
 		if l.Proto != "UDP" {
 			wait = limit
@@ -77,6 +78,7 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 			if r.Method == "INVITE" && m.Status() >= 300 {
 				l.acknowledge(r, m)
 			}
+			l.sentAgain(r.Branch, sent-1)
 			return m, true
 		}
 		select {
@@ -95,9 +97,11 @@ func (l *Line) Try(r Request, limit time.Duration) (Message, bool) {
 
 // acknowledge sends the ACK of a failure, which belongs to the INVITE's transaction (RFC 3261 §17.1.1.3).
 func (l *Line) acknowledge(r Request, answer Message) {
-	l.Send(l.Text(Request{
+	ack := l.Text(Request{
 		Method: "ACK", URI: r.URI, From: r.From, To: answer.Get("to"), CallID: r.CallID, Branch: r.Branch, Seq: r.Seq,
-	}))
+	})
+	l.acknowledged(r.CallID, r.Seq, ack)
+	l.Send(ack)
 }
 
 // Do is Try that must be answered within 5 s.
