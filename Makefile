@@ -55,11 +55,12 @@ bench: build
 	go test -run '^$$' -bench 'BesideRegexps|Route10000|LeastCost100000' -benchtime 1s ./dialplan
 	go test -run '^$$' -bench Register -benchtime 10000x ./cmd/tandem/node
 
-# Hours of calls with faults; SOAK=10m shortens it. Then carriers: a registration kept for ten minutes, 200 calls a second for one. Then 500
-# kills with a ledger, and a start with a hundred thousand registrations and a thousand calls.
+# An hour of calls, then a pair: what it promises at full size, two hours of faults at random among them; SOAK=10m shortens both. Then
+# carriers: a registration kept for ten minutes, 200 calls a second for one. Then 500 kills with a ledger, and a start with a hundred thousand
+# registrations and a thousand calls.
 soak: peers build
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -run Soak -v ./test/soak
-	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 26h -v ./test/cluster
+	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-2h} go test -timeout 26h -v ./test/cluster
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'UnderLoad|RegistrationSurvives' -v ./test/trunk
 	TANDEM_BINARY=$(CURDIR)/bin/tandem TANDEM_SOAK=$${SOAK:-1h} go test -timeout 1h -run 'Ledger|StartWith' -v ./test/recover
 
