@@ -128,5 +128,5 @@ func (x Agreement) String() string {
 }
 
 func (x Agreement) problem() string {
-	return fmt.Sprintf("standby %s does not hold the same records of %s: restart it, and it reads everything anew", x.Node, strings.Join(x.Differs, ", "))
+	return fmt.Sprintf("standby %s does not hold the same records of %s: what differs is written anew", x.Node, strings.Join(x.Differs, ", "))
 }

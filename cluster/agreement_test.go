@@ -219,5 +219,6 @@ func TestStandbyAgrees(t *testing.T) {
 		s := p.nodes[one].engine.Status()
 		return s.Agrees != nil && slices.Equal(s.Agrees.Differs, []string{"reg"}) && slices.Contains(s.Problems, s.Agrees.problem())
 	})
+	agrees("after it was mended", 399)
 	let(two)
 }

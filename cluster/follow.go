@@ -326,9 +326,10 @@ func (f *Follower) valid(r Record) bool {
 func (f *Follower) hand(r Record, now time.Duration) {
 	f.fn(r)
 	if f.counts { // of a key that was not fleeting before, nothing is left
-		f.b.holding.put(r.Key, sumOf(r.Key, r.Version, r.Value), r.Deleted || r.fleeting)
-		if f.b.givable != nil { // copies: key and value are parts of a message, or of many records
-			f.b.givable.put(strings.Clone(r.Key), given{r.Version, slices.Clone(r.Value), now - r.Age}, r.Deleted || r.fleeting)
+		key := strings.Clone(r.Key) // key and value are parts of a message, or of many records
+		f.b.holding.put(key, sumOf(key, r.Version, r.Value), r.Deleted || r.fleeting)
+		if f.b.givable != nil {
+			f.b.givable.put(key, given{r.Version, slices.Clone(r.Value), now - r.Age}, r.Deleted || r.fleeting)
 		}
 	}
 }

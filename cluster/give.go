@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/cespare/xxhash/v2"
 )
 
 // A standby that starts has to know what its store holds, and the store gives it record by record, each as a message with a header: of a
@@ -24,7 +22,7 @@ import (
 
 const (
 	// giveParts is how many answers a bucket is given in: one has a few hundred records of a hundred thousand, and some MB of ten million.
-	giveParts = 256
+	giveParts = holdingParts
 	giveTopic = "give"
 	// giverWithin is how long the node that serves is looked for: the routes to the others are made one after the other.
 	giverWithin = time.Second
@@ -54,8 +52,6 @@ type givable struct {
 	mu    sync.Mutex
 	parts [giveParts]map[string]given
 }
-
-func partOf(key string) int { return int(xxhash.Sum64String(key) % giveParts) }
 
 func (g *givable) put(key string, x given, deleted bool) {
 	n := partOf(key)

@@ -35,7 +35,7 @@ const mostMarks = 1 << 14
 type holding struct {
 	mu      sync.Mutex
 	whole   bool              // it began with everything that the store had
-	records map[uint64]uint64 // checksum by hash of the key; bounded by the records of the store
+	records map[string]uint64 // checksum by key; bounded by the records of the store
 	now     Holding
 	marks   []mark // a ring of former ones
 	next    int    // place of the next one
@@ -47,28 +47,28 @@ type mark struct {
 	until time.Time
 }
 
-// put counts a record; deleted ones have no sum.
+// put counts a record; deleted ones have no sum. The key is kept.
 func (h *holding) put(key string, sum uint64, deleted bool) {
-	k, now := xxhash.Sum64String(key), time.Now()
+	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old, known := h.records[k]
+	old, known := h.records[key]
 	if !known && deleted || known && !deleted && old == sum {
 		return
 	}
 	if h.records == nil {
-		h.records = map[uint64]uint64{}
+		h.records = map[string]uint64{}
 	}
 	h.mark(now)
 	if known {
 		h.now.Records--
 		h.now.Sum -= old
-		delete(h.records, k)
+		delete(h.records, key)
 	}
 	if !deleted {
 		h.now.Records++
 		h.now.Sum += sum
-		h.records[k] = sum
+		h.records[key] = sum
 	}
 }
 
@@ -90,6 +90,42 @@ func (h *holding) complete() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.whole = true
+}
+
+// holdingParts is in how many parts two members compare what they hold, when it is not the same.
+const holdingParts = 256
+
+func partOf(key string) int { return int(xxhash.Sum64String(key) % holdingParts) }
+
+// parts are the checksums of the parts.
+func (h *holding) parts() (sums [holdingParts]uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, sum := range h.records {
+		sums[partOf(key)] += sum
+	}
+	return sums
+}
+
+// part is what is held of a part.
+func (h *holding) part(n int) map[string]uint64 {
+	all := map[string]uint64{}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for key, sum := range h.records {
+		if partOf(key) == n {
+			all[key] = sum
+		}
+	}
+	return all
+}
+
+// has tells whether this is held of a key; a sum counts only where the key is not deleted.
+func (h *holding) has(key string, sum uint64, deleted bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	held, known := h.records[key]
+	return known != deleted && (deleted || held == sum)
 }
 
 // get gives what is held; false where not everything has been read.

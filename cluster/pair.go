@@ -98,6 +98,9 @@ func (e *Engine) startMember(run context.Context) (err error) {
 	if err := e.Answer(giveTopic, e.give); err != nil {
 		return err
 	}
+	if err := e.keepAgreement(run); err != nil {
+		return err
+	}
 	if err := e.startClocks(run); err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (e *Engine) startTwin(ctx, run context.Context) (err error) {
 	if err := e.Answer(renewTopic, e.renewFor); err != nil {
 		return err
 	}
+	if err := e.keepAgreement(run); err != nil {
+		return err
+	}
 	if err := e.startClocks(run); err != nil {
 		return err
 	}

@@ -136,21 +136,7 @@ func (w *writer) put(b *bucket, x Write) {
 		finish(x.Done, ErrFenced)
 		return
 	}
-	var s *sealer
-	if b.Sealed {
-		s = w.e.seal
-	}
-	token := escape(x.Key)
-	if x.Key == fenceName {
-		token, s = fenceKey, nil
-	}
-	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s), put: time.Now()}
-	if len(w.e.cfg.Members) > 0 && token != fenceKey && b.MaxAge == 0 {
-		f.bucket, f.sum = b, sumOf(x.Key, x.Version, x.Value)
-	}
-	if b.givable == nil {
-		f.w.Value = nil
-	}
+	f := w.flight(b, x, epoch)
 	w.stats.put.Add(1)
 	w.mu.Lock()
 	var err error
@@ -172,6 +158,41 @@ func (w *writer) put(b *bucket, x Write) {
 	if err != nil {
 		finish(x.Done, err)
 	}
+}
+
+// flight makes a write ready to leave.
+func (w *writer) flight(b *bucket, x Write, epoch uint64) *flight {
+	var s *sealer
+	if b.Sealed {
+		s = w.e.seal
+	}
+	token := escape(x.Key)
+	if x.Key == fenceName {
+		token, s = fenceKey, nil
+	}
+	f := &flight{w: x, subject: b.subject + token, data: wrap(x, epoch, w.e.cfg.Node, s), put: time.Now()}
+	if len(w.e.cfg.Members) > 0 && token != fenceKey && b.MaxAge == 0 {
+		f.bucket, f.sum = b, sumOf(x.Key, x.Version, x.Value)
+	}
+	if b.givable == nil {
+		f.w.Value = nil
+	}
+	return f
+}
+
+// again writes once more what this node holds of a key, or that it holds nothing; false where that is not so any more, or about to change, or
+// the store is away.
+func (w *writer) again(b *bucket, x Write) bool {
+	epoch := w.e.lease.Epoch()
+	f := w.flight(b, x, epoch)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed || epoch == 0 || w.epoch != epoch || w.degraded || !w.e.lease.Held() || w.latest[f.subject] != nil || !b.holding.has(x.Key, f.sum, x.Delete) {
+		return false
+	}
+	w.stats.put.Add(1)
+	w.send(f)
+	return true
 }
 
 // send publishes under the lock, so that writes of one key leave in their order.
