@@ -16,6 +16,14 @@ import (
 // givenPair is a pair in which a serves some records, and b does not run.
 func givenPair(t *testing.T, records int) (p *testPair, a *Engine) {
 	t.Helper()
+	p = wholePair(t)
+	p.end("b")
+	return p, p.keep("a", records)
+}
+
+// wholePair is one in which a serves and b stands by.
+func wholePair(t *testing.T) (p *testPair) {
+	t.Helper()
 	p = newPair(t)
 	for _, name := range p.names { // the store wants all of them to begin
 		p.start(name)
@@ -27,17 +35,23 @@ func givenPair(t *testing.T, records int) (p *testPair, a *Engine) {
 		}
 		return p.role("a") == "active" && p.role("b") == "standby"
 	})
-	p.end("b")
-	a = p.nodes["a"].engine
-	p.hold(a, nil)
-	for n := range records {
-		put(t, a, Write{Bucket: "reg", Key: fmt.Sprint(n), Value: fmt.Append(nil, "v", n), Version: 3})
-	}
-	p.eventually("all is held", func() bool { s := a.Status(); return s.Waits == 0 && !s.Degraded })
-	return p, a
+	p.eventually("b leads the streams", func() bool { return len(p.nodes["b"].engine.leads()) == len(testBuckets) })
+	return p
 }
 
-func put(t *testing.T, e *Engine, w Write) {
+// keep has a node that serves hold some records.
+func (p *testPair) keep(name string, records int) *Engine {
+	p.t.Helper()
+	e := p.nodes[name].engine
+	p.hold(e, nil)
+	for n := range records {
+		put(p.t, e, Write{Bucket: "reg", Key: fmt.Sprint(n), Value: fmt.Append(nil, "v", n), Version: 3})
+	}
+	p.eventually("all is held", func() bool { s := e.Status(); return s.Waits == 0 && !s.Degraded })
+	return e
+}
+
+func put(t testing.TB, e *Engine, w Write) {
 	t.Helper()
 	if err := e.PutWait(context.Background(), w); err != nil && !errors.Is(err, ErrDegraded) {
 		t.Error(err)

@@ -109,7 +109,7 @@ func (h *hand) run(ctx context.Context, sw Switch) error {
 			_, _, active := h.standing()
 			f.answer <- fmt.Errorf("this node is not the active one (%s is): ask there", orNobody(active))
 		case o := <-h.orders:
-			h.obey(ctx, o.said(h.e.cfg.Dir))
+			h.obey(ctx, h.newest(o))
 		case <-tick.C:
 			if ctx.Err() == nil {
 				h.look(ctx)

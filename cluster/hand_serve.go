@@ -37,7 +37,7 @@ func (h *hand) serve(ctx context.Context, t turn, answer func(error)) {
 				return
 			}
 		case o := <-h.orders:
-			if h.ends(o.said(h.e.cfg.Dir)) {
+			if h.ends(h.newest(o)) {
 				return
 			}
 		}

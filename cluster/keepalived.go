@@ -101,12 +101,13 @@ func readKeepalived(dir string) (keepalivedNote, error) {
 	return n, nil
 }
 
-// said replaces keepalived's word in an order by the last one that stands in the file: what is ordered first may have been told last.
-func (o order) said(dir string) order {
+// newest replaces keepalived's word in an order by the last one that stands in the file: what is ordered first may have been told last.
+func (h *hand) newest(o order) order {
 	if o.notify == "" {
 		return o
 	}
-	if n, err := readKeepalived(dir); err == nil && n.Told > 0 {
+	if n, err := readKeepalived(h.e.cfg.Dir); err == nil && n.Told > 0 && n.State != o.notify {
+		h.e.log.Info("keepalived has said something else since", "word", o.notify, "last", n.State)
 		o.notify = n.State
 	}
 	return o

@@ -10,7 +10,8 @@ import (
 func TestKeepalivedScriptsOvertakeEachOther(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	said := func(nudge keepalivedWord) keepalivedWord { return order{notify: nudge}.said(dir).notify }
+	h := &hand{e: &Engine{log: quiet, cfg: Config{Dir: dir}}}
+	said := func(nudge keepalivedWord) keepalivedWord { return h.newest(order{notify: nudge}).notify }
 	if got := said(keepalivedMaster); got != keepalivedMaster {
 		t.Errorf("with nothing written down it obeys %q", got)
 	}

@@ -20,8 +20,8 @@ const (
 	mendEvery  = time.Second
 	// mendAgain is how long what was written may take until it shows in what the standby says.
 	mendAgain = 2 * differsAfter
-	// mostMended is how many records are written anew at a time: what is more differs again afterwards.
-	mostMended = 1000
+	// mostMended is how many records are written anew at a time, and as many deleted: few enough that no call waits for them.
+	mostMended = 256
 )
 
 var errHeld = errors.New("cluster: what a member holds cannot be read")
@@ -92,20 +92,23 @@ func (e *Engine) mendStandby(ctx context.Context) {
 		wait := mendEvery
 		x := e.agrees.get(time.Now())
 		for _, name := range x.Differs {
-			wait = mendAgain
-			if err := e.mend(ctx, e.buckets[name], x.Node); err != nil && ctx.Err() == nil {
+			whole, err := e.mend(ctx, e.buckets[name], x.Node)
+			if err != nil && ctx.Err() == nil {
 				e.log.Warn("standby is not mended: it is tried again", "standby", x.Node, "bucket", name, "err", err)
+			}
+			if whole || err != nil {
+				wait = mendAgain
 			}
 		}
 		timer.Reset(wait)
 	}
 }
 
-// mend writes anew what the standby holds otherwise of a bucket.
-func (e *Engine) mend(ctx context.Context, b *bucket, standby string) error {
+// mend writes anew what the standby holds otherwise of a bucket; not whole where that is more than is written at a time.
+func (e *Engine) mend(ctx context.Context, b *bucket, standby string) (whole bool, err error) {
 	lacks, beyond, err := e.differences(ctx, b, standby)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var written, deleted []string
 	for _, key := range beyond {
@@ -117,7 +120,7 @@ func (e *Engine) mend(ctx context.Context, b *bucket, standby string) error {
 	if missing > 0 {
 		for r, err := range e.Load(ctx, b.Name) {
 			if err != nil {
-				return err
+				return false, err
 			}
 			if sum, ok := lacks[r.Key]; !ok || sum != sumOf(r.Key, r.Version, r.Value) {
 				continue // a replica that differs itself may have answered
@@ -131,7 +134,7 @@ func (e *Engine) mend(ctx context.Context, b *bucket, standby string) error {
 	e.log.Warn("what the standby held otherwise is written anew", "standby", standby, "bucket", b.Name, "written", some(written), "deleted", some(deleted))
 	e.tell(Event{Name: "standby mended", Detail: fmt.Sprintf("standby %s, bucket %s: %d records are written anew, %d deleted, and %d are not in the store that answered",
 		standby, b.Name, len(written), len(deleted), missing)})
-	return nil
+	return len(lacks) < mostMended && len(beyond) < mostMended, nil
 }
 
 // some is the beginning of a list, for the log.

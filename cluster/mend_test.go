@@ -11,10 +11,9 @@ import (
 func TestStandbyIsMended(t *testing.T) {
 	t.Parallel()
 	const records = 1500
-	p, a := givenPair(t, records)
+	p := wholePair(t)
 	defer p.endAll()
-	p.start("b")
-	b := p.nodes["b"].engine
+	a, b := p.keep("a", records), p.nodes["b"].engine
 	f, got := p.hold(b, nil)
 	agrees := func() bool {
 		x := a.Status().Agrees
@@ -31,7 +30,7 @@ func TestStandbyIsMended(t *testing.T) {
 	now := BootTime()
 	f.hand(Record{Key: "ghost", Value: []byte("it was deleted")}, now)
 	f.hand(Record{Key: "7", Value: []byte("as it was before")}, now)
-	for n := range 1100 { // more than are written at a time
+	for n := range 600 { // more than are written at a time
 		f.hand(Record{Key: fmt.Sprint(100 + n), Deleted: true}, now)
 	}
 	p.eventually("it holds the same again", func() bool { return maps.Equal(got(), want) })

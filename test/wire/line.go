@@ -294,7 +294,8 @@ func (l *Line) take(raw string, from netip.AddrPort) {
 	}
 }
 
-// sentAgain says that a request that has its final answer was sent so many times more: as many answers more are its own, and nobody hears them.
+// sentAgain says that a request that has its final answer was sent so many times more: as many answers more are its own, and nobody hears them,
+// nor that it was being tried.
 func (l *Line) sentAgain(branch string, times int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -305,9 +306,13 @@ func (l *Line) sentAgain(branch string, times int) {
 	l.heard = slices.DeleteFunc(l.heard, l.repeated)
 }
 
-// repeated tells whether a message is one of those answers. The caller holds mu.
+// repeated tells whether a message is one of those. The caller holds mu.
 func (l *Line) repeated(m Message) bool {
-	if m.Status() < 200 || l.again[m.Branch()] == 0 {
+	times, answered := l.again[m.Branch()]
+	if answered && m.Status() == 100 {
+		return true
+	}
+	if m.Status() < 200 || times == 0 {
 		return false
 	}
 	l.again[m.Branch()]--
