@@ -254,10 +254,10 @@ func TestCancel(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := call.WaitRinging(within(t)); err != nil {
-					t.Fatal(err)
-				}
-				if o.CancelAfter == 0 {
+				if o.CancelAfter == 0 { // on a busy machine the other one is over before it is looked at
+					if err := call.WaitRinging(within(t)); err != nil {
+						t.Fatal(err)
+					}
 					if err := call.Hangup(within(t)); err != nil {
 						t.Fatal(err)
 					}
