@@ -359,8 +359,9 @@ func (p *peers) heard(name string, now time.Time) bool {
 	return ok && now.Sub(x.Heard) < heardWithin
 }
 
-// ready tells whether this node has read everything.
-func (e *Engine) ready() bool { return e.cfg.Ready == nil || e.cfg.Ready() }
+// ready tells whether this node has read everything. A witness reads nothing: if it waited, it would not vote either for as long, since who waits
+// for a leader believes in it.
+func (e *Engine) ready() bool { return e.self.Witness || e.cfg.Ready == nil || e.cfg.Ready() }
 
 // ready tells whether a member has said lately that it has read everything.
 func (p *peers) ready(name string, now time.Time) bool {

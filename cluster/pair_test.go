@@ -402,11 +402,13 @@ func TestDeposedByClaim(t *testing.T) {
 func TestUnreadyStandbyGivesWay(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
-	n := p.serveWith("a")
 	var ready atomic.Bool
-	cfg := p.cfg["b"]
-	cfg.Ready = ready.Load
-	p.cfg["b"] = cfg
+	for _, name := range []string{"b", "w"} { // a witness never has
+		cfg := p.cfg[name]
+		cfg.Ready = ready.Load
+		p.cfg[name] = cfg
+	}
+	n := p.serveWith("a")
 	b := p.start("b")
 	defer p.endAll()
 	w, epoch := p.nodes["w"].engine, n.engine.Lease().Epoch()
@@ -416,9 +418,12 @@ func TestUnreadyStandbyGivesWay(t *testing.T) {
 			return p.role("b") == "standby" && e.peers.ready("a", now) && (e == b.engine || e.peers.heard("b", now))
 		})
 	}
-	waits := func() time.Duration { return p.raft("b").ReloadableConfig().HeartbeatTimeout }
-	if waits() != b.engine.cfg.Timers+unreadyPatience {
-		t.Errorf("it waits for %v", waits())
+	waits := func(name string) time.Duration { return p.raft(name).ReloadableConfig().HeartbeatTimeout }
+	if got := waits("b"); got != b.engine.cfg.Timers+unreadyPatience {
+		t.Errorf("it waits for %v", got)
+	}
+	if got := waits("w"); got != w.cfg.Timers {
+		t.Errorf("the witness waits for %v: it does not vote before", got)
 	}
 	for _, e := range []*Engine{w, b.engine} {
 		term := p.raft("a").CurrentTerm()
@@ -437,7 +442,7 @@ func TestUnreadyStandbyGivesWay(t *testing.T) {
 		t.Errorf("b was told to %q", did)
 	}
 	ready.Store(true)
-	p.eventually("b is as quick as any", func() bool { return waits() == b.engine.cfg.Timers })
+	p.eventually("b is as quick as any", func() bool { return waits("b") == b.engine.cfg.Timers })
 }
 
 // T3: who has reached nobody for long is deposed by himself: others may serve that he cannot see.
