@@ -26,6 +26,7 @@ type hand struct {
 	orders   chan order
 	deposed  chan struct{} // room for one
 	told     keepalivedWord
+	outdone  atomic.Bool   // see keepalivedNote
 	fenced   time.Duration // BootTime of the last fence that failed
 	alarmed  bool
 }
@@ -57,6 +58,7 @@ func (e *Engine) openHand() (*hand, error) {
 			return nil, err
 		}
 		h.told = n.State
+		h.outdone.Store(n.Outdone)
 	}
 	return h, nil
 }
@@ -140,6 +142,7 @@ type facts struct {
 	silent  time.Duration // since it was heard, or since this process began
 	fence   Fence
 	told    keepalivedWord
+	outdone bool // and the other has been told so since
 }
 
 type verdict uint8
@@ -155,7 +158,7 @@ func rule(f facts) verdict {
 	ours := f.last.Node == f.me
 	switch {
 	case f.decides == ByKeepalived:
-		if f.told == keepalivedMaster {
+		if f.told == keepalivedMaster && !(f.outdone && f.alive && f.word.Serves) {
 			return serves
 		}
 		return stays
@@ -180,7 +183,7 @@ func rule(f facts) verdict {
 }
 
 func (h *hand) facts() facts {
-	f := facts{decides: h.e.cfg.Decides, me: h.e.cfg.Node, last: h.t.turns.get(), fence: h.e.cfg.Fence, told: h.told}
+	f := facts{decides: h.e.cfg.Decides, me: h.e.cfg.Node, last: h.t.turns.get(), fence: h.e.cfg.Fence, told: h.told, outdone: h.outdone.Load()}
 	f.first = h.e.cfg.Preferred == f.me || h.e.cfg.Preferred == "" && h.e.cfg.Members[0].Name == f.me
 	w, ago, _, heard := h.t.link.last()
 	f.word, f.silent = w, ago
@@ -246,6 +249,7 @@ func (h *hand) obey(ctx context.Context, o order) {
 		h.serve(ctx, o.take, o.answer)
 	case o.notify != "":
 		h.told = o.notify
+		h.outdone.Store(false)
 		if o.notify != keepalivedMaster {
 			o.answer(nil)
 			return
@@ -267,6 +271,12 @@ func (h *hand) overtaken(by turn) {
 	}
 	h.revoke(true)
 	h.e.log.Warn("another node serves: this one was deposed", "node", by.Node, "epoch", by.Epoch)
+	if h.e.cfg.Decides == ByKeepalived {
+		h.outdone.Store(true)
+		if err := noteOutdone(h.e.cfg.Dir); err != nil {
+			h.e.log.Warn("that keepalived has told the other node is not written", "err", err)
+		}
+	}
 	select {
 	case h.deposed <- struct{}{}:
 	default:

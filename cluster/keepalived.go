@@ -27,6 +27,9 @@ type keepalivedNote struct {
 	// Told is when keepalived started the script that tells it, in clock ticks since the machine started. It starts one after the other and
 	// waits for none, so that on a busy machine they overtake each other.
 	Told uint64 `json:"told"`
+	// Outdone: the other node has been promoted since. Its keepalived has spoken later, and that of this one may have died without a word; so this
+	// node leaves it at that while the other serves.
+	Outdone bool `json:"outdone,omitempty"`
 }
 
 // CheckKeepalived reads a state as keepalived writes it.
@@ -52,6 +55,25 @@ func noteKeepalived(dir, state string, told uint64) error {
 	if err != nil {
 		return err
 	}
+	return changeKeepalived(dir, func(n *keepalivedNote) bool {
+		if n.Told > told {
+			return false
+		}
+		*n = keepalivedNote{State: keepalivedWord(state), Told: told}
+		return true
+	})
+}
+
+// noteOutdone writes down that the other node has been promoted since keepalived told this one last.
+func noteOutdone(dir string) error {
+	return changeKeepalived(dir, func(n *keepalivedNote) bool {
+		n.Outdone = true
+		return true
+	})
+}
+
+// changeKeepalived changes the note where change says so. Scripts and the switch do so at the same time.
+func changeKeepalived(dir string, change func(*keepalivedNote) bool) error {
 	lock, err := os.OpenFile(keepalivedFile(dir)+".lock", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -60,10 +82,12 @@ func noteKeepalived(dir, state string, told uint64) error {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return err
 	}
-	if last, err := readKeepalived(dir); err != nil || last.Told > told {
+	n, err := readKeepalived(dir)
+	if err != nil || !change(&n) {
 		return err
 	}
-	b, err := json.Marshal(keepalivedNote{State: keepalivedWord(state), Boot: bootID(), Told: told})
+	n.Boot = bootID()
+	b, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,18 @@ func TestKeepalivedScriptsOvertakeEachOther(t *testing.T) {
 			}
 		}
 	}
+	if err := noteOutdone(dir); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := readKeepalived(dir); err != nil || n.State != "FAULT" || !n.Outdone {
+		t.Errorf("after the other was promoted: %+v %v", n, err)
+	}
+	if err := noteKeepalived(dir, "MASTER", 39); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := readKeepalived(dir); err != nil || n.State != "MASTER" || n.Outdone {
+		t.Errorf("told anew: %+v %v", n, err)
+	}
 	if err := noteKeepalived(dir, "sleeping", 40); err == nil {
 		t.Error("a word that keepalived does not have is taken")
 	}

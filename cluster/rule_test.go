@@ -35,6 +35,9 @@ func TestRuleOfTwoNodes(t *testing.T) {
 		{"the other was never heard, with a fence", facts{last: theirs, silent: time.Hour, fence: power}, stays},
 		{"keepalived says nothing", facts{decides: ByKeepalived, last: mine, alive: true, told: "BACKUP", word: stands}, stays},
 		{"keepalived says MASTER, whatever the other says", facts{decides: ByKeepalived, last: theirs, alive: true, word: servesWhole, told: "MASTER"}, serves},
+		{"keepalived has said MASTER, and the other was promoted since", facts{decides: ByKeepalived, last: theirs, alive: true, word: servesWhole, told: "MASTER", outdone: true}, stays},
+		{"the same, and the other does not serve any more", facts{decides: ByKeepalived, last: theirs, alive: true, word: stands, told: "MASTER", outdone: true}, serves},
+		{"the same, and the other is silent", facts{decides: ByKeepalived, last: theirs, word: servesWhole, silent: time.Hour, told: "MASTER", outdone: true}, serves},
 		{"keepalived says FAULT", facts{decides: ByKeepalived, last: mine, told: "FAULT"}, stays},
 	} {
 		c.f.me = "a"

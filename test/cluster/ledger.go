@@ -81,10 +81,16 @@ func (p *Pair) records() map[string]int {
 	return all
 }
 
+// recordedWithin is how long the last records may wait for a store that is slow.
+const recordedWithin = 10 * time.Second
+
 // agree compares the ledger of answered calls with the records of both nodes.
 func (p *Pair) agree(answered int) {
 	p.t.Helper()
 	records := p.records()
+	for limit := time.Now().Add(recordedWithin); len(records) < answered && time.Now().Before(limit); records = p.records() {
+		<-time.After(100 * time.Millisecond)
+	}
 	for id, n := range records {
 		if n != 1 {
 			p.t.Errorf("T5: %d records of call %s", n, id)
