@@ -12,7 +12,7 @@ import (
 func (c *talk) reoffer(from, to *wire.Call, fm, tm *wire.Media, direction, back string) {
 	c.p.t.Helper()
 	from.Phone.Send(from.Phone.Text(from.Next("INVITE", fm.SDP(direction))))
-	asked := to.Phone.Request(5*time.Second, "INVITE")
+	asked := to.Phone.Request(15*time.Second, "INVITE")
 	to.Phone.Reply(asked, 200, wire.Reply{Contact: to.Phone.Contact(), Body: tm.Answer(asked.Body, back)})
 	to.Acked()
 	from.AckTo(from.Phone.Await(5*time.Second, "200 to re-INVITE", func(m wire.Message) bool {
@@ -24,7 +24,7 @@ func (c *talk) reoffer(from, to *wire.Call, fm, tm *wire.Media, direction, back 
 // rejoins has the first side take the media that the switch offers it anew.
 func (c *talk) rejoins() {
 	c.p.t.Helper()
-	m := c.a.Phone.Request(5*time.Second, "INVITE")
+	m := c.a.Phone.Request(15*time.Second, "INVITE")
 	c.a.Phone.Reply(m, 200, wire.Reply{Contact: c.a.Phone.Contact(), Body: c.am.Answer(m.Body)})
 	c.a.Acked()
 	c.am.Start(c.p.t, m.Body)
