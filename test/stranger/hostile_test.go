@@ -94,7 +94,7 @@ func TestOversizedElements(t *testing.T) {
 		t.Errorf("bob's phone received %d packets", now-heard)
 	}
 	c.goesOn()
-	if got, lost := c.pure(); lost > got/mostLost {
+	if got, lost := c.pure(); lost*1000 > got {
 		t.Errorf("%d of %d media packets lost", lost, got)
 	}
 	c.end()

@@ -35,9 +35,6 @@ func open(t testing.TB) *office {
 // patience is for how long an answer is waited for on a busy machine.
 const patience = 5 * time.Second
 
-// mostLost: one packet of so many may be lost in a call that is only to go on: on a busy machine the phones read too late.
-const mostLost = 20
-
 // phone is a registered phone over UDP, on an address of its own.
 func (o *office) phone(user string) *wire.Phone {
 	o.t.Helper()

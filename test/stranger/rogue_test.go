@@ -155,7 +155,7 @@ func TestMediaGoesNowhereOdd(t *testing.T) {
 		}
 	}
 	c.goesOn()
-	if got, lost := c.pure(); lost > got/mostLost {
+	if got, lost := c.pure(); lost*1000 > got {
 		t.Errorf("%d of %d packets lost", lost, got)
 	}
 	c.end()

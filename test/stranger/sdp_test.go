@@ -58,7 +58,7 @@ func TestMalformedSDP(t *testing.T) {
 	}
 	dave.Quiet(100 * time.Millisecond)
 	c.goesOn()
-	if got, lost := c.pure(); lost > got/mostLost {
+	if got, lost := c.pure(); lost*1000 > got {
 		t.Errorf("%d of %d packets lost", lost, got)
 	}
 	c.end()
