@@ -355,28 +355,33 @@ var gauges = []string{"tandem_calls", "tandem_dialogs", "tandem_media_sessions",
 // Clean waits until nothing is left of any call, and, within lingering, of any transaction.
 func (s *Switch) Clean(lingering time.Duration) {
 	s.t.Helper()
-	s.Eventually(lingering, "clean of calls, ports and transactions", func() bool {
-		m := s.Metrics()
-		for _, g := range gauges {
-			if m[g] != 0 {
-				return false
-			}
-		}
-		return Sum(m, "tandem_transactions") == 0
-	})
+	s.nothingLeft(lingering, "clean of calls, ports and transactions", func(m map[string]float64) bool { return Sum(m, "tandem_transactions") == 0 })
 }
 
 // Idle waits until no call is left; transactions may linger.
 func (s *Switch) Idle(limit time.Duration) {
 	s.t.Helper()
-	s.Eventually(limit, "idle", func() bool {
+	s.nothingLeft(limit, "idle", func(map[string]float64) bool { return true })
+}
+
+// nothingLeft waits until no call is left, and says what is where it does not come to that.
+func (s *Switch) nothingLeft(limit time.Duration, what string, more func(map[string]float64) bool) {
+	s.t.Helper()
+	var left []string
+	defer func() {
+		for _, g := range left {
+			s.t.Log("left: ", g)
+		}
+	}()
+	s.Eventually(limit, what, func() bool {
 		m := s.Metrics()
+		left = nil
 		for _, g := range gauges {
 			if m[g] != 0 {
-				return false
+				left = append(left, fmt.Sprint(g, " ", m[g]))
 			}
 		}
-		return true
+		return len(left) == 0 && more(m)
 	})
 }
 

@@ -159,5 +159,5 @@ func TestMediaGoesNowhereOdd(t *testing.T) {
 		t.Errorf("%d of %d packets lost", lost, got)
 	}
 	c.end()
-	o.Idle(2 * time.Second)
+	o.Idle(5 * time.Second)
 }
