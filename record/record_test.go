@@ -2,6 +2,7 @@ package record
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"reflect"
 	"testing"
@@ -43,7 +44,7 @@ func TestRoundTrip(t *testing.T) {
 		for kind, in := range map[string]call{"full": sample(), "empty": {}} {
 			raw, err := write(in)
 			var out call
-			if err = Unmarshal(raw, &out); err != nil || !reflect.DeepEqual(in, out) {
+			if err := errors.Join(err, Unmarshal(raw, &out)); err != nil || !reflect.DeepEqual(in, out) {
 				t.Errorf("%s, %s: %+v, %v", name, kind, out, err)
 			}
 		}

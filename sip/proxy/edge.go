@@ -219,7 +219,6 @@ type invitation struct {
 	mu        sync.Mutex
 	client    *transaction.Client
 	cancelled bool
-	reason    string
 	done      bool
 	patience  *time.Timer
 }

@@ -44,7 +44,7 @@ func (n *Node) takeCode(shard, named, replaces string) string {
 func (x neighbours) Speaks(m *sip.Message) (extension string, ok bool) {
 	uri, err := sip.ParseURI(m.RequestURI())
 	rest, taken := strings.CutPrefix(uri.User, takePrefix)
-	if err != nil || !taken || !(paths{x.n}).Inside(m.Source.Addr()) {
+	if err != nil || !taken || !paths(x).Inside(m.Source.Addr()) {
 		return "", false
 	}
 	named, code, _ := strings.Cut(rest, ".")

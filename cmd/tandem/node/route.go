@@ -15,7 +15,7 @@ type router struct{ n *Node }
 // Reach tries the hops that RFC 3263 gives for a URI, in order, until one takes a connection. size is the length of
 // the request in bytes: what is too large for the path's UDP goes over TCP (RFC 3261 §18.1.1).
 func (r router) Reach(ctx context.Context, uri sip.URI, size int) (transport.Flow, error) {
-	if f, ok := (paths{r.n}).Toward(uri); ok { // another shard: by UDP whatever the size, so that nothing has to be connected anew when it moves
+	if f, ok := paths(r).Toward(uri); ok { // another shard: by UDP whatever the size, so that nothing has to be connected anew when it moves
 		return f, nil
 	}
 	hops, err := r.n.resolver.Resolve(ctx, uri)
