@@ -29,6 +29,6 @@ func TestSwitchStartsReloadsAndStops(t *testing.T) {
 	if out, err := s.Run("drain", "--socket", s.Dir+"/state/admin.sock"); err != nil || !strings.Contains(out, "draining") {
 		t.Fatalf("drain: %v\n%s", err, out)
 	}
-	s.Idle(5 * time.Second)
+	s.Idle(time.Second)
 	s.Stop()
 }

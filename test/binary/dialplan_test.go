@@ -34,6 +34,6 @@ func TestReloadRunsTheTestsFirst(t *testing.T) {
 	if out, err := s.Run("diff", socket); err != nil || !strings.Contains(out, "0 changes in behaviour") {
 		t.Fatalf("diff after the reload: %v\n%s", err, out)
 	}
-	s.Idle(5 * time.Second)
+	s.Idle(time.Second)
 	s.Stop()
 }

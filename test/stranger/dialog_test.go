@@ -47,7 +47,7 @@ func TestForgedDialog(t *testing.T) {
 		t.Errorf("%v calls", n)
 	}
 	c.end()
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }
 
 // nothingNew wants a caller to hear nothing. What is provisional may come again: on a busy machine her INVITE did.
@@ -115,5 +115,5 @@ func TestStrayResponses(t *testing.T) {
 	}
 	evil.Quiet(200 * time.Millisecond)
 	o.alive()
-	o.Idle(5 * time.Second)
+	o.Idle(time.Second)
 }

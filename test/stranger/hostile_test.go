@@ -98,7 +98,7 @@ func TestOversizedElements(t *testing.T) {
 		t.Errorf("%d of %d media packets lost", lost, got)
 	}
 	c.end()
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 	if grown := o.Process().RSS - before.RSS; grown > 48<<20 {
 		t.Errorf("memory grew by %d MB", grown>>20)
 	}
@@ -156,7 +156,7 @@ func TestBrokenMediaPackets(t *testing.T) {
 				t.Errorf("%d of %d packets lost: %v", lost, got, c.bm.Missing("ALIC"))
 			}
 			c.end()
-			o.Idle(5 * time.Second)
+			o.Idle(2 * time.Second)
 			o.alive()
 		})
 	}
@@ -233,7 +233,7 @@ func TestHeaderInjection(t *testing.T) {
 	if out, err := o.Run("registrations"); err != nil || strings.ContainsAny(out, "\x1b\x07\x01\x7f") {
 		t.Errorf("registrations: %v\n%q", err, out)
 	}
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 	for line := range strings.Lines(o.Log()) {
 		if strings.ContainsAny(strings.TrimRight(line, "\n"), "\x00\x01\x07\x1b\x7f\r") || !strings.HasPrefix(line, "time=") {
 			t.Errorf("log line %q", line)

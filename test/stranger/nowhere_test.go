@@ -71,7 +71,7 @@ func TestStrangerGoesNowhere(t *testing.T) {
 	if now, _ := bob.Count(); now != heard {
 		t.Errorf("the phone received %d packets", now-heard)
 	}
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }
 
 // A user with a password may not do everything either.

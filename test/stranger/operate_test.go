@@ -82,7 +82,7 @@ func TestCommands(t *testing.T) {
 	o.tell(&hung, append([]string{"hangup", calls[0].Call}, o.socket()...)...)
 	c.a.Ended(5 * time.Second)
 	c.b.Ended(5 * time.Second)
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 	o.tell(&calls, append([]string{"calls"}, o.socket()...)...)
 	if len(calls) != 0 {
 		t.Errorf("calls after the hangup: %+v", calls)
@@ -160,7 +160,7 @@ func TestReloadUnderACall(t *testing.T) {
 	}
 	c.end()
 	ping(t, carol) // its connection was kept
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }
 
 // The first SIGINT refuses new calls and lets those in progress end, after which the process does; the commands tell

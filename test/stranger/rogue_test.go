@@ -49,10 +49,10 @@ func TestRogueCallee(t *testing.T) {
 				in.Ended(5 * time.Second)
 			}
 			if beyond[name] { // dropped, and the callee rings on until its time is over
-				bob.Reply(bob.Request(10*time.Second, "CANCEL"), 200, wire.Reply{})
+				bob.Reply(bob.Request(6*time.Second, "CANCEL"), 200, wire.Reply{})
 				in.Respond(487, "")
 			}
-			answer := out.Final(10 * time.Second)
+			answer := out.Final(5 * time.Second)
 			if answer.Status() < 400 || strings.Contains(answer.Raw, "X-Injected: 1\r\n") {
 				t.Errorf("caller hears %s", answer.Raw)
 			}
@@ -159,5 +159,5 @@ func TestMediaGoesNowhereOdd(t *testing.T) {
 		t.Errorf("%d of %d packets lost", lost, got)
 	}
 	c.end()
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }

@@ -62,7 +62,7 @@ func TestMalformedSDP(t *testing.T) {
 		t.Errorf("%d of %d packets lost", lost, got)
 	}
 	c.end()
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }
 
 // wrongAnswer has the callee answer with a body that nobody can use.
@@ -118,5 +118,5 @@ func TestOddBodies(t *testing.T) {
 	}
 	c.goesOn()
 	c.end()
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }

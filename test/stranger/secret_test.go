@@ -65,7 +65,7 @@ func TestSecretsStayInside(t *testing.T) {
 	if out, err := o.Command(append([]string{"reload"}, o.socket()...)...); err != nil {
 		t.Errorf("reload: %v\n%s", err, out)
 	}
-	o.Idle(5 * time.Second)
+	o.Idle(3 * time.Second)
 
 	places := map[string][]byte{"the log": []byte(o.Log())}
 	for name, args := range map[string][]string{"status": {"status"}, "registrations": {"registrations"}, "calls": {"calls"}} {

@@ -142,7 +142,7 @@ func TestSprayOfRTP(t *testing.T) {
 			if m := o.Metrics(); m[`tandem_media_dropped_total{reason="source"}`] == 0 && binary.Sum(m, "tandem_media_dropped_total") == 0 {
 				t.Errorf("no packet was dropped: the spray missed")
 			}
-			o.Idle(5 * time.Second)
+			o.Idle(2 * time.Second)
 		})
 	}
 }

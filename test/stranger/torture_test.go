@@ -135,7 +135,7 @@ func TestTorture(t *testing.T) {
 	if now, _ := bob.Count(); now != heard {
 		t.Errorf("bob's phone received %d packets", now-heard)
 	}
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }
 
 // rawVerdicts are those of our messages, by the name of the raw file; some raw ones differ in what they carry.
@@ -193,7 +193,7 @@ func TestTortureRaw(t *testing.T) {
 			}
 		})
 	}
-	o.Idle(5 * time.Second)
+	o.Idle(2 * time.Second)
 }
 
 // root is the project's folder: the one with go.mod.
