@@ -3,6 +3,7 @@ package call
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -21,6 +22,9 @@ const (
 	grace = 3 * time.Second
 	// seqLeap raises our CSeq over what was sent after the state was written; gaps are legal (RFC 3261 §12.2.2).
 	seqLeap = 1000
+	// keepSpread is in which time the states of all calls that were adopted are written anew: the next process must leap from a later CSeq, and
+	// what the last one deleted too late is there again.
+	keepSpread = 10 * time.Second
 )
 
 // Attach finds the flow that a state describes; one of a connection that is gone is valid and not alive.
@@ -38,32 +42,43 @@ type Revived struct {
 // begin at once. Call it before Run and before the first message.
 func (s *Switchboard) Adopt(states [][]byte, notes func(call, leg string) []byte, attach Attach, written func(call string) bool) (r Revived) {
 	now := time.Now()
+	var answered, ringing []*adoption
 	for _, raw := range states {
 		st, err := stateOf(raw)
+		a := &adoption{board: s, st: st, now: now, attach: attach, notes: notes}
 		switch {
 		case err != nil:
 			r.Failed = append(r.Failed, err)
 		case written(st.Call):
-			s.journal.Delete(st.Call)
+			s.journal.Delete(st.Call, nil)
+		case st.Ringing != nil:
+			ringing = append(ringing, a)
 		default:
-			r.goOn(&adoption{board: s, st: st, now: now, attach: attach, notes: notes})
+			answered = append(answered, a)
 		}
+	}
+	// Who was answered has ports of his own, and any new one could be one of those until all of them are open.
+	all := append(answered, ringing...)
+	for _, a := range all {
+		a.build()
+	}
+	for _, a := range all {
+		r.goOn(a)
 	}
 	return r
 }
 
-// goOn lets one call live.
+// goOn lets a call live that has been built.
 func (r *Revived) goOn(a *adoption) {
-	c, err := a.build()
-	if err != nil {
-		r.Failed = append(r.Failed, err)
+	if a.err != nil {
+		r.Failed = append(r.Failed, fmt.Errorf("call %s: %w", a.st.Call, a.err))
 	}
-	if c.phase == phaseEnding {
+	if a.c.phase == phaseEnding {
 		r.Ended++
 	} else {
 		r.Calls++
 	}
-	a.board.resume(c)
+	a.board.resume(a.c)
 }
 
 func stateOf(raw []byte) (*State, error) {
@@ -87,15 +102,17 @@ type adoption struct {
 	notes  func(call, leg string) []byte
 	ready  map[string]*ready // sessions that stand by; nil: none
 	c      *Call
+	err    error // what it lacks
 }
 
 // build makes the call. One that has no media any more is made all the same, to be ended as a call that has been.
-func (a *adoption) build() (*Call, error) {
+func (a *adoption) build() {
 	s, st := a.board, a.st
 	c := &Call{
 		board: s, settings: s.settings.Load(), id: st.Call, log: s.log.With("call", st.Call), inbox: inbox{ready: make(chan struct{}, 1)},
 		pending: map[*outgoing]struct{}{}, held: map[string]bool{}, started: a.local(st.Started), answered: a.local(st.Up),
 		endsAt: a.later(st.EndsAt), facts: st.Facts, callerName: st.CallerName, record: st.Record, gone: st.Gone, revived: true, adopted: st.Step, kept: keptNow,
+		keepAt: a.now.Add(rand.N(keepSpread)),
 	}
 	a.c = c
 	c.record.payer, c.shown = st.Payer, st.Shown
@@ -106,10 +123,8 @@ func (a *adoption) build() (*Call, error) {
 		c.held[extension] = true
 	}
 	if st.Ringing != nil {
-		if err := a.ring(c); err != nil {
-			return c, fmt.Errorf("call %s: %w", st.Call, err)
-		}
-		return c, nil
+		a.err = a.ring(c)
+		return
 	}
 	var err error
 	ending := !st.Record.Ended.IsZero()
@@ -135,10 +150,7 @@ func (a *adoption) build() (*Call, error) {
 	if ending {
 		c.phase, c.keptEnd = phaseEnding, true
 	}
-	if err != nil {
-		return c, fmt.Errorf("call %s: %w", st.Call, err)
-	}
-	return c, nil
+	a.err = err
 }
 
 // leg makes one leg with its media.
@@ -189,7 +201,7 @@ func (st *LegState) role() role {
 // media opens the leg's ports, and brings them to what was noted of them last.
 func (a *adoption) media(l *Leg, st *media.State) error {
 	if raw := a.notes(a.st.Call, l.name); raw != nil {
-		note := st.Port
+		var note media.StreamState
 		if err := record.Unmarshal(raw, &note); err == nil && note.At.After(st.Port.At) && note.Local == st.Port.Local {
 			st.Port = note
 		}

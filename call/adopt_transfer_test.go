@@ -27,7 +27,7 @@ func TestKilledInATransferThatWasLeft(t *testing.T) {
 		c.says(200, "answer of carol")
 		carol.hears(sip.ACK)
 		o.settle()
-		if !o.joined("a", "b1") {
+		if !o.joined("a", "b2") {
 			t.Error("the two are not joined")
 		}
 		o.hangsUp(a, c)

@@ -126,7 +126,7 @@ func (c *Call) branchAnswers(o *outgoing, m *sip.Message) {
 	l.dialog, l.state, l.invited = d, legUp, nil
 	l.allows = m.Header(sip.HeaderAllow)
 	l.timer = dialog.AgreedBy(time.Now(), m)
-	l.acks[m.ToTag()] = l.ack(o.seq)
+	l.acks[m.ToTag()] = l.ackText(o.seq)
 	c.ringing = without(c.ringing, l)
 	if err := c.connect(l, m); err != nil {
 		c.log.Info("answer of a branch not usable", "leg", l.name, "err", err)
@@ -142,8 +142,14 @@ func (c *Call) branchAnswers(o *outgoing, m *sip.Message) {
 	c.transferAnswered(l)
 }
 
-// connect joins the caller with the branch that answered.
+// connect joins the caller with the branch that answered, which has its ACK when that is kept: one that has it before does not say again, to who
+// goes on with a call that rings, that it has answered.
 func (c *Call) connect(l *Leg, m *sip.Message) error {
+	defer func() {
+		if !c.vanished {
+			_ = l.flow.Send(l.acks[m.ToTag()])
+		}
+	}()
 	heard := l.media.RemoteDirection()
 	switch {
 	case m.Body() != "":

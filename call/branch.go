@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"tandem/media"
@@ -75,7 +74,7 @@ func (c *Call) noBranch(ext string, f *failure) {
 func (c *Call) startBranch(ext string, b registrar.Binding, spare []registrar.Binding, sought *search) {
 	target, routes := b.RequestURI(), b.Route()
 	l := c.own(&Leg{
-		name: "b" + strconv.Itoa(len(c.legs)), party: ext, role: roleUAC, flow: b.Flow,
+		name: c.nextName(), party: ext, role: roleUAC, flow: b.Flow,
 		nat: b.NAT, instance: b.Instance, spare: spare, interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	})
 	if sought != nil {

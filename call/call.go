@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tandem/dialplan"
@@ -72,17 +73,18 @@ type Call struct {
 	storing    int       // messages that are being completed: the record names them
 	leaveAt    time.Time // when a stopping switch waits no more; zero: it does not stop
 	record     Record
-	gone       []LegEntry // of an adopted call: legs that ended in another process
-	revived    bool       // the call was adopted
-	adopted    int        // and in this step of the plan, from 1
-	orphanAt   time.Time  // when each side of an adopted call must have been heard
-	orphan     bool       // none was: they are asked whether they are still there
-	vanished   bool       // another node serves the call: nothing is said of it any more
-	keptEnd    bool       // the journal knows that the call is over
-	kept       uint8      // what the journal has of the call
-	keepAt     time.Time  // when it is to be written again, changed or not
-	ringsFor   int        // branches that it has of a call that rings
-	legs       []*Leg     // every leg of the call, in the order of their births
+	gone       []LegEntry  // of an adopted call: legs that ended in another process
+	revived    bool        // the call was adopted
+	adopted    int         // and in this step of the plan, from 1
+	orphanAt   time.Time   // when each side of an adopted call must have been heard
+	orphan     bool        // none was: they are asked whether they are still there
+	vanished   bool        // another node serves the call: nothing is said of it any more
+	keptEnd    bool        // the journal knows that the call is over
+	kept       uint8       // what the journal has of the call
+	keepAt     time.Time   // when it is to be written again, changed or not
+	forgetting atomic.Bool // the journal was told that it rings no more, and has not said that it knows
+	ringsFor   int         // branches that it has of a call that rings
+	legs       []*Leg      // every leg of the call, in the order of their births
 
 	transferState
 }

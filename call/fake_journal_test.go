@@ -43,12 +43,23 @@ func (j *fakeJournal) Rings() bool { return !j.old.Load() }
 
 func (j *fakeJournal) Note(string, string, []byte) {}
 
-func (j *fakeJournal) Delete(call string) {
+func (j *fakeJournal) Delete(call string, done func(error)) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.dead {
-		delete(j.states, call)
+	if j.dead {
+		return
 	}
+	delete(j.states, call)
+	if done != nil {
+		time.AfterFunc(j.slow, func() { done(nil) })
+	}
+}
+
+// cut has nothing arrive any more.
+func (j *fakeJournal) cut() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.dead = true
 }
 
 func (j *fakeJournal) size() int {
@@ -69,9 +80,7 @@ func (o *office) killed(away time.Duration) {
 	o.Helper()
 	o.settle()
 	left := &fakeJournal{states: maps.Clone(o.journal.states)}
-	o.journal.mu.Lock()
-	o.journal.dead = true
-	o.journal.mu.Unlock()
+	o.journal.cut()
 	o.ledger.cut(true)
 	o.udp.Close()
 	o.tcp.Close()
@@ -106,6 +115,9 @@ func (o *office) adopt() {
 		return
 	}
 	states := slices.Collect(maps.Values(o.journal.states))
+	if o.order != nil {
+		states, o.order = o.order, nil
+	}
 	r := o.board.Adopt(states, func(string, string) []byte { return nil }, attach, isWritten)
 	o.revived = r
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 // fakeMedia is a media room without sockets: its descriptions are one readable line, and it counts what is open.
 type fakeMedia struct {
+	next     uint16
 	mu       sync.Mutex
 	sessions []*fakeSession
 	keys     bool                            // legs may have SRTP keys
@@ -28,7 +30,8 @@ func (f *fakeMedia) NewSession(o media.Options) (Session, error) {
 	if f.full != nil && f.full(o.Leg) {
 		return nil, media.ErrNoPorts
 	}
-	s := &fakeSession{room: f, options: o, name: o.Leg}
+	f.next++
+	s := &fakeSession{room: f, options: o, name: o.Leg, local: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), 20000+2*f.next)}
 	f.sessions = append(f.sessions, s)
 	return s, nil
 }
@@ -40,7 +43,12 @@ func (f *fakeMedia) Adopt(st media.State, call, leg string, events func(media.Ev
 	if f.full != nil && f.full(leg) {
 		return nil, media.ErrNoPorts
 	}
-	s := &fakeSession{room: f, options: media.Options{Call: call, Leg: leg, Events: events}, name: leg, agreed: st.Answering}
+	for _, x := range f.sessions { // as relay.Pool.claim
+		if !x.closed && st.Port.Local.IsValid() && x.local == st.Port.Local {
+			return nil, fmt.Errorf("relay: port %d is in use already", st.Port.Local.Port())
+		}
+	}
+	s := &fakeSession{room: f, options: media.Options{Call: call, Leg: leg, Events: events}, name: leg, agreed: st.Answering, local: st.Port.Local}
 	s.answer, s.direction, s.version, s.offered = st.SDP.Said, st.Direction, int(st.SDP.Origin.Version), st.SDP.Offered
 	s.packets.Store(st.Port.In.Packets)
 	f.sessions = append(f.sessions, s)
@@ -75,6 +83,7 @@ func (f *fakeMedia) of(leg string) *fakeSession {
 
 // fakeSession understands bodies such as "offer sendonly" and "answer recvonly".
 type fakeSession struct {
+	local     netip.AddrPort
 	room      *fakeMedia
 	options   media.Options
 	name      string
@@ -333,7 +342,7 @@ func (s *fakeSession) Follow(st media.StreamState) error {
 func (s *fakeSession) State(offer bool) (st media.State, ok bool) {
 	s.step("State")
 	st.SDP.Said, st.SDP.Origin.Version, st.SDP.Offered = s.answer, uint64(s.version), s.offered
-	st.Direction, st.Answering, st.Port.In.Packets = s.direction, s.agreed, s.packets.Load()
+	st.Direction, st.Answering, st.Port.In.Packets, st.Port.Local = s.direction, s.agreed, s.packets.Load(), s.local
 	return st, true
 }
 

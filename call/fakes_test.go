@@ -41,6 +41,8 @@ type fakeLedger struct {
 	mu      sync.Mutex
 	records []Record
 	dead    bool // its process was killed
+
+	unclaimed []string // calls whose records it writes whatever other nodes say
 }
 
 func (l *fakeLedger) cut(dead bool) {
@@ -57,6 +59,9 @@ func (l *fakeLedger) Write(r Record, done func()) {
 	}
 	defer tell(done)
 	l.records = append(l.records, r)
+	if done == nil {
+		l.unclaimed = append(l.unclaimed, r.Call)
+	}
 }
 
 func (l *fakeLedger) all() []Record {

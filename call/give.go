@@ -1,7 +1,6 @@
 package call
 
 import (
-	"strconv"
 	"time"
 
 	"tandem/sip"
@@ -87,7 +86,7 @@ func (c *Call) given(e givenEvent) {
 		return
 	}
 	l := e.leg
-	l.name = "b" + strconv.Itoa(len(c.legs))
+	l.name = c.nextName()
 	if l.media != nil {
 		l.media.Rename(c.id, l.name) // notes of its streams are of this call
 	}

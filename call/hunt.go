@@ -3,7 +3,6 @@ package call
 import (
 	"context"
 	"slices"
-	"strconv"
 	"time"
 
 	"tandem/dialplan"
@@ -77,7 +76,7 @@ func (c *Call) nextHop() {
 	h.hops = h.hops[1:]
 	cfg, home, now := h.trunk.Config(), c.home(), time.Now()
 	l := c.own(&Leg{
-		name: "b" + strconv.Itoa(len(c.legs)), party: trunkParty(h.trunk), trunk: h.trunk, hop: hop, role: roleUAC,
+		name: c.nextName(), party: trunkParty(h.trunk), trunk: h.trunk, hop: hop, role: roleUAC,
 		interval: max(c.board.cfg.SessionInterval, 0), acks: map[string][]byte{},
 	})
 	uri := cfg.RequestURI(h.target.Number, home)

@@ -87,12 +87,13 @@ func (c *Call) mayMove(l *Leg, f transport.Flow, m *sip.Message) *sip.StatusErro
 	return fail
 }
 
-// ok answers a request inside a dialog with 200; with a Contact where it refreshes the target.
-func (c *Call) ok(l *Leg, tx *transaction.Server, m *sip.Message, body []byte) []byte {
-	return c.okWith(l, tx, m, "application/sdp", body)
+// ok answers a request inside a dialog with 200; with a Contact where it refreshes the target. That to an INVITE waits for its ACK, which
+// has the answer where the INVITE had no offer.
+func (c *Call) ok(l *Leg, tx *transaction.Server, m *sip.Message, body []byte) {
+	c.okWith(l, tx, m, "application/sdp", body)
 }
 
-func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentType string, body []byte) []byte {
+func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentType string, body []byte) {
 	w := sip.NewWriter(make([]byte, 0, 768+len(body)))
 	w.Respond(m, 200, "", "")
 	if method := m.Method(); method == sip.INVITE || method == sip.UPDATE {
@@ -104,8 +105,13 @@ func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentTyp
 	w.Add("Server", c.board.cfg.Product)
 	w.Finish(contentType, body)
 	raw, err := w.Bytes()
+	seq, _, _ := m.CSeq()
+	invite, offers := m.Method() == sip.INVITE, m.Body() == ""
+	if invite && offers {
+		l.await(raw, tx, seq, true) // who goes on waits for the answer too
+	}
 	if err == nil && settles(m.Method()) && !c.commit() {
-		return raw
+		return
 	}
 	if err == nil {
 		err = tx.Respond(raw)
@@ -113,7 +119,9 @@ func (c *Call) okWith(l *Leg, tx *transaction.Server, m *sip.Message, contentTyp
 	if err != nil {
 		c.log.Debug("answer not sent", "method", m.Method(), "err", err)
 	}
-	return raw
+	if invite && !offers {
+		l.await(raw, tx, seq, false)
+	}
 }
 
 // settles tells whether a 2xx to a method says something that must not be forgotten.

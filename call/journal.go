@@ -16,8 +16,8 @@ type Journal interface {
 	Put(call string, state []byte, done func(error))
 	// Note keeps how far the streams of a call's leg have come, until the call is deleted.
 	Note(call, leg string, note []byte)
-	// Delete forgets a call and its notes.
-	Delete(call string)
+	// Delete forgets a call and its notes. done, nil where nobody cares, is told as by Put.
+	Delete(call string, done func(error))
 	// Rings tells whether everybody who may go on knows what a call is that rings: see RingingState.
 	Rings() bool
 }
@@ -110,9 +110,13 @@ func (c *Call) keepUp() {
 		}
 	case c.kept != keptNothing && c.answered.IsZero(): // it rings no more, or not in a way that somebody could go on with
 		c.kept, c.ringsFor = keptNothing, 0
-		c.board.journal.Delete(c.id)
+		c.forgetting.Store(true)
+		c.board.journal.Delete(c.id, func(err error) { c.forgetting.Store(err != nil) })
 	}
 }
+
+// isKept tells whether another process may have the call's state: then it is that one which writes the record, should this node be deposed.
+func (c *Call) isKept() bool { return c.kept != keptNothing || c.forgetting.Load() }
 
 // Doubt says that the journal may not have the state of a call, or, without one, of any: it is written again.
 func (s *Switchboard) Doubt(call string) {
@@ -123,7 +127,7 @@ func (s *Switchboard) Doubt(call string) {
 		return
 	}
 	if call != "" {
-		s.journal.Delete(call) // it is over
+		s.journal.Delete(call, nil) // it is over
 		return
 	}
 	for _, c := range s.calls {

@@ -135,10 +135,11 @@ func (a *adoption) invite(flow transport.Flow) (*transaction.Server, error) {
 // branch makes one branch.
 func (a *adoption) branch(c *Call, b *BranchState) (err error) {
 	st := &b.Leg
+	_, offer, _ := strings.Cut(b.Invite, "\r\n\r\n")
 	l := c.own(&Leg{
 		name: st.Leg, party: st.Party, role: roleUAC, flow: a.attach(st.Flow), nat: st.NAT, web: st.Web, instance: st.Instance, contact: st.Contact,
 		half: st.Dialog, dialog: st.Dialog, tag: st.Dialog.LocalTag, callID: st.Dialog.CallID, timer: dialog.SessionTimer{},
-		interval: b.Interval, reliable: b.Reliable, attempt: b.Attempt, invited: []byte(b.Invite), acks: map[string][]byte{},
+		interval: b.Interval, reliable: b.Reliable, attempt: b.Attempt, invited: []byte(b.Invite), offer: []byte(offer), acks: map[string][]byte{},
 	})
 	l.initial = &outgoing{leg: l, purpose: forInvite, method: sip.INVITE, seq: st.Dialog.LocalSeq}
 	c.legs, c.ringing = append(c.legs, l), append(c.ringing, l)

@@ -2,6 +2,7 @@ package call
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -105,6 +106,23 @@ func (l *Leg) in() *Call { return l.owner.Load() }
 func (c *Call) own(l *Leg) *Leg {
 	l.owner.Store(c)
 	return l
+}
+
+// nextName is that of the next leg: none before it, of a process before either, has it.
+func (c *Call) nextName() string {
+	n := len(c.legs)
+	after := func(name string) {
+		if i, err := strconv.Atoi(strings.TrimPrefix(name, "b")); err == nil {
+			n = max(n, i+1)
+		}
+	}
+	for _, l := range c.legs {
+		after(l.name)
+	}
+	for i := range c.gone {
+		after(c.gone[i].Leg)
+	}
+	return "b" + strconv.Itoa(n)
 }
 
 // farewell is a BYE that must wait.

@@ -51,6 +51,7 @@ type office struct {
 	lost       transport.Link   // stands for connections of a dead switch
 	calls      int              // Call-IDs made
 	journal    *fakeJournal     // nil: nothing is kept
+	order      [][]byte         // what the next switch finds, in this order; nil: as it comes
 	forgotten  int              // calls without a record, as another node serves them
 	unanswered int              // INVITEs that such a node leaves without a word
 	before     uint64           // calls that dead switches began

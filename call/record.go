@@ -174,6 +174,6 @@ func (c *Call) finishRecord() {
 	r.Legs = append(r.Legs, c.gone...)
 	c.log.Info("call ended", "from", c.a.party, "to", r.Dialled, "status", r.Status, "cause", r.Cause, "by", r.EndedBy,
 		"seconds", r.Duration)
-	c.board.ended(c.settings.Plan, r, c.kept != keptNothing)
+	c.board.ended(c.settings.Plan, r, c.isKept())
 	c.kept = keptGone
 }

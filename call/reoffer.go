@@ -109,9 +109,7 @@ func (c *Call) reofferWithoutSDP(l *Leg, tx *transaction.Server, m *sip.Message)
 		return
 	}
 	l.renewFor(m)
-	raw := c.ok(l, tx, m, offer)
-	seq, _, _ := m.CSeq()
-	l.await(raw, tx, seq, true)
+	c.ok(l, tx, m, offer)
 }
 
 // answerReoffer answers a re-INVITE or UPDATE from what is agreed with the other leg now.
@@ -123,11 +121,7 @@ func (c *Call) answerReoffer(l *Leg, tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	l.renewFor(m)
-	raw := c.ok(l, tx, m, answer)
-	if m.Method() == sip.INVITE {
-		seq, _, _ := m.CSeq()
-		l.await(raw, tx, seq, false)
-	}
+	c.ok(l, tx, m, answer)
 }
 
 // endAsked answers a re-INVITE or UPDATE that still waits: on a leg that ends (RFC 3261 §15.1.2), or one that its own

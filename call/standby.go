@@ -180,14 +180,16 @@ func (b *Standby) Promote(attach Attach, written func(call string) bool) (r Revi
 	for id, c := range calls {
 		if written(id) {
 			c.close()
-			b.board.journal.Delete(id)
+			b.board.journal.Delete(id, nil)
 			continue
 		}
 		c.mu.Lock()
-		r.goOn(&adoption{
+		a := &adoption{
 			board: b.board, st: c.state, now: now, attach: attach, ready: c.legs,
 			notes: func(_, leg string) []byte { return c.notes[leg] },
-		})
+		}
+		a.build()
+		r.goOn(a)
 		c.mu.Unlock()
 		c.close() // of legs that were not taken
 	}

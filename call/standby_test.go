@@ -3,6 +3,7 @@ package call
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -114,6 +115,11 @@ func TestStandbyFollowsSideBySide(t *testing.T) {
 		for i := range 8 {
 			st := st
 			st.Call = fmt.Sprint("call-", i)
+			a, b := *st.A.Media, *st.B.Media
+			a.Port.Local = netip.AddrPortFrom(a.Port.Local.Addr(), uint16(30000+4*i))
+			b.Port.Local = netip.AddrPortFrom(a.Port.Local.Addr(), uint16(30002+4*i))
+			other := *st.B
+			st.A.Media, other.Media, st.B = &a, &b, &other
 			raw, err := record.Marshal(st)
 			if err != nil {
 				t.Fatal(err)

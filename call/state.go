@@ -96,6 +96,9 @@ func (c *Call) state() State {
 		Record: c.record, Payer: c.record.payer, Gone: slices.Clone(c.gone),
 		Held: c.board.heldOf(c), A: c.a.saved(), Shown: c.shown,
 	}
+	if !c.record.over.IsZero() {
+		s.Record.Ended = byClock(now, c.record.over)
+	}
 	s.A.Moved = c.a.role == roleUAC
 	other := c.b
 	if t := c.transfer; t != nil && other == nil { // a transfer under way goes back to who wanted it, or, where that has hung up, is begun again
@@ -155,7 +158,7 @@ func (s *State) here(now time.Time, age time.Duration) {
 	if s.Written.IsZero() {
 		return // of a version that does not tell
 	}
-	times := []*time.Time{&s.Started, &s.Up, &s.EndsAt}
+	times := []*time.Time{&s.Started, &s.Up, &s.EndsAt, &s.Record.Ended}
 	if s.Ringing != nil {
 		times = append(times, &s.Ringing.Ends)
 	}

@@ -41,7 +41,7 @@ func (s *Switchboard) ended(plan *dialplan.Plan, r *Record, kept bool) {
 	var forget func() // nil: nobody has it
 	if kept && s.journal != nil {
 		call := r.Call
-		forget = func() { s.journal.Delete(call) }
+		forget = func() { s.journal.Delete(call, nil) }
 	}
 	s.ledger.Write(*r, forget)
 }

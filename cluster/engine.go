@@ -165,6 +165,7 @@ func (e *Engine) startSingle(ctx, run context.Context) error {
 	}
 	e.lease.begin(epoch)
 	e.lease.grant(forever)
+	e.lease.admit()
 	e.writer.begin(epoch)
 	e.keepHealth(run)
 	return nil

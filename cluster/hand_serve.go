@@ -65,6 +65,7 @@ func (h *hand) begin(ctx context.Context, t turn) error {
 	if err := h.sw.Promote(ctx, t.Epoch); err != nil {
 		return err
 	}
+	h.e.lease.admit()
 	h.e.address.up()
 	h.become("active")
 	h.alarmed = false
@@ -124,7 +125,7 @@ func (h *hand) planned() (gone bool, err error) {
 		return true, fmt.Errorf("node %s did not answer whether it took over: this one serves no more: %w", peer, err)
 	case answer.Err != "":
 		h.yielding.Store(false)
-		h.e.lease.shut.Store(open)
+		h.e.lease.admit()
 		h.grant()
 		h.e.address.up()
 		return false, fmt.Errorf("node %s did not take over, and this one goes on: %s", peer, answer.Err)

@@ -16,7 +16,7 @@ import (
 type Lease struct {
 	until atomic.Int64  // nanoseconds of BootTime; forever for a single node
 	epoch atomic.Uint64 // 0: this node is not the active one
-	shut  atomic.Uint32 // a planned change is near: open, closing or shut
+	shut  atomic.Uint32 // open, or closing or shut while the role is taken over or given away
 }
 
 // What a node takes that serves.
@@ -53,11 +53,15 @@ func (l *Lease) Begins() bool { return l.shut.Load() == open && l.Held() }
 // with each change of the active node.
 func (l *Lease) Epoch() uint64 { return l.epoch.Load() }
 
-// begin makes this node the active one; grant lets it serve until a time of BootTime.
+// begin makes this node the active one; grant lets it serve until a time of BootTime. What comes in is not taken before admit: where somebody
+// else moves the address it may be here already, and a request would be answered by a switch that does not know its call yet.
 func (l *Lease) begin(epoch uint64) {
-	l.shut.Store(open)
+	l.shut.Store(shut)
 	l.epoch.Store(epoch)
 }
+
+// admit lets this node take what comes in.
+func (l *Lease) admit() { l.shut.Store(open) }
 
 func (l *Lease) grant(until time.Duration) { l.until.Store(int64(until)) }
 

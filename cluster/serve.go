@@ -63,6 +63,7 @@ func (r *role) begin(ctx context.Context, epoch uint64) error {
 	if err := r.sw.Promote(ctx, epoch); err != nil {
 		return err
 	}
+	r.e.lease.admit()
 	r.e.address.up()
 	r.become("active")
 	r.e.log.Info("this node is active", "epoch", epoch, "took", time.Since(began).Round(10*time.Microsecond))
@@ -149,7 +150,7 @@ func (r *role) planned(to string) error {
 	r.e.address.down()
 	if err := r.transfer(*m); err != nil {
 		r.yielding.Store(false)
-		r.e.lease.shut.Store(open)
+		r.e.lease.admit()
 		r.confirm(r.e.lease.Epoch())
 		r.e.address.up()
 		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)

@@ -24,17 +24,15 @@ func (e *Engine) adopt(st State, call, leg string, events func(Event)) (*Session
 		return nil, fmt.Errorf("its state is of version %d, and this switch reads %d", st.Version, stateVersion)
 	}
 	s := &Session{
-		engine: e, shown: st.Shown, answering: st.Answering, codecs: e.config().codecs,
+		engine: e, shown: st.Shown, answering: st.Answering,
 		opts: Options{
 			Call: call, Leg: leg, Local: st.Port.Local.Addr(), Advertise: st.Advertise, SignallingSource: st.Source, NAT: st.NAT,
-			Codecs: st.Codecs, SRTP: st.SRTP, Secure: st.Secure, AllowClearSDES: st.ClearSDES, Events: events,
+			Codecs: st.Codecs, NoEvents: st.NoEvents, SRTP: st.SRTP, Secure: st.Secure, AllowClearSDES: st.ClearSDES, Events: events,
 		},
 	}
-	var err error
-	if st.Codecs != nil {
-		if s.codecs, err = parseCodecs(st.Codecs); err != nil {
-			return nil, err
-		}
+	err := s.allow()
+	if err != nil {
+		return nil, err
 	}
 	if s.keys, err = resumeKeys(&st); err != nil {
 		return nil, err

@@ -206,3 +206,17 @@ func TestAdoptBrowser(t *testing.T) {
 		exchange(a, b)
 	}
 }
+
+// A carrier that is told keys in another way is offered no telephone-events by the next process either.
+func TestAdoptSpeaksNoEvents(t *testing.T) {
+	e := run(t, local)
+	a := call(t, e, Options{Call: "x", Leg: "a", NoEvents: true}, "PCMA", "telephone-event")
+	a.offers(SendRecv)
+	a.isAnswered(nil)
+	a.moves(run(t, local), "x", "a", false)
+	for _, c := range a.isOffered(nil, SendRecv).Media[0].Codecs {
+		if c.IsEvent() {
+			t.Error("offers telephone-events")
+		}
+	}
+}

@@ -82,15 +82,9 @@ type Session struct {
 }
 
 func (e *Engine) newSession(o Options) (*Session, error) {
-	s := &Session{engine: e, opts: o, codecs: e.config().codecs}
-	var err error
-	if o.Codecs != nil {
-		if s.codecs, err = parseCodecs(o.Codecs); err != nil {
-			return nil, err
-		}
-	}
-	if o.NoEvents {
-		s.codecs = slices.DeleteFunc(slices.Clone(s.codecs), sdp.Codec.IsEvent)
+	s := &Session{engine: e, opts: o}
+	if err := s.allow(); err != nil {
+		return nil, err
 	}
 	local := o.Local.Unmap()
 	if !local.IsValid() {
@@ -118,6 +112,20 @@ func (e *Engine) newSession(o Options) (*Session, error) {
 	s.shown = netip.AddrPortFrom(show, s.port.Local().Port())
 	s.neg = sdp.NewNegotiation(rand.Uint64(), show)
 	return s, nil
+}
+
+// allow finds the codecs that the options allow.
+func (s *Session) allow() (err error) {
+	s.codecs = s.engine.config().codecs
+	if s.opts.Codecs != nil {
+		if s.codecs, err = parseCodecs(s.opts.Codecs); err != nil {
+			return err
+		}
+	}
+	if s.opts.NoEvents {
+		s.codecs = slices.DeleteFunc(slices.Clone(s.codecs), sdp.Codec.IsEvent)
+	}
+	return nil
 }
 
 // show is the address for SDP. Another family than that of the socket would lead nobody here.

@@ -19,6 +19,7 @@ type State struct {
 	Source     netip.Addr     `json:"source,omitzero"` // of the signalling
 	NAT        bool           `json:"nat,omitempty"`
 	Codecs     []string       `json:"codecs,omitempty"`
+	NoEvents   bool           `json:"no_events,omitempty"`
 	SRTP       SRTPPolicy     `json:"srtp,omitempty"`
 	Secure     bool           `json:"secure,omitempty"`
 	ClearSDES  bool           `json:"clear_sdes,omitempty"`
@@ -45,7 +46,7 @@ func (s *Session) State(offer bool) (State, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := State{
-		Version: stateVersion, Advertise: s.opts.Advertise, Source: s.opts.SignallingSource, NAT: s.opts.NAT, Codecs: s.opts.Codecs,
+		Version: stateVersion, Advertise: s.opts.Advertise, Source: s.opts.SignallingSource, NAT: s.opts.NAT, Codecs: s.opts.Codecs, NoEvents: s.opts.NoEvents,
 		SRTP: s.opts.SRTP, Secure: s.opts.Secure, ClearSDES: s.opts.AllowClearSDES, Shown: s.shown,
 		SDP: s.neg.State(offer), Answering: s.answering, Port: port,
 	}

@@ -43,8 +43,8 @@ func (j callJournal) Note(id, leg string, note []byte) {
 func noteKey(id, leg string) string { return id + "/" + leg }
 
 // Delete forgets a call.
-func (j callJournal) Delete(id string) {
-	j.engine.Put(cluster.Write{Bucket: bucketCalls, Key: id, Delete: true})
+func (j callJournal) Delete(id string, done func(error)) {
+	j.engine.Put(cluster.Write{Bucket: bucketCalls, Key: id, Delete: true, Done: done})
 }
 
 // journalShards spreads AORs, so that readers of several sockets do not wait for each other.
