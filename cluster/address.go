@@ -46,7 +46,7 @@ func newAddresses(e *Engine) *addresses {
 		a.working.Go(func() { a.refresh(ctx) })
 	}
 	if e.cfg.Hook.set() {
-		a.working.Go(func() { e.cfg.Hook.run(ctx, e) })
+		a.working.Go(func() { e.cfg.Hook.run(ctx, e, a) })
 	}
 	return a
 }

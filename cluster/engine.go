@@ -68,9 +68,10 @@ type bucket struct {
 	subject string // of its records, up to the key
 	fence   fence
 	holding holding
-	givable *givable // of a member, where it is Given
-	acked   uint64   // of a Given one: the sequence that the store has acknowledged last; the writer's lock guards it
-	lacks   bool     // a record that the store may have was dropped: nothing is given any more; the same lock
+	read    atomic.Uint64 // the last sequence that went into holding while this node stood by
+	givable *givable      // of a member, where it is Given
+	acked   uint64        // the sequence that the store has acknowledged last; the writer's lock guards it
+	lacks   bool          // a record that the store may have was dropped: nothing is given any more; the same lock
 
 	sightings sightings // of a member
 }

@@ -33,6 +33,13 @@ func (f *fence) stale(r Record) bool {
 	return r.Epoch < f.epoch && r.Seq > f.seq
 }
 
+// begunAfter tells whether the present epoch began after a sequence and what follows it at once.
+func (f *fence) begunAfter(seq uint64) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.seq > seq+1
+}
+
 // nextEpoch counts the starts of a single node. It has no rival, but its records tell which process wrote them.
 func nextEpoch(dir string) (uint64, error) {
 	last, err := lastEpoch(dir)

@@ -229,9 +229,7 @@ func (f *Follower) take(ctx context.Context, m *nats.Msg) {
 	switch {
 	case r.Seq < f.next: // read from the store already
 	case r.Seq > f.next:
-		if f.catchUp(ctx) == nil && r.Seq >= f.next {
-			f.give(r) // our replica lags behind its leader, who has told us
-		}
+		_ = f.catchUp(ctx) // where our replica lags behind its leader, who has told us, the rest comes with the next one, or the next look
 	default:
 		f.give(r)
 	}
@@ -295,9 +293,7 @@ func (f *Follower) givePage(page []*nats.Msg) {
 			f.hand(r, now)
 		}
 	})
-	last := sequenceOf(page[len(page)-1])
-	f.next = last + 1
-	f.seen.Store(last)
+	f.read(sequenceOf(page[len(page)-1]))
 }
 
 // give gives one record.
@@ -305,8 +301,16 @@ func (f *Follower) give(r Record) {
 	if f.valid(r) {
 		f.hand(r, BootTime())
 	}
-	f.next = r.Seq + 1
-	f.seen.Store(r.Seq)
+	f.read(r.Seq)
+}
+
+// read notes that everything up to a sequence has been given.
+func (f *Follower) read(seq uint64) {
+	f.next = seq + 1
+	f.seen.Store(seq)
+	if f.counts {
+		f.b.read.Store(seq)
+	}
 }
 
 // valid tells whether a record is one for fn: neither the fence nor a late write of a deposed node.

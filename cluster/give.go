@@ -115,15 +115,16 @@ func (f *flight) given() given { return given{f.w.Version, f.w.Value, BootTime()
 // acknowledged notes what the store has answered to a write. The caller holds the lock.
 func (w *writer) acknowledged(f *flight, answer []byte) {
 	b, seq := w.e.buckets[f.w.Bucket], seqOfAck(answer)
-	if b.givable == nil || seq == 0 {
+	if seq == 0 {
 		return
 	}
 	b.acked = seq
-	if f.w.Key == fenceName {
+	switch {
+	case f.w.Key == fenceName:
 		b.fence.raise(w.epoch, seq)
-		return
+	case b.givable != nil:
+		b.givable.put(f.w.Key, f.given(), f.w.Delete || f.w.TTL > 0)
 	}
-	b.givable.put(f.w.Key, f.given(), f.w.Delete || f.w.TTL > 0)
 }
 
 // seqOfAck is the sequence in the store's answer to a write; 0: there is none.
@@ -254,8 +255,7 @@ func (f *Follower) given(ctx context.Context) bool {
 		last = min(last, h.seq)
 		f.b.fence.raise(h.epoch, h.begun)
 	}
-	f.next = last + 1
-	f.seen.Store(last)
+	f.read(last)
 	return true
 }
 

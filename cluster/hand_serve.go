@@ -60,6 +60,9 @@ func (h *hand) begin(ctx context.Context, t turn) error {
 		h.t.link.shutOut()
 	}
 	h.e.lease.begin(t.Epoch)
+	if now := h.t.turns.get(); now.Epoch != t.Epoch || now.Node != t.Node { // it came while this one asked, when there was nothing to depose yet
+		return fmt.Errorf("node %s serves in turn %d", now.Node, now.Epoch)
+	}
 	h.grant()
 	h.e.writer.begin(t.Epoch)
 	if err := h.sw.Promote(ctx, t.Epoch); err != nil {
@@ -113,6 +116,10 @@ func (h *hand) planned() (gone bool, err error) {
 	h.yielding.Store(true)
 	defer h.yielding.Store(false)
 	h.revoke(false)
+	if holds, _, _ := h.t.mirror.state(); !holds || h.e.writer.owes() > 0 {
+		h.resume()
+		return false, fmt.Errorf("node %s did not take the last records, so nothing has changed", peer)
+	}
 	h.e.address.down()
 	next := turn{Epoch: h.e.lease.Epoch() + 1, Node: peer, Alone: true}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -124,13 +131,18 @@ func (h *hand) planned() (gone bool, err error) {
 		_, _ = h.t.turns.learn(next)
 		return true, fmt.Errorf("node %s did not answer whether it took over: this one serves no more: %w", peer, err)
 	case answer.Err != "":
-		h.yielding.Store(false)
-		h.e.lease.admit()
-		h.grant()
-		h.e.address.up()
+		h.resume()
 		return false, fmt.Errorf("node %s did not take over, and this one goes on: %s", peer, answer.Err)
 	}
 	return true, nil
+}
+
+// resume goes on after a planned change that did not come about.
+func (h *hand) resume() {
+	h.yielding.Store(false)
+	h.e.lease.admit()
+	h.grant()
+	h.e.address.up()
 }
 
 // demote ends the turn: first the right to send, then the address, then the switch.

@@ -34,7 +34,7 @@ type hookCall struct {
 	Shard string `json:"shard,omitempty"` // whose role it is, where the cluster has shards
 }
 
-func (h Hook) run(ctx context.Context, e *Engine) {
+func (h Hook) run(ctx context.Context, e *Engine, a *addresses) {
 	tick := time.NewTicker(hookEvery)
 	defer tick.Stop()
 	var told hookCall
@@ -49,7 +49,7 @@ func (h Hook) run(ctx context.Context, e *Engine) {
 	}
 	for {
 		now := hookCall{Node: e.cfg.Node, Role: "standby", Shard: e.cfg.Shard}
-		if e.address.isHere() {
+		if a.isHere() {
 			now.Role, now.Epoch = "active", e.lease.Epoch()
 		}
 		tell(now)

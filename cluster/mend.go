@@ -110,6 +110,10 @@ func (e *Engine) mend(ctx context.Context, b *bucket, standby string) (whole boo
 	if err != nil {
 		return false, err
 	}
+	if len(beyond) > 0 && b.fence.begunAfter(b.read.Load()) {
+		e.log.Error("the standby has records that this node does not have, and may not have read before it began to serve: they are left to it", "standby", standby, "bucket", b.Name, "records", len(beyond))
+		beyond = nil
+	}
 	var written, deleted []string
 	for _, key := range beyond {
 		if e.writer.again(b, Write{Bucket: b.Name, Key: key, Delete: true}) {

@@ -32,12 +32,16 @@ type testNode struct {
 	epoch  uint64
 	stale  []string
 	events []Event
+	yields func(*Engine) // nil: it has nothing left to do
 }
 
 func (n *testNode) Promote(_ context.Context, epoch uint64) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.epoch = epoch
+	if n.engine.Lease().Admits() {
+		n.log = append(n.log, "takes what comes in before")
+	}
 	n.log = append(n.log, "promote")
 	return nil
 }
@@ -53,6 +57,9 @@ func (n *testNode) Yield() {
 	if n.engine.Lease().Admits() || !n.engine.Lease().Held() {
 		n.note("yield while it takes what is new, or may not finish what has begun")
 		return
+	}
+	if n.yields != nil {
+		n.yields(n.engine)
 	}
 	n.note("yield")
 }

@@ -71,14 +71,20 @@ func (r *role) begin(ctx context.Context, epoch uint64) error {
 	return nil
 }
 
-// untilLost returns when this node leads no more in a term. It need not be quick: the lease has ended before.
+// untilLost returns when this node leads no more in a term. It need not be quick as a rule, for the lease has ended before; but a member to
+// which a transfer was given up may stand for election all the same, and the witness follow it at once.
 func (r *role) untilLost(ctx context.Context, term uint64) {
+	changed := make(chan raft.Observation, 1)
+	watch := raft.NewObserver(changed, false, func(o *raft.Observation) bool { _, is := o.Data.(raft.RaftState); return is })
+	r.raft.RegisterObserver(watch)
+	defer r.raft.DeregisterObserver(watch)
 	tick := time.NewTicker(r.timers / 6)
 	defer tick.Stop()
 	for r.raft.State() == raft.Leader && r.raft.CurrentTerm() == term {
 		select {
 		case <-ctx.Done():
 			return
+		case <-changed:
 		case <-tick.C:
 		}
 	}
@@ -147,15 +153,24 @@ func (r *role) planned(to string) error {
 	r.e.lease.revoke()
 	r.granting.Unlock()
 	defer r.yielding.Store(false)
+	if n := r.e.writer.owes(); n > 0 {
+		r.resume()
+		return fmt.Errorf("%d records that were answered for are not held by another node yet, so nothing has changed", n)
+	}
 	r.e.address.down()
 	if err := r.transfer(*m); err != nil {
-		r.yielding.Store(false)
-		r.e.lease.admit()
-		r.confirm(r.e.lease.Epoch())
-		r.e.address.up()
+		r.resume()
 		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)
 	}
 	return nil
+}
+
+// resume goes on after a planned change that did not come about.
+func (r *role) resume() {
+	r.yielding.Store(false)
+	r.e.lease.admit()
+	r.confirm(r.e.lease.Epoch())
+	r.e.address.up()
 }
 
 // giveAway hands over after a promotion that failed, to whoever is there, and else tries again as any leader would.

@@ -231,10 +231,10 @@ func (e *Engine) Rehearse() Rehearsal {
 			r.Target = &s.Members[i]
 		}
 	}
-	r.Possible = len(r.Why) == 0
-	if s.Degraded {
-		r.Why = append(r.Why, fmt.Sprintf("%d records are not held by the standby yet", s.Waits))
+	if n := e.writer.owes(); n > 0 {
+		r.Why = append(r.Why, fmt.Sprintf("%d records that were answered for are not held by another node yet", n))
 	}
+	r.Possible = len(r.Why) == 0
 	return r
 }
 

@@ -454,11 +454,15 @@ func (w *writer) end() {
 	}
 }
 
+// isOwed tells whether a write was answered for and is not held. What goes by itself is nobody's loss.
+func (w *writer) isOwed(f *flight) bool {
+	return f.told && f.held && f.w.Key != fenceName && w.e.buckets[f.w.Bucket].MaxAge == 0 && f.w.TTL == 0
+}
+
 // owed is what was answered for and is not held, by what was written last of each key.
 func (w *writer) owed() (all []Record) {
 	for subject, f := range w.latest {
-		b := w.e.buckets[f.w.Bucket]
-		if !f.told || !f.held || f.w.Key == fenceName || b.MaxAge > 0 || f.w.TTL > 0 {
+		if !w.isOwed(f) {
 			continue
 		}
 		r, err := unwrap(f.w.Bucket, f.w.Key, f.data, w.e.open)
@@ -485,6 +489,18 @@ func (w *writer) empty() (left []*flight) {
 	clear(w.latest)
 	w.order, w.bytes, w.degraded, w.probing, w.caughtUp, w.alarmed = nil, 0, false, false, 0, false
 	return left
+}
+
+// owes is how many records were answered for and are not held by another node.
+func (w *writer) owes() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.latest {
+		if w.isOwed(f) {
+			n++
+		}
+	}
+	return n
 }
 
 // waits is how many records are not held yet.
