@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,16 +27,20 @@ type door struct {
 	done    chan struct{}
 	closing sync.Once
 	working sync.WaitGroup
-	strange chan struct{} // newcomers at once
-	ended   chan string   // members whose connections have; a few at a time tell enough
+	strange chan struct{} // whose names are not known yet, at once
+
+	mu      sync.Mutex
+	knock   map[netip.Addr]int // the same by address
+	ended   chan string        // members whose connections have; a few at a time tell enough
 	refused atomic.Pointer[refusal]
 	told    atomic.Int64 // seconds since 1970 when somebody was last told of a machine that is out
 }
 
 const (
 	alpnRole = "tandem-role"
-	// Newcomers are rare, so strangers may hold this many handshakes and no more; members are not counted.
+	// Newcomers are rare, so this many may be in a handshake and no more, and from one address a few: a stranger must not keep members out.
 	strangersAtOnce = 64
+	strangersAtOne  = 8
 	handshakeWithin = 3 * time.Second
 )
 
@@ -48,7 +53,7 @@ func openDoor(id *Identity, members map[string]bool, address string, may func(no
 	if err != nil {
 		return nil, err
 	}
-	d := &door{id: id, log: log, members: members, may: may, timers: timers, listen: l, raft: make(chan net.Conn), done: make(chan struct{}), strange: make(chan struct{}, strangersAtOnce),
+	d := &door{id: id, log: log, members: members, may: may, timers: timers, listen: l, raft: make(chan net.Conn), done: make(chan struct{}), strange: make(chan struct{}, strangersAtOnce), knock: map[netip.Addr]int{},
 		ended: make(chan string, 8)}
 	d.working.Go(d.serve)
 	return d, nil
@@ -74,15 +79,43 @@ func (d *door) serve() {
 				continue
 			}
 		}
-		select {
-		case d.strange <- struct{}{}:
-			d.working.Go(func() {
-				defer func() { <-d.strange }()
-				d.handshake(tls.Server(conn, cfg))
-			})
-		default:
+		from, ok := d.enter(conn)
+		if !ok {
 			_ = conn.Close()
+			continue
 		}
+		d.working.Go(func() {
+			defer d.leave(from)
+			d.handshake(tls.Server(conn, cfg))
+		})
+	}
+}
+
+// enter takes a place for a handshake; false where too many are in one.
+func (d *door) enter(conn net.Conn) (from netip.Addr, ok bool) {
+	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		from = a.AddrPort().Addr().Unmap()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.knock[from] == strangersAtOne {
+		return from, false
+	}
+	select {
+	case d.strange <- struct{}{}:
+		d.knock[from]++
+		return from, true
+	default:
+		return from, false
+	}
+}
+
+func (d *door) leave(from netip.Addr) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	<-d.strange
+	if d.knock[from]--; d.knock[from] == 0 {
+		delete(d.knock, from)
 	}
 }
 

@@ -63,7 +63,7 @@ func (h *hand) begin(ctx context.Context, t turn) error {
 	if now := h.t.turns.get(); now.Epoch != t.Epoch || now.Node != t.Node { // it came while this one asked, when there was nothing to depose yet
 		return fmt.Errorf("node %s serves in turn %d", now.Node, now.Epoch)
 	}
-	h.grant()
+	h.grant(BootTime())
 	h.e.writer.begin(t.Epoch)
 	if err := h.sw.Promote(ctx, t.Epoch); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (h *hand) planned() (gone bool, err error) {
 	h.yielding.Store(true)
 	defer h.yielding.Store(false)
 	h.revoke(false)
-	if holds, _, _ := h.t.mirror.state(); !holds || h.e.writer.owes() > 0 {
+	if holds, _, _ := h.t.mirror.state(); !holds {
 		h.resume()
 		return false, fmt.Errorf("node %s did not take the last records, so nothing has changed", peer)
 	}
@@ -141,7 +141,7 @@ func (h *hand) planned() (gone bool, err error) {
 func (h *hand) resume() {
 	h.yielding.Store(false)
 	h.e.lease.admit()
-	h.grant()
+	h.grant(BootTime())
 	h.e.address.up()
 }
 
@@ -160,13 +160,13 @@ func (h *hand) demote() {
 // keepalived has deposed is told so by keepalived.
 func (h *hand) life() time.Duration { return max(2*h.e.cfg.Timers, time.Second) }
 
-func (h *hand) grant() {
+// grant gives the right to serve for a while from a moment, at which nothing spoke against it.
+func (h *hand) grant(now time.Duration) {
 	h.granting.Lock()
 	defer h.granting.Unlock()
 	if h.e.lease.Epoch() == 0 || h.yielding.Load() || h.t.turns.get().Node != h.e.cfg.Node {
 		return
 	}
-	now := BootTime()
 	h.granted.Store(int64(now))
 	h.doubted.Store(0)
 	h.e.lease.grant(now + h.life())
@@ -213,8 +213,10 @@ func (h *hand) renewOnce(ctx context.Context) {
 		}
 		h.e.tell(Event{Name: "serving in doubt", Alarm: true, Detail: why + ": it asks the other node first"})
 	}
-	if h.doubted.Load() == 0 || dead == "" && h.settled(ctx) {
-		h.grant()
+	if h.doubted.Load() == 0 {
+		h.grant(now)
+	} else if dead == "" && h.settled(ctx) {
+		h.grant(BootTime())
 	}
 }
 

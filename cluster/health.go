@@ -139,7 +139,7 @@ func (e *Engine) watchHealth(ctx context.Context) {
 		if peer, other := e.bestStandby(time.Now()); peer != "" && j.step(time.Now(), e.lease.Epoch(), own.Score, other) {
 			e.tell(Event{Name: "handing over for health", Alarm: true, Detail: fmt.Sprintf("to node %s, since here %v", peer, own.Reasons)})
 			once, cancel := context.WithTimeout(ctx, 5*time.Second)
-			if err := e.Failover(once); err != nil {
+			if err := e.handOver(once, true); err != nil {
 				e.tell(Event{Name: "not handed over", Alarm: true, Detail: err.Error()})
 			}
 			cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,3 +162,31 @@ func TestStrangersAreTurnedAway(t *testing.T) {
 }
 
 func anybody(string) error { return nil }
+
+// Strangers that say nothing do not keep members out, as long as they are not many machines.
+func TestSilentStrangers(t *testing.T) {
+	a, err := Init(t.TempDir(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDoor(a, map[string]bool{"a": true}, "127.0.0.1:0", anybody, time.Second, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = d.Close() }()
+	from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+	for range 2 * strangersAtOnce {
+		c, err := from.Dial("tcp", d.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = c.Close() }()
+	}
+	conn, err := d.Dial(raft.ServerAddress(d.Addr().String()), handshakeWithin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	served := <-d.raft
+	_ = served.Close()
+}

@@ -54,6 +54,7 @@ type role struct {
 
 type failoverRequest struct {
 	to     string
+	owing  bool // also while records are owed
 	answer chan error
 }
 

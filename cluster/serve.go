@@ -39,7 +39,7 @@ func (r *role) active(ctx context.Context, term uint64) error {
 			r.demote()
 			return nil
 		case f := <-r.failover:
-			err := r.planned(f.to)
+			err := r.planned(f)
 			f.answer <- err
 			if err == nil {
 				r.demote()
@@ -142,10 +142,10 @@ func (e *Engine) yield(sw Switch) {
 }
 
 // planned gives the role to another node while everything works.
-func (r *role) planned(to string) error {
-	m := r.e.member(to)
-	if !r.patience.answers(raft.ServerID(to), r.timers) {
-		return fmt.Errorf("node %s does not answer, so nothing has changed", to)
+func (r *role) planned(f failoverRequest) error {
+	m := r.e.member(f.to)
+	if !r.patience.answers(raft.ServerID(f.to), r.timers) {
+		return fmt.Errorf("node %s does not answer, so nothing has changed", f.to)
 	}
 	r.e.yield(r.sw)
 	r.granting.Lock()
@@ -153,14 +153,14 @@ func (r *role) planned(to string) error {
 	r.e.lease.revoke()
 	r.granting.Unlock()
 	defer r.yielding.Store(false)
-	if n := r.e.writer.owes(); n > 0 {
+	if n := r.e.writer.owes(); n > 0 && !f.owing {
 		r.resume()
 		return fmt.Errorf("%d records that were answered for are not held by another node yet, so nothing has changed", n)
 	}
 	r.e.address.down()
 	if err := r.transfer(*m); err != nil {
 		r.resume()
-		return fmt.Errorf("node %s did not take over, and this one goes on: %w", to, err)
+		return fmt.Errorf("node %s did not take over, and this one goes on: %w", f.to, err)
 	}
 	return nil
 }

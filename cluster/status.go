@@ -159,13 +159,16 @@ func (w *writer) status(s *Status) {
 
 // Failover gives the role to the other switch: a planned change, with a gap of some ten milliseconds. Only the active node
 // does it. An error says why nothing changed.
-func (e *Engine) Failover(ctx context.Context) error {
+func (e *Engine) Failover(ctx context.Context) error { return e.handOver(ctx, false) }
+
+// handOver is Failover. A node that hands over before it dies does so also while it owes records: it would take them with it.
+func (e *Engine) handOver(ctx context.Context, owing bool) error {
 	r := e.playing()
 	if r == nil {
 		return errors.New("a single node has nobody to hand over to")
 	}
 	i := slices.IndexFunc(e.cfg.Members, func(m Member) bool { return !m.Witness && m.Name != e.cfg.Node })
-	f := failoverRequest{to: e.cfg.Members[i].Name, answer: make(chan error, 1)}
+	f := failoverRequest{to: e.cfg.Members[i].Name, owing: owing, answer: make(chan error, 1)}
 	if err := e.mayHandOver(f.to); err != nil {
 		return err
 	}
