@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -117,6 +118,16 @@ func (a *agreement) get(now time.Time) Agreement {
 	x := a.last
 	x.Differs = slices.Clone(x.Differs)
 	return x
+}
+
+// behind are the buckets of which the standby held something else when it was last heard, for whatever time.
+func (a *agreement) behind(now time.Time) []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Sub(a.heard) > heardWithin {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(a.since))
 }
 
 // String is the finding as an operator reads it.

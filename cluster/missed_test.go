@@ -72,6 +72,9 @@ func TestWhatWasNotReadIsNotDeleted(t *testing.T) {
 	reg.fence.mu.Unlock()
 	f.hand(Record{Key: "unread", Value: []byte("v")}, BootTime())
 	p.eventually("it is seen that they differ", func() bool { x := a.Status().Agrees; return x != nil && len(x.Differs) > 0 })
+	if err := a.Failover(t.Context()); err == nil || a.Rehearse().Possible {
+		t.Errorf("it is handed over to a node that differs: %v", err)
+	}
 	<-time.After(3 * mendEvery)
 	if got()["unread"] == "" {
 		t.Error("it was deleted")

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,6 +173,9 @@ func (e *Engine) handOver(ctx context.Context, owing bool) error {
 	if err := e.mayHandOver(f.to); err != nil {
 		return err
 	}
+	if err := e.isBehind(f.to); err != nil && !owing {
+		return err
+	}
 	select {
 	case r.requests() <- f:
 	case <-ctx.Done():
@@ -195,6 +199,14 @@ func (e *Engine) mayHandOver(to string) error {
 	p, ok := e.peers.all[to]
 	if !ok || time.Since(p.Heard) > heardWithin || p.Role != "standby" {
 		return fmt.Errorf("node %s is no standby at this moment, so it cannot take over", to)
+	}
+	return nil
+}
+
+// isBehind is an error where the standby, when it was last heard, did not hold what this node did.
+func (e *Engine) isBehind(to string) error {
+	if b := e.agrees.behind(time.Now()); len(b) > 0 {
+		return fmt.Errorf("node %s does not hold the same records of %s at this moment, so it does not take over: try again in some seconds", to, strings.Join(b, ", "))
 	}
 	return nil
 }
@@ -225,7 +237,7 @@ func (e *Engine) Rehearse() Rehearsal {
 			continue
 		}
 		r.To = m.Name
-		if err := e.mayHandOver(m.Name); err != nil {
+		if err := cmp.Or(e.mayHandOver(m.Name), e.isBehind(m.Name)); err != nil {
 			r.Why = append(r.Why, err.Error())
 		}
 	}
