@@ -133,6 +133,35 @@ func (e *Edge) Cancel(tx *transaction.Server, m *sip.Message) {
 	}
 }
 
+// Stray implements transaction.User. A phone answers an INVITE that another process let through, which did so for the node that the Via below ours
+// names: that one knows its branch.
+func (e *Edge) Stray(f transport.Flow, m *sip.Message) {
+	if to, ok := e.before(m); ok {
+		_ = to.Send(back(m))
+		return
+	}
+	e.User.Stray(f, m)
+}
+
+// before is the flow to the node whose INVITE a 2xx answers; false: it is none that went through an edge.
+func (e *Edge) before(m *sip.Message) (transport.Flow, bool) {
+	if _, method, err := m.CSeq(); err != nil || method != sip.INVITE || m.Status()/100 != 2 {
+		return transport.Flow{}, false
+	}
+	n := 0
+	for text := range m.Elements(sip.HeaderVia) {
+		if n++; n < 2 {
+			continue
+		}
+		v, err := sip.ParseVia(text)
+		if err != nil {
+			break
+		}
+		return e.paths.Toward(sip.URI{Scheme: "sip", Host: v.Host})
+	}
+	return transport.Flow{}, false
+}
+
 // way is how a request goes through an edge.
 type way struct {
 	user   string   // of the Path value

@@ -201,3 +201,61 @@ func TestEdgeIsNoDoorForStrangers(t *testing.T) {
 		})
 	}
 }
+
+type twoPhones struct {
+	*onePhone
+	second Target
+}
+
+func (p twoPhones) Ours(user string) bool { return user == "good" || user == "second" }
+
+func (p twoPhones) Phone(user string) (Target, bool) {
+	if user == "second" {
+		return p.second, true
+	}
+	return p.onePhone.Phone(user)
+}
+
+// Two phones of an extension get the same message: its copies are not taken for one that was forked on its way (RFC 3261 §8.2.2.2).
+func TestEdgeLetsAMessageToTwoPhonesThrough(t *testing.T) {
+	withEdge(t, func(t *testing.T, s *edgeScene) {
+		s.edge.paths = twoPhones{s.paths, Target{URI: "sip:phone@192.0.2.3", Flow: s.paths.phone.To(s.strays.Local())}}
+		copyTo := func(user string) {
+			s.node.Send(s.toEdge, siptest.Request{Method: sip.MESSAGE, Branch: sip.NewBranch(), CallID: "one", Lines: []string{"Route: <sip:" + user + "@192.0.2.9;lr>"}})
+		}
+		copyTo("good")
+		one := s.phone.Next()
+		copyTo("second")
+		two := s.stranger.Next()
+		s.phone.Answer(one, 200)
+		s.stranger.Answer(two, 200)
+		for range 2 {
+			if m := s.node.Next(); m.Status() != 200 {
+				t.Errorf("answered %d", m.Status())
+			}
+		}
+	})
+}
+
+// The process that let an INVITE through is gone when the phone answers: the next one gives the answer to whom the INVITE came from.
+func TestEdgeGivesAnAnswerBackThatItDidNotAskFor(t *testing.T) {
+	withEdge(t, func(t *testing.T, s *edgeScene) {
+		s.node.Send(s.toEdge, invite())
+		rung := s.phone.Next()
+		s.phone.Answer(rung, 180)
+		s.node.Next()
+		var answer sip.Message
+		if err := answer.Parse(string(siptest.Response(rung.Message, 200, "tag"))); err != nil {
+			t.Fatal(err)
+		}
+		next := NewEdge(s.user, s.paths)
+		next.Stray(s.paths.phone, &answer)
+		m := s.node.Next()
+		if via, err := m.TopVia(); m.Status() != 200 || err != nil || via.Host != "192.0.2.1" {
+			t.Errorf("the node hears %s", m.Raw())
+		}
+		s.phone.Answer(rung, 486)
+		s.phone.Next()
+		s.node.Next()
+	})
+}

@@ -91,6 +91,10 @@ func (t *Table) mergeKeyOf(m *sip.Message) mergeKey {
 	buf := append(append(room[:0], m.CallID()...), '\n')
 	buf = append(append(buf, m.FromTag()...), '\n')
 	buf = append(strconv.AppendUint(buf, uint64(seq), 10), method...)
+	for route := range m.Elements(sip.HeaderRoute) { // it says for whom a copy is that only passes
+		buf = append(append(buf, '\n'), route...)
+		break
+	}
 	return mergeKey{maphash.Bytes(t.seeds[0], buf), maphash.Bytes(t.seeds[1], buf)}
 }
 

@@ -193,3 +193,32 @@ func TestStreamWhileTheNodeMayNotServe(t *testing.T) {
 		})
 	}
 }
+
+// The same over a stream: what belongs to a dialog is heard before the role moves, and the connection with it; what begins something waits.
+func TestStreamIsHeardBeforeAPlannedChange(t *testing.T) {
+	e := newEar()
+	cfg := tcpConfig()
+	var begins atomic.Bool
+	yes := func() bool { return true }
+	cfg.Serves, cfg.Admits, cfg.Begins = yes, yes, begins.Load
+	l := run(t, cfg, e)
+	c := tcpClient(t, l.testAddr(0))
+	first := options("TCP", "h", "1", "one", 1)
+	bye := strings.NewReplacer("OPTIONS sip", "BYE sip", " OPTIONS\r\n", " BYE\r\n").Replace(first)
+	at := strings.Index(bye, "\r\nTo: ") + len("\r\nTo: ")
+	end := at + strings.Index(bye[at:], "\r\n")
+	write(t, c, bye[:end]+";tag=ours"+bye[end:])
+	if h := <-e.got; h.msg.Method() != sip.BYE {
+		t.Errorf("heard %s", h.msg.Method())
+	}
+	write(t, c, first)
+	select {
+	case h := <-e.got:
+		t.Errorf("heard %s", h.msg.Method())
+	case <-time.After(5 * shortestPause):
+	}
+	begins.Store(true)
+	if h := <-e.got; h.msg.Method() != sip.OPTIONS {
+		t.Errorf("heard %s", h.msg.Method())
+	}
+}

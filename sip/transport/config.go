@@ -113,8 +113,8 @@ type Config struct {
 	Serves func() bool
 	// Admits tells whether what arrives is taken, where that differs from Serves; nil: it does not. It is asked as Serves is.
 	Admits func() bool
-	// Begins tells whether a request that begins something is taken: one outside of any dialog, but for CANCEL and ACK, and whatever
-	// comes over a connection. nil: where Admits says so. It is asked as Serves is.
+	// Begins tells whether a request that begins something is taken: one outside of any dialog, but for CANCEL and ACK. Over a connection it
+	// waits, and what comes behind it too. nil: where Admits says so. It is asked as Serves is.
 	Begins func() bool
 	// Away lets listeners bind addresses that this machine has not taken yet: those of a node that it stands by for.
 	Away bool

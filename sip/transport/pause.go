@@ -19,7 +19,7 @@ type pause struct{ total time.Duration }
 func (c *conn) hear(in *inbox, raw []byte) bool {
 	source := c.flow.remote.Addr()
 	away := pause{}
-	why, held := c.withheld(in, source, &away)
+	why, held := c.withheld(in, source, raw, &away)
 	if held == nil {
 		in.take(c.flow, raw)
 		return true
@@ -37,7 +37,7 @@ func (c *conn) hear(in *inbox, raw []byte) bool {
 		if c.gone.Load() {
 			return false
 		}
-		if why, held = c.withheld(in, source, &away); held == nil {
+		if why, held = c.withheld(in, source, raw, &away); held == nil {
 			in.take(c.flow, raw)
 			c.pulse.heard(time.Now()) // it could not be, while we did not listen
 			return true
@@ -53,9 +53,9 @@ func (c *conn) hear(in *inbox, raw []byte) bool {
 
 // withheld tells why a message may not be taken now, and what counts the time; nil: it may. The budget counts over all
 // that the connection sends.
-func (c *conn) withheld(in *inbox, source netip.Addr, away *pause) (Reason, *pause) {
+func (c *conn) withheld(in *inbox, source netip.Addr, raw []byte, away *pause) (Reason, *pause) {
 	switch {
-	case !c.layer.begins():
+	case !c.layer.admits(), !c.layer.begins() && isBeginning(raw):
 		return DropAway, away
 	case !in.admitted(source):
 		return DropBudget, &c.held

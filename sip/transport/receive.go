@@ -68,6 +68,12 @@ func begins(m *sip.Message) bool {
 	return m.IsRequest() && m.ToTag() == "" && m.Method() != sip.ACK && m.Method() != sip.CANCEL
 }
 
+// isBeginning is begins for the text of a message; one that cannot be read begins nothing.
+func isBeginning(raw []byte) bool {
+	var m sip.Message
+	return m.Parse(string(raw)) == nil && begins(&m)
+}
+
 // Settled tells whether the Handler is done with all that it was given. Once Config.Admits has begun to say no, it stays so.
 func (l *Layer) Settled() bool { return l.inHand.Load() == 0 }
 

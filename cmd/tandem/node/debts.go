@@ -51,6 +51,9 @@ type owed struct {
 // left implements cluster.Config.Left.
 func (n *Node) left(records []cluster.Record) {
 	d, now := n.opts.Debts, time.Now()
+	if d == nil {
+		return // a witness answers for nothing
+	}
 	for _, r := range records {
 		if r.Bucket != bucketRegistrations {
 			continue

@@ -67,3 +67,15 @@ func TestDebts(t *testing.T) {
 		t.Errorf("%d bindings of 1002, which had been taken back", n)
 	}
 }
+
+// A witness sees late registrations of a deposed node where there are shards, and answers for none.
+func TestWitnessOwesNothing(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	n := &Node{opts: Options{Log: log}, log: log}
+	value, err := record.Marshal(registrar.Record{AOR: "1001", Written: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.doubt(bucketRegistrations, "1001")
+	n.left([]cluster.Record{{Bucket: bucketRegistrations, Key: "1001", Value: value, Version: newestForm}})
+}

@@ -38,6 +38,8 @@ type distantShard struct {
 	messages atomic.Pointer[messageList]
 	known    atomic.Bool          // what it has been asked for once
 	part     atomic.Pointer[part] // of this process in the shard; nil while there is none
+
+	lastServed atomic.Int64 // BootTime when some node was last seen to serve it; 0: none was
 }
 
 // part is what tells who serves a shard, and asks him: its engine.
@@ -200,10 +202,19 @@ func (x *distantShard) sweep(ctx context.Context, store *registrar.Store) {
 	}
 }
 
+// servedFor is how long a shard counts as served that was: while its members elect somebody, and while this process's part of it is built anew.
+// Over UDP who is asked there meanwhile is asked again.
+const servedFor = 10 * time.Second
+
 // served tells whether some node serves the shard, as far as this one knows.
 func (x *distantShard) served() bool {
-	p := x.part.Load()
-	return p != nil && p.serving() != ""
+	now := cluster.BootTime()
+	if p := x.part.Load(); p != nil && p.serving() != "" {
+		x.lastServed.Store(int64(now))
+		return true
+	}
+	last := x.lastServed.Load()
+	return last != 0 && now-time.Duration(last) < servedFor
 }
 
 func (d *Directory) shard(name string) *distantShard {

@@ -194,3 +194,23 @@ func TestPathsAreOfOneShard(t *testing.T) {
 		}
 	}
 }
+
+// While this process's part of a shard is built anew, or its members elect somebody, its phones are found; not when it has been silent for long.
+func TestPhonesOfAShardWhoseRoleMoves(t *testing.T) {
+	n := shardNode(t, "abc")
+	n.at(t, "b", registrar.BindingRecord{Contact: "sip:desk", Q: 1000, Registered: time.Now()})
+	found := func(when string, want int) {
+		t.Helper()
+		if got := n.found(); len(got) != want {
+			t.Errorf("%s: %q", when, got)
+		}
+	}
+	found("served", 1)
+	x := n.opts.Directory.shard("b")
+	x.part.Store(nil)
+	found("built anew", 1)
+	x.part.Store(&part{serving: func() string { return "" }})
+	found("nobody elected", 1)
+	x.lastServed.Add(-int64(servedFor))
+	found("for long", 0)
+}
