@@ -170,6 +170,9 @@ func (s *Switchboard) spent(plan *dialplan.Plan, r *Record) {
 	if !outside || payer == "" || r.Emergency || r.Duration <= 0 {
 		return
 	}
+	if plan.Day(r.Ended) < g.day {
+		return // it ended yesterday, and somebody who does not answer any more has been waited for since
+	}
 	g.roll(plan, r.Ended)
 	u := g.state.Usage[payer]
 	u.MinutesToday += r.Duration / 60

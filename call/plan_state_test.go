@@ -157,6 +157,12 @@ func TestMinutesADay(t *testing.T) {
 	if got := ask("1002", noon); got != 0 {
 		t.Error("calls inside are refused:", got)
 	}
+	late := out
+	late.Ended = noon.Add(-13 * time.Hour)
+	s.spent(plan, &late)
+	if got := ask("+442079460018", noon); got != 403 {
+		t.Error("after a record of yesterday:", got)
+	}
 	s.begun(plan, dialplan.Facts{From: "1002", To: "400", Now: noon.Add(12 * time.Hour)})
 	if got := ask("+442079460018", noon.Add(12*time.Hour)); got != 0 {
 		t.Error("on the next day:", got)

@@ -2,6 +2,7 @@ package voicemail
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,8 +97,11 @@ func (d *Draft) Commit(m Message) (Message, error) {
 	if err := s.save(m, d.File); err != nil {
 		return m, fmt.Errorf("voicemail: %w", err)
 	}
-	if err := s.share(&m); err != nil {
+	switch err := s.share(&m); {
+	case errors.Is(err, ErrElsewhere):
 		return m, err // it is offered again when this node serves
+	case err != nil:
+		s.log.Warn("message is on this node alone for the moment", "box", m.Box, "message", m.ID, "err", err)
 	}
 	s.enter(m)
 	s.log.Info("message left", "box", m.Box, "message", m.ID, "call", m.Call, "from", m.From+m.Caller, "seconds", m.Seconds)
@@ -129,15 +133,39 @@ func (s *Store) save(m Message, sound *os.File) error {
 	return nil
 }
 
-// share lists a message whose files are complete, and waits for its copy.
+// share lists a message whose files are complete and which is in no box yet, and waits for its copy.
 func (s *Store) share(m *Message) error {
+	s.disk.Lock()
+	err := s.list(m)
+	s.disk.Unlock()
+	if err == nil {
+		s.cfg.Index.Copied(*m)
+	}
+	return err
+}
+
+// offer is share for a message that is in its box, as it is now.
+func (s *Store) offer(box, id string) error {
+	var listed *Message
+	err := s.change(box, id, func(m *Message) error {
+		if m.Shared {
+			return nil
+		}
+		listed = m
+		return s.list(m)
+	})
+	if err == nil && listed != nil {
+		s.cfg.Index.Copied(*listed)
+	}
+	return err
+}
+
+// list lists a message, and notes on the disk that it is: from then on it goes when it is listed no more. The disk's lock is held.
+func (s *Store) list(m *Message) error {
 	if err := s.cfg.Index.Put(*m); err != nil {
 		return err
 	}
-	s.cfg.Index.Copied(*m)
 	m.Shared = true
-	s.disk.Lock()
-	defer s.disk.Unlock()
 	if err := s.write(*m); err != nil {
 		s.log.Warn("message is not marked as shared", "box", m.Box, "message", m.ID, "err", err)
 	}

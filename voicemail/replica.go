@@ -85,15 +85,18 @@ func (r *Replica) Settle() {
 // Serve lists the messages that only this node has: those of a time when it was alone, or of which it could not tell the others.
 func (r *Replica) Serve() {
 	r.serving.Store(true)
+	r.offer()
+}
+
+// offer lists what is not listed. What is deleted or heard meanwhile is so.
+func (r *Replica) offer() {
 	for _, m := range r.store.all() {
 		if m.Shared {
 			continue
 		}
-		if err := r.store.share(&m); err != nil {
+		if err := r.store.offer(m.Box, m.ID); err != nil && !errors.Is(err, ErrNoMessage) {
 			r.log.Warn("message is on this node alone", "box", m.Box, "message", m.ID, "err", err)
-			continue
 		}
-		r.store.enter(m)
 	}
 }
 
@@ -111,19 +114,29 @@ func (r *Replica) Missing() (n int) {
 	return n
 }
 
-// retryEvery is how often a sound is asked for again that no node could give.
-const retryEvery = 2 * time.Second
+const (
+	// retryEvery is how often a sound is asked for again that no node could give.
+	retryEvery = 2 * time.Second
+	// offerEvery is how often what could not be listed is offered again.
+	offerEvery = 30 * time.Second
+)
 
 // Run does what is due until ctx ends.
 func (r *Replica) Run(ctx context.Context) error {
 	retry := time.NewTicker(retryEvery)
 	defer retry.Stop()
+	offer := time.NewTicker(offerEvery)
+	defer offer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.ready:
 		case <-retry.C:
+		case <-offer.C:
+			if r.serving.Load() {
+				r.offer()
+			}
 		}
 		r.mu.Lock()
 		due := slices.Collect(maps.Keys(r.due))
@@ -248,6 +261,9 @@ func (s *Store) take(ctx context.Context, m Message, fetch Fetch) error {
 func (s *Store) revise(m Message) error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
+	if !s.Has(m.Box, m.ID) {
+		return nil // it was deleted meanwhile
+	}
 	if err := s.write(m); err != nil {
 		return err
 	}

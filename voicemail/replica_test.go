@@ -227,3 +227,107 @@ func TestReserve(t *testing.T) {
 		}
 	}
 }
+
+// unheld is the index of a node whose store does not answer in time; later it does.
+type unheld struct {
+	*fakeIndex
+	err error
+}
+
+func (x *unheld) Put(m Message) error {
+	if x.err != nil {
+		return x.err
+	}
+	return x.fakeIndex.Put(m)
+}
+
+// A message that no other node knows of yet is in its box, is not taken for one that was deleted elsewhere, and is listed when that works again.
+func TestMessageThatIsNotListedYet(t *testing.T) {
+	for _, why := range []error{ErrNotHeld, errors.New("too much waits for the store")} {
+		synctest.Test(t, func(t *testing.T) {
+			c := Config{Dir: filepath.Join(t.TempDir(), "a"), Index: &unheld{&fakeIndex{all: map[place]Message{}}, why}}
+			m := leave(t, openStore(t, c), "1001", "1002")
+			x := &fakeIndex{all: map[place]Message{}} // what the store has: nothing of it
+			index := &unheld{x, why}
+			a := openStore(t, Config{Dir: c.Dir, Index: index})
+			r := x.stands(t, a, nil)
+			time.Sleep(time.Minute)
+			if !a.Has("1001", m.ID) {
+				t.Fatal("it is removed")
+			}
+			r.Serve()
+			index.err = nil
+			time.Sleep(2 * offerEvery)
+			synctest.Wait()
+			if _, listed := x.all[place{"1001", m.ID}]; !listed {
+				t.Error("it is never listed")
+			}
+		})
+	}
+}
+
+// The node dies while it waits for the copy. The other one serves, and the owner deletes the message: it is not there again later.
+func TestKilledWhileTheCopyIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &fakeIndex{all: map[place]Message{}}
+		one := Config{Dir: filepath.Join(t.TempDir(), "one"), Index: x}
+		a, b := openStore(t, one), openStore(t, Config{Dir: filepath.Join(t.TempDir(), "two"), Index: x})
+		x.stands(t, b, from(a))
+		killed := filepath.Join(t.TempDir(), "killed")
+		x.waits = func(Message) {
+			synctest.Wait() // b has it
+			if err := os.CopyFS(killed, os.DirFS(one.Dir)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m := leave(t, a, "1001", "1002")
+		x.waits, x.follow = nil, nil
+		if err := b.Delete("1001", m.ID); err != nil {
+			t.Fatal(err)
+		}
+		a = openStore(t, Config{Dir: killed, Index: x})
+		r := x.stands(t, a, from(b))
+		synctest.Wait()
+		r.Serve()
+		synctest.Wait()
+		if a.Has("1001", m.ID) || len(x.all) > 0 {
+			t.Error("a deleted message is there again")
+		}
+	})
+}
+
+// While messages are offered one after the other, which takes seconds each, others are heard and deleted.
+func TestHeardAndDeletedWhileTheyAreOffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := &fakeIndex{all: map[place]Message{}, deposed: true}
+		c := Config{Dir: filepath.Join(t.TempDir(), "a"), Index: x}
+		a := openStore(t, c)
+		for range 3 {
+			d, err := a.Begin("1001")
+			if err != nil {
+				t.Fatal(err)
+			}
+			record(t, d)
+			_, _ = d.Commit(Message{From: "1002", Seconds: 0.1})
+		}
+		x.deposed = false
+		a = openStore(t, c)
+		r := x.stands(t, a, nil)
+		synctest.Wait()
+		list := a.List("1001")
+		x.waits = func(Message) {
+			x.waits = nil
+			if err := errors.Join(a.Delete("1001", list[1].ID), a.Mark("1001", list[2].ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Serve()
+		synctest.Wait()
+		if _, listed := x.all[place{"1001", list[1].ID}]; a.Has("1001", list[1].ID) || listed {
+			t.Error("deleted, and there again")
+		}
+		if m, _ := a.find("1001", list[2].ID); !m.Heard || !x.all[place{"1001", list[2].ID}].Heard {
+			t.Error("heard, and new again")
+		}
+	})
+}

@@ -24,6 +24,8 @@ var (
 	ErrBox = errors.New("voicemail: no such box")
 	// ErrElsewhere says that another node serves: nothing was changed.
 	ErrElsewhere = errors.New("voicemail: another node serves")
+	// ErrNotHeld says that the index will list it, and that nobody else knows of it until then.
+	ErrNotHeld = errors.New("voicemail: not held by another node yet")
 	// ErrNoMessage says that a message is gone.
 	ErrNoMessage = errors.New("voicemail: no such message")
 )
@@ -42,7 +44,7 @@ type Config struct {
 
 // Index lists the messages of all nodes. Its methods block for a moment; ErrElsewhere is why nothing was listed.
 type Index interface {
-	// Put lists a message, or what has become of it; it returns when that is held.
+	// Put lists a message, or what has become of it; it returns when that is held, or with ErrNotHeld.
 	Put(m Message) error
 	// Delete takes a message off the list.
 	Delete(box, id string) error
@@ -217,7 +219,7 @@ func (s *Store) Mark(box, id string) error {
 			return nil
 		}
 		m.Heard = true
-		if err := s.cfg.Index.Put(*m); err != nil {
+		if err := s.cfg.Index.Put(*m); err != nil && !errors.Is(err, ErrNotHeld) {
 			return err
 		}
 		return s.write(*m)

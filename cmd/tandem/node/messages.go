@@ -56,7 +56,7 @@ func (x messageIndex) write(w cluster.Write) error {
 	defer cancel()
 	switch err := x.engine.PutWait(ctx, w); {
 	case errors.Is(err, cluster.ErrDegraded):
-		return nil
+		return voicemail.ErrNotHeld
 	case errors.Is(err, cluster.ErrFenced), errors.Is(err, cluster.ErrClosed):
 		return voicemail.ErrElsewhere
 	default:
@@ -76,7 +76,11 @@ func (x messageIndex) Put(m voicemail.Message) error {
 
 // Delete implements voicemail.Index.
 func (x messageIndex) Delete(box, id string) error {
-	return x.write(cluster.Write{Key: messageKey(box, id), Delete: true})
+	err := x.write(cluster.Write{Key: messageKey(box, id), Delete: true})
+	if errors.Is(err, voicemail.ErrNotHeld) {
+		return nil
+	}
+	return err
 }
 
 func messageKey(box, id string) string { return keyMessage + box + "/" + id }

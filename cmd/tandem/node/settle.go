@@ -162,7 +162,7 @@ func (n *Node) claimsOf(ctx context.Context, node string) (claimed, error) {
 		all.take(r)
 	}
 	for key, value := range all {
-		if owner, _, _ := ownerOf(key, value); owner != node {
+		if owner, m, _ := ownerOf(key, value); owner != node || m.Done {
 			delete(all, key)
 		}
 	}
