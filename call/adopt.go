@@ -115,6 +115,9 @@ func (a *adoption) build() {
 		keepAt: a.now.Add(rand.N(keepSpread)),
 	}
 	a.c = c
+	if c.lastSign = a.now; !st.Written.IsZero() { // it stands as another process left it, however long ago
+		c.lastSign = a.local(st.Written)
+	}
 	c.record.payer, c.shown = st.Payer, st.Shown
 	c.decision = dialplan.Decision{
 		Route: st.Route, Number: st.Number, Plan: st.Plan, CallerID: st.CallerID, Emergency: st.Emergency,
@@ -205,6 +208,9 @@ func (a *adoption) media(l *Leg, st *media.State) error {
 		if err := record.Unmarshal(raw, &note); err == nil && note.At.After(st.Port.At) && note.Local == st.Port.Local {
 			st.Port = note
 		}
+	}
+	if at := a.local(st.Port.At); at.After(a.c.lastSign) && !at.After(a.now) {
+		a.c.lastSign = at
 	}
 	var err error
 	l.media, err = a.open(*st, l)

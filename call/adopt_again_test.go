@@ -299,7 +299,7 @@ func TestNoteStandsForItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &adoption{st: &State{}, notes: func(string, string) []byte { return raw }, ready: map[string]*ready{"a": {session: &fakeSession{}}}}
+		a := &adoption{st: &State{}, c: &Call{}, notes: func(string, string) []byte { return raw }, ready: map[string]*ready{"a": {session: &fakeSession{}}}}
 		st := media.State{Port: was()}
 		if err := a.media(&Leg{name: "a"}, &st); err != nil {
 			t.Fatal(err)
@@ -313,4 +313,24 @@ func TestNoteStandsForItself(t *testing.T) {
 	if got := taken(older); got.Protect[0] != was().Protect[0] || *got.Web != *was().Web {
 		t.Errorf("an older one gives %+v %+v", got.Protect, got.Web)
 	}
+}
+
+// A machine was off for hours, and nobody is in the call any more: it ended when it was last known to go on.
+func TestOutageIsNoPartOfACall(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		_, b := o.talk(alice, bob)
+		o.pass(time.Minute)
+		o.killed(10 * time.Hour)
+		o.start()
+		alice.oks(sip.OPTIONS)
+		b.replies(b.phone.hears(sip.OPTIONS), 481, "", nil, "")
+		alice.oks(sip.BYE)
+		bob.oks(sip.BYE)
+		o.idle()
+		if r := o.record(); r.EndedBy != endedByOrphan || r.Duration > 65 || r.Ended.Before(*r.Answered) {
+			t.Errorf("ended by %s, %v s, at %v", r.EndedBy, r.Duration, r.Ended)
+		}
+	})
 }

@@ -77,6 +77,7 @@ type Call struct {
 	revived    bool        // the call was adopted
 	adopted    int         // and in this step of the plan, from 1
 	orphanAt   time.Time   // when each side of an adopted call must have been heard
+	lastSign   time.Time   // until when another process has known it to go on
 	orphan     bool        // none was: they are asked whether they are still there
 	vanished   bool        // another node serves the call: nothing is said of it any more
 	keptEnd    bool        // the journal knows that the call is over

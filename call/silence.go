@@ -97,6 +97,7 @@ func (c *Call) probeAnswered(l *Leg, status int) {
 	by := l.name
 	if c.orphan {
 		by = endedByOrphan
+		c.record.end(by, 0, sip.CauseOutOfOrder, c.lastSign) // nobody has spoken since
 	}
 	c.hangUp(by, sip.CauseOutOfOrder, "Peer is gone")
 }
