@@ -136,6 +136,30 @@ func (g *groupState) value(key string) []byte {
 	return raw
 }
 
+// DoubtSetting says that the memory may not have what is under a key, or, without one, under any: it is written again.
+func (s *Switchboard) DoubtSetting(key string) {
+	g := &s.groups
+	g.mu.Lock()
+	if key != "" {
+		g.note(key)
+	} else {
+		for extension := range g.state.Features {
+			g.note(keyFeatures + extension)
+		}
+		for schedule := range g.state.Switches {
+			g.note(keySwitch + schedule)
+		}
+		for extension := range g.state.Usage {
+			g.note(keyUsage + extension)
+		}
+		for _, t := range s.trunks.All() {
+			g.note(keyMinutes + t.Name())
+		}
+	}
+	g.mu.Unlock()
+	g.settle()
+}
+
 func splitKey(key string) (kind, name string) {
 	i := strings.IndexByte(key, '/') + 1
 	return key[:i], key[i:]

@@ -80,11 +80,21 @@ func (m *Lamps) missed() (boxes []string) {
 	return boxes
 }
 
-// Registered has the phones of an extension told when there are messages; it does not block.
+// Registered has the phones of an extension told when there are messages, or their lamps may be lit though there are none; it does not block.
 func (m *Lamps) Registered(extension string) {
-	if m.store.Count(extension) != (Count{}) {
+	m.mu.Lock()
+	_, lit := m.told[extension]
+	m.mu.Unlock()
+	if lit || m.store.Count(extension) != (Count{}) {
 		m.tell(extension)
 	}
+}
+
+// None tells whether no phone has to be told anything when it comes.
+func (m *Lamps) None() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.told) == 0 && m.store.Empty()
 }
 
 func (m *Lamps) tell(box string) {
@@ -127,15 +137,19 @@ func (m *Lamps) Run(ctx context.Context) error {
 
 // light sends the count of a box to each of its phones, and waits for none: one that does not know NOTIFY says so.
 func (m *Lamps) light(box string) {
-	n := m.store.Count(box)
-	defer m.tells(box, n)
-	for _, b := range m.locator.Lookup(box, time.Now()) {
+	n, phones := m.store.Count(box), m.locator.Lookup(box, time.Now())
+	reached := len(phones) > 0
+	for _, b := range phones {
 		if !b.Flow.Alive() {
+			reached = false
 			continue
 		}
 		if _, err := m.sender.Send(b.Flow, m.notify(b, n), nil); err != nil {
 			m.log.Debug("phone not told of its messages", "box", box, "err", err)
 		}
+	}
+	if n != (Count{}) || reached { // else a lamp may still be lit: it is told when its phone comes back
+		m.tells(box, n)
 	}
 }
 

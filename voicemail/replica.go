@@ -72,7 +72,7 @@ func (r *Replica) wake() {
 
 // Settle is called when the whole index has been told: what is here and was listed, and is listed no more, was deleted elsewhere.
 func (r *Replica) Settle() {
-	for _, m := range r.store.all() {
+	for _, m := range r.store.All() {
 		r.mu.Lock()
 		if _, there := r.known[place{m.Box, m.ID}]; !there && m.Shared {
 			r.due[place{m.Box, m.ID}] = true
@@ -90,7 +90,7 @@ func (r *Replica) Serve() {
 
 // offer lists what is not listed. What is deleted or heard meanwhile is so.
 func (r *Replica) offer() {
-	for _, m := range r.store.all() {
+	for _, m := range r.store.All() {
 		if m.Shared {
 			continue
 		}
@@ -106,7 +106,7 @@ func (r *Replica) Missing() (n int) {
 	defer r.mu.Unlock()
 	for at := range r.due {
 		if m, there := r.known[at]; there {
-			if _, here := r.store.find(m.Box, m.ID); !here {
+			if _, here := r.store.Find(m.Box, m.ID); !here {
 				n++
 			}
 		}
@@ -156,7 +156,7 @@ func (r *Replica) do(ctx context.Context, at place) {
 	delete(r.due, at)
 	r.mu.Unlock()
 	err := error(nil)
-	have, here := r.store.find(at.box, at.id)
+	have, here := r.store.Find(at.box, at.id)
 	switch {
 	case there && !here:
 		err = r.store.take(ctx, want, r.fetch)
@@ -183,8 +183,8 @@ func (r *Replica) do(ctx context.Context, at place) {
 	}
 }
 
-// all is every message here.
-func (s *Store) all() (all []Message) {
+// All is every message here.
+func (s *Store) All() (all []Message) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, list := range s.boxes {
@@ -193,8 +193,8 @@ func (s *Store) all() (all []Message) {
 	return all
 }
 
-// find gives a message that is here.
-func (s *Store) find(box, id string) (Message, bool) {
+// Find gives a message that is here.
+func (s *Store) Find(box, id string) (Message, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	i := slices.IndexFunc(s.boxes[box], func(m Message) bool { return m.ID == id })
@@ -206,7 +206,7 @@ func (s *Store) find(box, id string) (Message, bool) {
 
 // Has tells whether a message is here with its sound.
 func (s *Store) Has(box, id string) bool {
-	_, here := s.find(box, id)
+	_, here := s.Find(box, id)
 	return here
 }
 
@@ -275,7 +275,7 @@ func (s *Store) revise(m Message) error {
 func (s *Store) forget(box, id string) error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
-	m, here := s.find(box, id)
+	m, here := s.Find(box, id)
 	if !here {
 		return nil
 	}

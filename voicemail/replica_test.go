@@ -326,7 +326,7 @@ func TestHeardAndDeletedWhileTheyAreOffered(t *testing.T) {
 		if _, listed := x.all[place{"1001", list[1].ID}]; a.Has("1001", list[1].ID) || listed {
 			t.Error("deleted, and there again")
 		}
-		if m, _ := a.find("1001", list[2].ID); !m.Heard || !x.all[place{"1001", list[2].ID}].Heard {
+		if m, _ := a.Find("1001", list[2].ID); !m.Heard || !x.all[place{"1001", list[2].ID}].Heard {
 			t.Error("heard, and new again")
 		}
 	})

@@ -255,7 +255,7 @@ func (s *Store) remove(m *Message) error {
 func (s *Store) change(box, id string, do func(*Message) error) error {
 	s.disk.Lock()
 	defer s.disk.Unlock()
-	m, here := s.find(box, id)
+	m, here := s.Find(box, id)
 	if !here {
 		return ErrNoMessage
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tandem/cluster"
+	"tandem/voicemail"
 )
 
 // A deposed node may thaw and write once more. Who follows sees that such a record is older than the fence of the node that serves, takes
@@ -32,9 +33,42 @@ func (n *Node) doubt(bucket, key string) {
 		n.bindings.Doubt(key)
 	case bucket == bucketCalls:
 		n.board.Doubt(key)
+	case bucket == bucketState:
+		n.doubtState(key)
 	case bucket == bucketRecords && key != "": // its node was deposed, or has written what it claimed
 		n.unclaimed.gone(key)
 		n.state.Put(cluster.Write{Bucket: bucketRecords, Key: key, Delete: true})
+	}
+}
+
+// doubtState puts again what people have set and calls have used up, and a message that is here; without a key all of that.
+func (n *Node) doubtState(key string) {
+	kind, name, _ := strings.Cut(key, "/")
+	switch kind + "/" {
+	case keyMessage:
+		box, id, _ := strings.Cut(name, "/")
+		if m, here := n.boxes.Find(box, id); here {
+			n.listAgain(m)
+		}
+	case keyLamp, keyACME, keyEverywhere: // they are told, fetched or set again by themselves
+	case "/":
+		n.board.DoubtSetting("")
+		for _, m := range n.boxes.All() {
+			n.listAgain(m)
+		}
+	default:
+		n.board.DoubtSetting(key)
+	}
+}
+
+// listAgain puts a message on the list of all nodes once more, if it was there.
+func (n *Node) listAgain(m voicemail.Message) {
+	if !m.Shared {
+		return // it is still to be offered
+	}
+	if w, err := listing(m); err == nil {
+		w.Bucket, w.Version = bucketState, stateForm
+		n.state.Put(w)
 	}
 }
 

@@ -66,12 +66,18 @@ func (x messageIndex) write(w cluster.Write) error {
 
 // Put implements voicemail.Index.
 func (x messageIndex) Put(m voicemail.Message) error {
-	m.Shared = false
-	value, err := json.Marshal(m)
+	w, err := listing(m)
 	if err != nil {
 		return err
 	}
-	return x.write(cluster.Write{Key: messageKey(m.Box, m.ID), Value: value})
+	return x.write(w)
+}
+
+// listing is a message as it stands on the list.
+func listing(m voicemail.Message) (cluster.Write, error) {
+	m.Shared = false
+	value, err := json.Marshal(m)
+	return cluster.Write{Key: messageKey(m.Box, m.ID), Value: value}, err
 }
 
 // Delete implements voicemail.Index.

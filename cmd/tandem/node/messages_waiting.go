@@ -24,7 +24,7 @@ func (r registrations) AppendReceive(dst []byte, now time.Time, f transport.Flow
 	if err != nil || err2 != nil {
 		return out
 	}
-	if !r.n.boxes.Empty() {
+	if !r.n.lamps.None() {
 		r.n.lamps.Registered(uri.Number())
 	}
 	aor, _ := sip.Unescape(uri.User)

@@ -121,6 +121,11 @@ func (n *Node) abandon() {
 	if n.layer != nil {
 		n.layer.Close()
 	}
+	if n.media != nil { // it frees its loops when it ends
+		ended, end := context.WithCancel(context.Background())
+		end()
+		_ = n.media.Run(ended)
+	}
 	n.acme.Close()
 	if n.turn != nil {
 		_ = n.turn.Close()

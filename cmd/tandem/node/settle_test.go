@@ -192,3 +192,23 @@ func TestSettleMany(t *testing.T) {
 		t.Errorf("b wrote\n%s", got)
 	}
 }
+
+// The node that settled another's claims is lost too: what stands in its file is not written once more.
+func TestSettlingNodeIsLostToo(t *testing.T) {
+	p := &lostPair{T: t, dir: t.TempDir()}
+	p.asNode("b", func(n *Node) {
+		p.put(n, []byte(lostLines))
+		claims, err := n.claimsOf(t.Context(), "a")
+		if err == nil {
+			_, err = n.settle(t.Context(), "a", claims, still)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	p.asNode("c", func(n *Node) {
+		if claims, err := n.claimsOf(t.Context(), "b"); err != nil || len(claims) > 0 {
+			t.Errorf("%d claims to settle, %v", len(claims), err)
+		}
+	})
+}
