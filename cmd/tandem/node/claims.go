@@ -33,6 +33,9 @@ var _ call.Claims = (*claims)(nil)
 // claimAgain is how often a claim is tried while the store is away. The records wait meanwhile, in memory and as states of their calls.
 const claimAgain = 200 * time.Millisecond
 
+// releaseAgain is how often a release is tried that the store did not take in time.
+const releaseAgain = time.Second
+
 func claimKey(node string, n int64) string {
 	return node + "/" + time.Unix(0, n).UTC().Format("20060102T150405.000000000")
 }
@@ -89,6 +92,24 @@ func (c *claims) Release(claim string, calls []string) {
 		c.engine.Put(cluster.Write{Bucket: bucketCalls, Key: id, Delete: true, Done: landed})
 	}
 	landed(nil)
+}
+
+// run releases what the store had not taken in time, until ctx ends: no call may end for hours. A single node has no claims.
+func (c *claims) run(ctx context.Context) error {
+	if c == nil {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(releaseAgain)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			c.releaseLeft()
+		}
+	}
 }
 
 func (c *claims) releaseLeft() {

@@ -52,4 +52,20 @@ func TestClaims(t *testing.T) {
 	if n, m := len(all(bucketRecords)), len(all(bucketCalls)); n+m != 0 {
 		t.Errorf("%d claims and %d calls are left", n, m)
 	}
+
+	// One that the store did not take in time goes without another call.
+	if key, err = c.Claim(ctx, []byte(`{"call":"two"}`+"\n")); err != nil {
+		t.Fatal(err)
+	}
+	c.left = []release{{key, []string{"two"}}}
+	running, stop := context.WithCancel(ctx)
+	done := make(chan error)
+	go func() { done <- c.run(running) }()
+	for end := time.Now().Add(10 * time.Second); len(all(bucketRecords)) > 0 && time.Now().Before(end); {
+		<-time.After(10 * time.Millisecond)
+	}
+	stop()
+	if <-done; len(all(bucketRecords)) != 0 {
+		t.Error("a release that was late is forgotten")
+	}
 }

@@ -71,6 +71,7 @@ type Node struct {
 	trunks    *trunk.Set
 	board     *call.Switchboard
 	ledger    *call.FileLedger
+	claims    *claims // of its records; nil: no other node could write them
 	boxes     *voicemail.Store
 	lamps     *voicemail.Lamps
 	replica   *voicemail.Replica // of the boxes, with those of the other switch
@@ -162,7 +163,8 @@ func (n *Node) build(cfg *configs.Config, settings *call.Settings) error {
 	}
 	n.ledger = call.NewFileLedger(cfg.CDR, opts.Log.With("room", "cdr"))
 	if paired(cfg) {
-		n.ledger.Use(&claims{engine: n.state, node: n.state.Name()})
+		n.claims = &claims{engine: n.state, node: n.state.Name()}
+		n.ledger.Use(n.claims)
 		if err = errors.Join(n.answerDoubts(), n.answerDebts()); err != nil {
 			return err
 		}
@@ -230,7 +232,7 @@ type Ends struct{ Leave, Drain, Stop context.Context }
 func (n *Node) serving() []*running {
 	return []*running{
 		n.background("voicemail", n.serveMessages), n.background("trunk", n.trunks.Run), n.background("registrar", n.registrar.Run), n.background("wake", n.wake),
-		n.background("acme", n.serveACME), n.background("form", n.keepForm),
+		n.background("acme", n.serveACME), n.background("form", n.keepForm), n.background("claims", n.claims.run),
 	}
 }
 
