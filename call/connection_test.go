@@ -1,6 +1,7 @@
 package call
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -300,6 +301,45 @@ func TestPageIsGone(t *testing.T) {
 				bob.oks(sip.BYE)
 				o.pass(2 * parkTime)
 				o.idle()
+			})
+		})
+	}
+}
+
+// A phone on a connection of another shard, whose node has changed: what is said to it waits until it has come back there.
+func TestAwayAtAnotherShard(t *testing.T) {
+	for name, back := range map[string]bool{"it comes back": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			inOffice(t, func(o *office) {
+				alice, bob := o.alice(), o.bob()
+				a, b := o.talk(alice, bob)
+				for _, c := range o.board.calls {
+					c.b.place = netip.MustParseAddr("192.0.2.77")
+				}
+				a.asks(sip.BYE, "")
+				a.hears("200 BYE")
+				began := o.net.Since()
+				branches := map[string]bool{}
+				for o.net.Since() < began+parkTime/2 {
+					r := bob.hears(sip.BYE)
+					via, err := r.TopVia()
+					if branch := via.Branch(); err != nil || branches[branch] {
+						t.Fatalf("the same branch %q again, %v", branch, err)
+					} else {
+						branches[branch] = true
+					}
+					b.replies(r, 430, "", nil, "")
+				}
+				if back {
+					bob.oks(sip.BYE)
+				} else {
+					for o.net.Since() < began+parkTime {
+						b.replies(bob.hears(sip.BYE), 430, "", nil, "")
+					}
+				}
+				o.idle()
+				bob.hearsNothing(time.Minute)
+				o.record()
 			})
 		})
 	}

@@ -42,6 +42,7 @@ type outgoing struct {
 	via       string
 	contact   string
 	parked    bool      // it has waited
+	awayUntil time.Time // it waits no longer for a phone of another shard; zero: it does not
 	giveUp    time.Time // when a re-INVITE is cancelled
 	cancelled bool      // it has been
 	ack       []byte    // to the 2xx of a re-INVITE
@@ -120,6 +121,9 @@ func (c *Call) refind(l *Leg) {
 
 // response takes an answer to a request of ours.
 func (c *Call) response(o *outgoing, m *sip.Message) {
+	if m.Status() == 430 && c.parkAway(o) {
+		return
+	}
 	if m.Status() >= 200 {
 		delete(c.pending, o)
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"tandem/sip"
 	"tandem/sip/transaction"
 )
 
@@ -37,10 +38,30 @@ func (c *Call) park(o *outgoing) bool {
 	return true
 }
 
-// mayPark tells whether a request could wait at all: inside a dialog, over a connection that the phone has opened.
+// parkAway is park for a phone of another shard, which the proxy there has no connection of at this moment: 430 Flow Failed (RFC 5626
+// §11.5). The proxy is asked again.
+func (c *Call) parkAway(o *outgoing) bool {
+	now := time.Now()
+	if o.raw == nil || !o.leg.place.IsValid() || len(c.parked) >= maxPending || !c.leaveAt.IsZero() {
+		return false
+	}
+	if o.awayUntil.IsZero() {
+		o.awayUntil = now.Add(parkTime)
+	}
+	if !now.Before(o.awayUntil) {
+		return false
+	}
+	c.parked = append(c.parked, parked{o, o.awayUntil})
+	if c.parkedNext.IsZero() {
+		c.parkedNext = now.Add(parkEvery)
+	}
+	return true
+}
+
+// mayPark tells whether a request could wait at all: inside a dialog, over a connection that the phone has opened, here or at another shard.
 func (o *outgoing) mayPark() bool {
 	l := o.leg
-	return o.purpose != forInvite && l.trunk == nil && l.flow.Valid() && l.flow.Proto().Reliable()
+	return o.purpose != forInvite && l.trunk == nil && l.flow.Valid() && (l.flow.Proto().Reliable() || l.place.IsValid())
 }
 
 // unpark sends what waited to those who are back, in the order in which it was written, and gives up what has waited long
@@ -58,6 +79,10 @@ func (c *Call) unpark(now time.Time) {
 			c.failed(p.o, transaction.TransportError)
 		case l.flow.Alive():
 			p.o.raw = moved(p.o, l)
+			if !p.o.awayUntil.IsZero() {
+				p.o.raw = asAnother(p.o.raw)
+				p.o.final.Store(false)
+			}
 			c.send(p.o, p.o.raw)
 		case !now.Before(p.until):
 			c.failed(p.o, transaction.TransportError)
@@ -77,6 +102,12 @@ func moved(o *outgoing, l *Leg) []byte {
 	text = strings.Replace(text, "Contact: "+o.contact+"\r\n", "Contact: "+l.contact+"\r\n", 1)
 	o.via, o.contact = viaOf(l), l.contact
 	return []byte(text)
+}
+
+// asAnother is a request in a transaction of its own: the one before has had its answer.
+func asAnother(raw []byte) []byte {
+	head, rest, _ := strings.Cut(string(raw), ";branch=")
+	return []byte(head + ";branch=" + sip.NewBranch() + rest[max(strings.IndexAny(rest, ";\r"), 0):])
 }
 
 // viaOf is what a Via of ours on the leg's flow begins with.
