@@ -28,12 +28,12 @@ type door struct {
 	closing sync.Once
 	working sync.WaitGroup
 	strange chan struct{} // whose names are not known yet, at once
-
-	mu      sync.Mutex
-	knock   map[netip.Addr]int // the same by address
-	ended   chan string        // members whose connections have; a few at a time tell enough
+	ended   chan string   // members whose connections have; a few at a time tell enough
 	refused atomic.Pointer[refusal]
 	told    atomic.Int64 // seconds since 1970 when somebody was last told of a machine that is out
+
+	mu    sync.Mutex
+	knock map[netip.Addr]int // who is strange, by address
 }
 
 const (

@@ -84,9 +84,10 @@ type Follower struct {
 	e      *Engine
 	b      *bucket
 	fn     func(Record)
-	counts bool   // what fn is given is what this node holds
-	lanes  int    // goroutines that may give fn the records of a page
-	next   uint64 // sequence that comes next; of the goroutine that runs
+	counts bool      // what fn is given is what this node holds
+	lanes  int       // goroutines that may give fn the records of a page
+	next   uint64    // sequence that comes next; of the goroutine that runs
+	lagged time.Time // when our replica last did not have what it should; of the same goroutine
 	live   *nats.Subscription
 	ask    chan chan error // to catch up now
 	cancel context.CancelFunc
@@ -228,8 +229,11 @@ func (f *Follower) take(ctx context.Context, m *nats.Msg) {
 	r := f.e.read(f.b, m, m.Header.Get("Nats-Subject"))
 	switch {
 	case r.Seq < f.next: // read from the store already
+	case r.Seq > f.next && time.Since(f.lagged) > settleEvery:
+		if _ = f.catchUp(ctx); r.Seq >= f.next { // our replica lags behind its leader, who has told us: the rest comes with a later one, or the next look
+			f.lagged = time.Now()
+		}
 	case r.Seq > f.next:
-		_ = f.catchUp(ctx) // where our replica lags behind its leader, who has told us, the rest comes with the next one, or the next look
 	default:
 		f.give(r)
 	}

@@ -43,6 +43,7 @@ func TestFollowerLeavesNothingOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	<-time.After(2 * settleEvery)
 	f.take(t.Context(), live(e, write(5), next+4))
 	if fmt.Sprint(seen) != "[k1 k2 k3 k4 k5]" {
 		t.Errorf("given %v", seen)
