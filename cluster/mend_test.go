@@ -41,9 +41,7 @@ func TestStandbyIsMended(t *testing.T) {
 		defer n.mu.Unlock()
 		return slices.ContainsFunc(n.events, func(ev Event) bool { return ev.Name == event })
 	}
-	if !told("standby differs") || !told("standby mended") || !told("standby agrees") {
-		t.Error("nobody was told")
-	}
+	p.eventually("everybody is told", func() bool { return told("standby differs") && told("standby mended") && told("standby agrees") })
 }
 
 // What was written, or is being written, since the difference was seen is not overwritten.
