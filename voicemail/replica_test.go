@@ -231,11 +231,12 @@ func TestReserve(t *testing.T) {
 // unheld is the index of a node whose store does not answer in time; later it does.
 type unheld struct {
 	*fakeIndex
-	err error
+	err  error
+	well atomic.Bool
 }
 
 func (x *unheld) Put(m Message) error {
-	if x.err != nil {
+	if !x.well.Load() {
 		return x.err
 	}
 	return x.fakeIndex.Put(m)
@@ -245,10 +246,10 @@ func (x *unheld) Put(m Message) error {
 func TestMessageThatIsNotListedYet(t *testing.T) {
 	for _, why := range []error{ErrNotHeld, errors.New("too much waits for the store")} {
 		synctest.Test(t, func(t *testing.T) {
-			c := Config{Dir: filepath.Join(t.TempDir(), "a"), Index: &unheld{&fakeIndex{all: map[place]Message{}}, why}}
+			c := Config{Dir: filepath.Join(t.TempDir(), "a"), Index: &unheld{fakeIndex: &fakeIndex{all: map[place]Message{}}, err: why}}
 			m := leave(t, openStore(t, c), "1001", "1002")
 			x := &fakeIndex{all: map[place]Message{}} // what the store has: nothing of it
-			index := &unheld{x, why}
+			index := &unheld{fakeIndex: x, err: why}
 			a := openStore(t, Config{Dir: c.Dir, Index: index})
 			r := x.stands(t, a, nil)
 			time.Sleep(time.Minute)
@@ -256,7 +257,7 @@ func TestMessageThatIsNotListedYet(t *testing.T) {
 				t.Fatal("it is removed")
 			}
 			r.Serve()
-			index.err = nil
+			index.well.Store(true)
 			time.Sleep(2 * offerEvery)
 			synctest.Wait()
 			if _, listed := x.all[place{"1001", m.ID}]; !listed {

@@ -177,7 +177,7 @@ type lampLocator struct{ n *Node }
 
 // Lookup implements voicemail.Locator.
 func (l lampLocator) Lookup(aor string, now time.Time) []registrar.Binding {
-	all := (locator{l.n}).Lookup(aor, now)
+	all := locator(l).Lookup(aor, now)
 	for i := range all {
 		all[i].Flow = l.n.sends(&all[i])
 	}

@@ -25,7 +25,7 @@ func (p messages) Forward(tx *transaction.Server, m *sip.Message) {
 		return
 	}
 	var targets []proxy.Target
-	for _, b := range (locator{p.n}).Lookup(extension.Number, time.Now()) {
+	for _, b := range locator(p).Lookup(extension.Number, time.Now()) {
 		if f := p.n.sends(&b); f.Alive() {
 			targets = append(targets, proxy.Target{URI: b.RequestURI(), Routes: b.Route(), Flow: f})
 		}
