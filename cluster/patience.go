@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,10 +21,11 @@ type patience struct {
 	mu      sync.Mutex
 	reached map[raft.ServerID]chan struct{} // closed by the next heartbeat that is answered
 	heard   map[raft.ServerID]time.Time     // when a member answered last
+	agreed  map[raft.ServerID]time.Duration // BootTime at which what a member agreed to last was sent
 }
 
 func newPatience(t *raft.NetworkTransport) *patience {
-	return &patience{NetworkTransport: t, reached: map[raft.ServerID]chan struct{}{}, heard: map[raft.ServerID]time.Time{}}
+	return &patience{NetworkTransport: t, reached: map[raft.ServerID]chan struct{}{}, heard: map[raft.ServerID]time.Time{}, agreed: map[raft.ServerID]time.Duration{}}
 }
 
 // patiently is how often a failed entry looks whether this node still leads.
@@ -30,8 +33,13 @@ const patiently = 20 * time.Millisecond
 
 // AppendEntries sends entries, or a heartbeat.
 func (p *patience) AppendEntries(id raft.ServerID, to raft.ServerAddress, q *raft.AppendEntriesRequest, a *raft.AppendEntriesResponse) error {
-	reached := p.watch(id)
+	reached, sent := p.watch(id), BootTime()
 	err := p.answered(id, p.NetworkTransport.AppendEntries(id, to, q, a))
+	if err == nil && a.Success {
+		p.mu.Lock()
+		p.agreed[id] = sent
+		p.mu.Unlock()
+	}
 	if heartbeat := q.PrevLogEntry == 0 && len(q.Entries) == 0 && q.LeaderCommitIndex == 0; heartbeat {
 		if err == nil {
 			p.reach(id)
@@ -74,6 +82,18 @@ func (p *patience) answers(id raft.ServerID, within time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return time.Since(p.heard[id]) < within
+}
+
+// agreedSince is the moment from which on so many members have agreed that this node leads: what they agreed to was sent later. raft's own word
+// that it leads may rest on an answer to what was sent before it was asked, and before its process was stopped.
+func (p *patience) agreedSince(members int) time.Duration {
+	p.mu.Lock()
+	all := slices.Sorted(maps.Values(p.agreed))
+	p.mu.Unlock()
+	if len(all) < members {
+		return 0
+	}
+	return all[len(all)-members]
 }
 
 func (p *patience) leads(term uint64) bool {

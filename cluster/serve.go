@@ -207,8 +207,8 @@ func (r *role) renew(ctx context.Context) {
 	}
 }
 
-// confirm asks a majority whether this node still leads. The lease counts from before the question: those who answered wait
-// at least one election time before they follow somebody else.
+// confirm asks a majority whether this node still leads. The lease counts from when what they have answered was sent: those who did wait at
+// least one election time before they follow somebody else.
 func (r *role) confirm(epoch uint64) {
 	if r.yielding.Load() || r.raft.State() != raft.Leader {
 		return
@@ -222,6 +222,7 @@ func (r *role) confirm(epoch uint64) {
 	r.granting.Lock() // against demote and planned, who must have the last word
 	defer r.granting.Unlock()
 	if r.e.lease.Epoch() == epoch && !r.yielding.Load() {
-		r.e.lease.grant(asked + r.timers*4/5)
+		since := min(asked, r.patience.agreedSince(len(r.e.cfg.Members)/2))
+		r.e.lease.grant(since + r.timers*4/5)
 	}
 }
