@@ -174,7 +174,9 @@ route "through" {
 	before := taken(s)[0]
 	stop = carrierAt(t, hosts[0], script)
 	defer stop()
-	s.Eventually(patience+length, "calls over the first again", func() bool { return taken(s)[0] > before+4 })
+	s.Eventually(patience+length, "calls over the first again", func() bool {
+		return taken(s)[0] > before+4 && s.Metrics()[`tandem_trunk_state{state="up",trunk="a"}`] == 1
+	})
 	back := taken(s)
 	good, bad := finished(t, caller, length+2*time.Minute)
 	taken(s).hold(t, "it is back", back, 50, 30, 20)
