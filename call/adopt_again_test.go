@@ -32,6 +32,16 @@ func (o *office) standsBy() {
 	}
 }
 
+// rings is a call that its callee has heard of.
+func (o *office) rings(alice, bob *phone) (a, b *dialogue) {
+	o.Helper()
+	a = alice.invites(bob.ext, "offer of alice")
+	b = bob.rung()
+	b.says(180, "")
+	a.hears("180")
+	return a, b
+}
+
 func (o *office) tookOver(calls int) {
 	o.Helper()
 	if r := o.revived; r.Calls != calls || len(r.Failed) > 0 {
@@ -165,10 +175,7 @@ func TestAnswerIsKeptBeforeItsACK(t *testing.T) {
 	inOffice(t, func(o *office) {
 		o.keeps()
 		alice, bob := o.alice(), o.bob()
-		a := alice.invites("1002", "offer of alice")
-		b := bob.rung()
-		b.says(180, "")
-		a.hears("180")
+		a, b := o.rings(alice, bob)
 		o.settle()
 		o.journal.slow = 50 * time.Millisecond
 		b.says(200, "answer of bob")
@@ -206,10 +213,7 @@ func TestRingingCallOfADeposedNode(t *testing.T) {
 	inOffice(t, func(o *office) {
 		o.keeps()
 		alice, bob := o.alice(), o.bob()
-		a := alice.invites("1002", "offer of alice")
-		b := bob.rung()
-		b.says(180, "")
-		a.hears("180")
+		o.rings(alice, bob)
 		o.pass(19 * time.Second)
 		before := o.journal
 		o.udp.Away(true)
@@ -264,12 +268,10 @@ func TestKeptBranchIsAskedForLonger(t *testing.T) {
 	inOffice(t, func(o *office) {
 		o.keeps()
 		alice, bob := o.alice(), o.bob()
-		a := alice.invites("1002", "offer of alice")
-		bob.rung().says(180, "")
-		a.hears("180")
+		a, b := o.rings(alice, bob)
 		o.settle()
 		o.revive()
-		b := bob.rung()
+		b = bob.rung()
 		b.says(422, "", "Min-SE: 300")
 		bob.hears(sip.ACK)
 		b = bob.rung()

@@ -19,12 +19,7 @@ func TestStandbyIsMended(t *testing.T) {
 		x := a.Status().Agrees
 		return x != nil && len(x.Differs) == 0 && x.Records == records
 	}
-	// The buckets that this test does not write are read by nobody: they are compared all the same.
-	for _, e := range []*Engine{a, b} {
-		for other := range e.compared {
-			other.holding.complete()
-		}
-	}
+	readAll(a, b)
 	p.eventually("agreed at first", agrees)
 	want := got()
 	now := BootTime()
@@ -42,6 +37,15 @@ func TestStandbyIsMended(t *testing.T) {
 		return slices.ContainsFunc(n.events, func(ev Event) bool { return ev.Name == event })
 	}
 	p.eventually("everybody is told", func() bool { return told("standby differs") && told("standby mended") && told("standby agrees") })
+}
+
+// readAll has engines take all their buckets for read: those that a test does not write are read by nobody, and compared all the same.
+func readAll(engines ...*Engine) {
+	for _, e := range engines {
+		for b := range e.compared {
+			b.holding.complete()
+		}
+	}
 }
 
 // What was written, or is being written, since the difference was seen is not overwritten.
