@@ -49,7 +49,6 @@ type mark struct {
 
 // put counts a record; deleted ones have no sum. The key is kept.
 func (h *holding) put(key string, sum uint64, deleted bool) {
-	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old, known := h.records[key]
@@ -59,7 +58,7 @@ func (h *holding) put(key string, sum uint64, deleted bool) {
 	if h.records == nil {
 		h.records = map[string]uint64{}
 	}
-	h.mark(now)
+	h.mark()
 	if known {
 		h.now.Records--
 		h.now.Sum -= old
@@ -73,10 +72,11 @@ func (h *holding) put(key string, sum uint64, deleted bool) {
 }
 
 // mark remembers what has been held until now. While everything is read for the first time, nobody asks for it.
-func (h *holding) mark(now time.Time) {
+func (h *holding) mark() {
 	if !h.whole {
 		return
 	}
+	now := time.Now()
 	if len(h.marks) < mostMarks {
 		h.marks = append(h.marks, mark{h.now, now})
 	} else {
