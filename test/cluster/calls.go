@@ -62,6 +62,7 @@ func (p *Pair) place(alice, bob *wire.Phone, n int) *talk {
 	if m.Status() != 200 {
 		p.t.Fatalf("INVITE: %s", m.Raw)
 	}
+	p.ledger.add(c.a.ID)
 	c.a.Ack()
 	c.b.Acked()
 	c.am.Start(p.t, m.Body)

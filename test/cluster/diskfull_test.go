@@ -28,7 +28,7 @@ func TestSoakT12DiskFull(t *testing.T) {
 	d.round(t, "the serving node", func(s string) []string { return []string{s} })
 	d.round(t, "the standby", func(s string) []string { return []string{other(s)} })
 	d.round(t, "both switches", func(s string) []string { return []string{s, other(s)} })
-	d.agree()
+	d.p.agree()
 }
 
 // T12 of a node that is alone: its disk is full, and it has nobody to hand over to.
@@ -39,7 +39,7 @@ func TestSoakT12DiskFullSingle(t *testing.T) {
 	p := newAlone(t)
 	d := newFullDisks(p)
 	d.round(t, "the only node", func(string) []string { return []string{"a"} })
-	d.agree()
+	d.p.agree()
 }
 
 // newAlone is a rig of one node without a cluster.
@@ -66,10 +66,9 @@ func newAlone(t *testing.T) *Pair {
 
 // fullDisks is the rig of T12.
 type fullDisks struct {
-	p        *Pair
-	phones   []*wire.Phone    // of the calls in progress
-	pairs    [][2]*wire.Phone // of those that come and go
-	answered int
+	p      *Pair
+	phones []*wire.Phone    // of the calls in progress
+	pairs  [][2]*wire.Phone // of those that come and go
 }
 
 func newFullDisks(p *Pair) *fullDisks {
@@ -83,7 +82,6 @@ func (d *fullDisks) round(t *testing.T, whose string, which func(serves string) 
 	ok := d.p.run("disk of "+whose, func(t *testing.T) {
 		p := d.p
 		talks := p.talks(t, d.phones)
-		d.answered += len(talks)
 		calls := p.traffic(200*time.Millisecond, d.pairs)
 		<-time.After(3 * time.Second)
 		serves := p.serving()
@@ -122,7 +120,7 @@ func (d *fullDisks) round(t *testing.T, whose string, which func(serves string) 
 			}
 		}
 		p.idle(p.serving())
-		p.eventually(30*time.Second, "a record for each call", func() bool { return len(p.records()) == d.answered })
+		p.eventually(30*time.Second, "a record for each call", func() bool { return len(p.records()) == len(p.ledger.all()) })
 		for _, name := range full {
 			if out := p.nodes[name].out.String(); !strings.Contains(out, "disk of the state") {
 				t.Errorf("the log of %s does not name the disk", name)
@@ -163,15 +161,8 @@ func (d *fullDisks) wait() (waits int) {
 func (d *fullDisks) count(t *testing.T, tries []try) {
 	t.Helper()
 	took, failed := spread(tries, time.Time{}, time.Now())
-	d.answered += len(took)
 	t.Logf("%d calls came and went; set up in %v (median), %v (99 of 100), %v (worst)", len(tries), of(took, 500), of(took, 990), of(took, 1000))
 	for _, err := range failed {
 		t.Error(err)
 	}
-}
-
-// agree compares the ledger of answered calls with the records.
-func (d *fullDisks) agree() {
-	d.p.agree(d.answered)
-	d.p.t.Logf("T12: %d answered calls, one record each", d.answered)
 }

@@ -67,7 +67,7 @@ func TestHealthHandsOver(t *testing.T) {
 	p.ip("-n", p.bridge, "link", "set", "lan-b", "up")
 	p.eventually(30*time.Second, "b holds everything again", p.twin("a"))
 	p.always(5*time.Second, "served by a", p.serves("a"))
-	p.agree(6)
+	p.agree()
 }
 
 // fill writes until nothing fits any more.

@@ -81,13 +81,11 @@ func TestKeepalivedDecides(t *testing.T) {
 	p.eventually(30*time.Second, "b holds everything", p.twin("a"))
 	phones := p.register(8)
 	const calls = 4
-	answered := 0
 	p.run("keepalived stops: the role goes where the address goes", func(t *testing.T) {
 		talks := p.talks(t, phones)
 		p.endKeepalived(daemons["a"])
 		p.eventually(20*time.Second, "b serves", func() bool { return p.serves("b")() && p.has("b", virtual) && !p.has("a", virtual) })
 		p.carryOn(t, talks, phones)
-		answered += calls + 1
 		daemons["a"] = p.keepalived(whole, "a")
 		p.eventually(30*time.Second, "a holds everything", p.twin("b"))
 	})
@@ -96,7 +94,6 @@ func TestKeepalivedDecides(t *testing.T) {
 		p.cut("b")
 		p.eventually(20*time.Second, "a serves", func() bool { return p.serves("a")() && p.has("a", virtual) })
 		p.carryOn(t, talks, phones)
-		answered += calls + 1
 		p.plug("b")
 		p.eventually(30*time.Second, "b holds everything", p.twin("a"))
 	})
@@ -106,11 +103,10 @@ func TestKeepalivedDecides(t *testing.T) {
 		p.start("a")
 		p.eventually(20*time.Second, "a serves, since keepalived still says so", p.serves("a"))
 		p.carryOn(t, talks, phones)
-		answered += calls + 1
 		p.eventually(30*time.Second, "b holds everything", p.twin("a"))
 	})
 	if out, err := p.try("b", "failover", "--force"); err == nil || !strings.Contains(out, "keepalived decides") {
 		t.Errorf("a second decider: %s", out)
 	}
-	p.agree(answered)
+	p.agree()
 }

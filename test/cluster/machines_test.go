@@ -71,7 +71,7 @@ func TestSoakMachinesAreExchanged(t *testing.T) {
 		c.bye(c.a, c.b)
 	}
 	p.idle(p.serving())
-	p.agree(calls)
+	p.agree()
 }
 
 // moveState takes everything out of a node's state folder, which may be a disk of its own.

@@ -38,6 +38,7 @@ type Pair struct {
 	dir   string
 	nodes map[string]*process
 
+	ledger ledger
 	phones []*wire.Phone // two for each call
 	spare  *wire.Phone   // whom calls are transferred to
 

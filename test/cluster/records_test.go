@@ -23,13 +23,11 @@ func TestSoakT5Records(t *testing.T) {
 	dice := rand.New(rand.NewPCG(seed, 5))
 	p := NewPair(t, patientElection)
 	p.line(calls)
-	answered := 0
 	for kill := range kills {
 		talks := make([]*talk, calls)
 		for n := range talks {
 			talks[n] = p.place(p.phones[2*n], p.phones[2*n+1], n)
 		}
-		answered += calls
 		serves := p.serving()
 		var leaving sync.WaitGroup
 		for n, c := range talks {
@@ -52,12 +50,10 @@ func TestSoakT5Records(t *testing.T) {
 		p.start(serves)
 		p.eventually(90*time.Second, "whole again", p.whole)
 		if kill%25 == 24 {
-			t.Logf("%v: %d kills, %d calls, records of %d", time.Now().Format(time.TimeOnly), kill+1, answered, len(p.records()))
+			t.Logf("%v: %d kills, %d calls, records of %d", time.Now().Format(time.TimeOnly), kill+1, len(p.ledger.all()), len(p.records()))
 		}
 	}
-	p.eventually(20*time.Second, "a record for each call", func() bool { return len(p.records()) == answered })
-	p.agree(answered)
-	t.Logf("T5: %d kills, %d answered calls", kills, answered)
+	p.agree()
 }
 
 // patientElection is for tests that promise no time and break the serving node again and again on a machine that is busy: a node that the

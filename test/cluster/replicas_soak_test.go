@@ -19,7 +19,6 @@ func TestSoakT10UnderLoad(t *testing.T) {
 	p.eventually(60*time.Second, "pair whole", p.whole)
 	rate := number("TANDEM_RATE", 100)
 	pairs := p.pairs(rate/2, 1000)
-	answered := 0
 	for _, f := range []struct {
 		name     string
 		begin    func(serves string)
@@ -71,11 +70,9 @@ func TestSoakT10UnderLoad(t *testing.T) {
 				t.Errorf("%s, %s: T10 promises 99 of 100 in less than 100 ms, and it took %v", f.name, part.name, of(took, 990))
 			}
 		}
-		took, _ := spread(tries, time.Time{}, time.Now())
-		answered += len(took)
 	}
 	p.idle(p.serving())
-	p.agree(answered)
+	p.agree()
 }
 
 // watcher notes when a node's store was degraded.

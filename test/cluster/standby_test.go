@@ -54,7 +54,7 @@ func TestT10StandbyKilled(t *testing.T) {
 	if p.serving() != serves {
 		t.Error("the role has moved")
 	}
-	p.agree(answered)
+	p.agree()
 }
 
 // T11: a standby that starts again has every registration and every call, with its ports, within three seconds, and each registration as the

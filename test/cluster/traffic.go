@@ -13,6 +13,7 @@ import (
 // traffic is calls that begin at an even rate, each between two phones on UDP. Nothing fails the test by itself: what came of each stands
 // in tries.
 type traffic struct {
+	p     *Pair
 	call  func(from, to *wire.Phone, body string) try
 	pairs chan [2]*wire.Phone // those that are free
 	body  string
@@ -25,10 +26,10 @@ type traffic struct {
 
 // try is one call.
 type try struct {
-	id       string        // the caller's Call-ID, of brief calls
+	id       string        // the caller's Call-ID
 	began    time.Time     // when its INVITE left first, without credentials
 	took     time.Duration // until its 200 was there; the phone that is called answers at once
-	answered bool          // the caller has heard a 200, of brief calls
+	answered bool          // the caller has heard a 200
 	err      error
 }
 
@@ -52,7 +53,7 @@ func (p *Pair) traffic(every time.Duration, pairs [][2]*wire.Phone) *traffic {
 // trafficOf is traffic of another kind of calls.
 func (p *Pair) trafficOf(call func(from, to *wire.Phone, body string) try, every time.Duration, pairs [][2]*wire.Phone) *traffic {
 	p.t.Helper()
-	t := &traffic{call: call, pairs: make(chan [2]*wire.Phone, len(pairs)), stop: make(chan struct{})}
+	t := &traffic{p: p, call: call, pairs: make(chan [2]*wire.Phone, len(pairs)), stop: make(chan struct{})}
 	for _, pair := range pairs {
 		t.pairs <- pair
 	}
@@ -88,6 +89,9 @@ func (t *traffic) run(every time.Duration) {
 func (t *traffic) add(x try) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if x.answered {
+		t.p.ledger.add(x.id)
+	}
 	t.tries = append(t.tries, x)
 }
 
@@ -111,7 +115,7 @@ func setUp(from, to *wire.Phone, body string) (x try) {
 	defer close(over)
 	r := from.New("INVITE", to.User)
 	r.Body = body
-	x.began = time.Now()
+	x.began, x.id = time.Now(), r.CallID
 	m, ok := from.Try(r, callLimit)
 	if !ok || m.Status() != 401 {
 		x.err = fmt.Errorf("INVITE without credentials: %v %q", ok, m.Start)
@@ -124,6 +128,7 @@ func setUp(from, to *wire.Phone, body string) (x try) {
 		x.err = fmt.Errorf("INVITE: %v %q", ok, m.Raw)
 		return x
 	}
+	x.answered = true
 	c := &wire.Call{Phone: from, From: r.From, ID: r.CallID, Seq: r.Seq}
 	c.AckTo(m)
 	if m, ok := from.Try(c.Next("BYE", ""), callLimit); !ok || m.Status() != 200 {

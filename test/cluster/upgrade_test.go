@@ -80,7 +80,6 @@ type upgrade struct {
 	phones   int // that are registered
 	talks    []*talk
 	changing [2][2]*wire.Phone // of the calls that each phase ends with
-	answered []string          // Call-IDs of those calls, and of talks
 	phases   []part
 	quiet    map[string]console.Status // each node before the first call
 }
@@ -105,7 +104,6 @@ func newUpgrade(p *Pair, rate, calls int) *upgrade {
 	}
 	for n, pair := range long[:calls] {
 		u.talks = append(u.talks, p.place(pair[0], pair[1], n))
-		u.answered = append(u.answered, u.talks[n].a.ID)
 	}
 	p.goOn(u.talks, 10*time.Second)
 	u.flow = p.trafficOf(brief, time.Second/time.Duration(rate), pairs)
@@ -130,7 +128,6 @@ func (u *upgrade) phase(what string, do func()) {
 	}
 	for n, pair := range u.changing {
 		c := p.connect(pair[0], pair[1], len(u.talks)+n)
-		u.answered = append(u.answered, c.a.ID)
 		c.hold(c.b, c.a, c.bm, c.am)
 		c.bye(c.a, c.b)
 	}
@@ -152,9 +149,6 @@ func (u *upgrade) end() {
 	}
 	failed, late := 0, 0
 	for _, x := range tries {
-		if x.answered {
-			u.answered = append(u.answered, x.id)
-		}
 		switch {
 		case x.err == nil:
 		case errors.Is(x.err, errNobodyFree):
@@ -184,7 +178,7 @@ func (u *upgrade) end() {
 	}
 	p.idle(p.serving())
 	u.back()
-	p.agreeEach(u.answered)
+	p.agree()
 }
 
 // back waits until both nodes hold no more than before the first call. The last transaction ends after 32 s (RFC 3261 §17.2.2).
