@@ -160,13 +160,3 @@ func TestKeepalivedTellsBoth(t *testing.T) {
 	}
 	p.eventually("the one that it settled on serves", func() bool { return p.role(two.engine.Name()) == "active" && two.engine.lease.Held() })
 }
-
-// A hook runs as soon as the engine has it.
-func TestHookIsThereFirst(t *testing.T) {
-	e := openTest(t, t.TempDir())
-	defer e.Close()
-	e.cfg.Hook = Hook{Command: []string{"/bin/true"}, Timeout: time.Second}
-	a := newAddresses(e)
-	<-time.After(5 * hookEvery)
-	a.close()
-}
