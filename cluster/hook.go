@@ -15,7 +15,7 @@ import (
 )
 
 // Hook tells somebody outside that the role has changed: a cloud that moves an address, a router that announces it. It is
-// told "active" and "standby" with the epoch; when it is slow, only the last change is told.
+// told "active" with the epoch, and "standby"; when it is slow, only the last change is told.
 type Hook struct {
 	Command []string // program and arguments, run without a shell; TANDEM_ROLE, TANDEM_EPOCH and TANDEM_NODE are in its environment
 	URL     string   // that gets a POST of JSON
@@ -39,7 +39,7 @@ func (h Hook) run(ctx context.Context, e *Engine, a *addresses) {
 	defer tick.Stop()
 	var told hookCall
 	tell := func(now hookCall) {
-		if now.Role == told.Role {
+		if now == told {
 			return
 		}
 		told = now
@@ -49,8 +49,8 @@ func (h Hook) run(ctx context.Context, e *Engine, a *addresses) {
 	}
 	for {
 		now := hookCall{Node: e.cfg.Node, Role: "standby", Shard: e.cfg.Shard}
-		if a.isHere() {
-			now.Role, now.Epoch = "active", e.lease.Epoch()
+		if epoch := e.lease.Epoch(); epoch != 0 && a.isHere() {
+			now.Role, now.Epoch = "active", epoch
 		}
 		tell(now)
 		select {

@@ -233,3 +233,28 @@ func TestHookHangs(t *testing.T) {
 		x.active(7)
 	}
 }
+
+// A hook that is slow and is the serving node's again by the time it ends is told so: another node's hook has taken the address meanwhile.
+func TestSlowHookIsToldOfALaterEpoch(t *testing.T) {
+	t.Parallel()
+	cloud := newCloud(t)
+	x := newHooked(t, "", Hook{URL: cloud.URL, Timeout: 20 * time.Second})
+	cloud.told(t)
+	x.active(7)
+	cloud.status <- 200
+	if got := cloud.told(t); !strings.Contains(got, `"active","epoch":7`) {
+		t.Fatal(got)
+	}
+	x.standby() // and another node serves in epoch 8
+	<-time.After(3 * hookEvery)
+	x.active(9)
+	close(cloud.status)
+	select {
+	case got := <-cloud.posts:
+		if !strings.Contains(got, `"active","epoch":9`) {
+			t.Error(got)
+		}
+	case <-time.After(50 * hookEvery):
+		t.Error("not told that it serves again, in epoch 9")
+	}
+}

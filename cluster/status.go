@@ -203,8 +203,11 @@ func (e *Engine) mayHandOver(to string) error {
 	return nil
 }
 
-// isBehind is an error where the standby, when it was last heard, did not hold what this node did.
+// isBehind is an error where the standby, when it was last heard, had not read everything, or did not hold what this node did.
 func (e *Engine) isBehind(to string) error {
+	if e.lease.Epoch() != 0 && !e.peers.ready(to, time.Now()) {
+		return fmt.Errorf("node %s has not read everything yet, so it does not take over: try again in some seconds", to)
+	}
 	if b := e.agrees.behind(time.Now()); len(b) > 0 {
 		return fmt.Errorf("node %s does not hold the same records of %s at this moment, so it does not take over: try again in some seconds", to, strings.Join(b, ", "))
 	}

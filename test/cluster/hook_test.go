@@ -70,5 +70,5 @@ func TestHookMovesTheAddress(t *testing.T) {
 			}
 		})
 	}
-	p.agree(answered)
+	p.agree()
 }
