@@ -208,7 +208,7 @@ func failoverCommand() *cobra.Command {
 			"comes back by itself: ask the other node to fail over when you want this one to serve again.",
 	}
 	at, asJSON := socketFlags(c)
-	rehearse := c.Flags().Bool("rehearse", false, "only tell what would come of it")
+	rehearse := c.Flags().Bool("rehearse", false, "only tell what would come of it; exit 1: nobody can take over")
 	force := c.Flags().Bool("force", false, "promote this node of two without a witness: you say that the other machine is off")
 	c.MarkFlagsMutuallyExclusive("rehearse", "force")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -227,7 +227,13 @@ func failoverCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return output(c.OutOrStdout(), *asJSON, r, func(w io.Writer, r cluster.Rehearsal) { printRehearsal(w, r, *rehearse) })
+		if err := output(c.OutOrStdout(), *asJSON, r, func(w io.Writer, r cluster.Rehearsal) { printRehearsal(w, r, *rehearse) }); err != nil {
+			return err
+		}
+		if *rehearse && !r.Possible {
+			return errSilent
+		}
+		return nil
 	}
 	return c
 }

@@ -230,7 +230,7 @@ func (p *Pair) try(node string, args ...string) (string, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return stderr.String(), err
+		return string(out) + stderr.String(), err
 	}
 	return string(out), nil
 }

@@ -50,15 +50,15 @@ func TestRehearsalTellsWhatSurvives(t *testing.T) {
 		talks = append(talks, p.connect(p.phones[2*n], p.phones[2*n+1], n))
 	}
 	p.eventually(20*time.Second, "calls counted", counts(calls))
-	out, _ := p.try(to, "failover", "--rehearse")
-	if !strings.Contains(out, "nobody can take over") || !strings.Contains(out, "("+from+" is): ask there") {
-		t.Errorf("asked of the standby: %s", out)
+	out, err := p.try(to, "failover", "--rehearse")
+	if err == nil || !strings.Contains(out, "nobody can take over") || !strings.Contains(out, "("+from+" is): ask there") {
+		t.Errorf("asked of the standby: %v, %s", err, out)
 	}
 
 	p.kill(to)
 	p.eventually(20*time.Second, "no, and why", func() bool {
-		out, _ := p.try(from, "failover", "--rehearse")
-		return strings.Contains(out, "nobody can take over") && strings.Contains(out, "node "+to+" is no standby at this moment")
+		out, err := p.try(from, "failover", "--rehearse")
+		return err != nil && strings.Contains(out, "nobody can take over") && strings.Contains(out, "node "+to+" is no standby at this moment")
 	})
 	if out, err := p.try(from, "failover"); err == nil || !strings.Contains(out, "is no standby at this moment") {
 		t.Errorf("a change to a node that is dead: %v, %s", err, out)
