@@ -2,11 +2,14 @@ package wire
 
 import (
 	"encoding/binary"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/pion/logging"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 )
@@ -21,7 +24,9 @@ type Browser struct {
 	mic  *webrtc.TrackLocalStaticRTP
 
 	mu      sync.Mutex
+	ahead   uint32 // what Sent runs to
 	heard   map[string]map[uint32]int
+	refused []string // why packets were refused by SRTP
 	stop    chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
@@ -36,14 +41,14 @@ var (
 // NewBrowser makes a PeerConnection on this machine's loopback address that can do one codec; set may change how, nil: as it is.
 func NewBrowser(t testing.TB, mark string, codec webrtc.RTPCodecParameters, set func(*webrtc.SettingEngine)) *Browser {
 	t.Helper()
-	var s webrtc.SettingEngine
+	b := &Browser{Mark: mark, t: t, heard: map[string]map[uint32]int{}, stop: make(chan struct{})}
+	s := webrtc.SettingEngine{LoggerFactory: &logs{logging.NewDefaultLoggerFactory(), b}}
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	s.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
 	if set != nil {
 		set(&s)
 	}
-	b := &Browser{Mark: mark, t: t, heard: map[string]map[uint32]int{}, stop: make(chan struct{})}
 	m := new(webrtc.MediaEngine)
 	err := m.RegisterCodec(codec, webrtc.RTPCodecTypeAudio)
 	if err != nil {
@@ -139,7 +144,7 @@ func (b *Browser) speak(mic *webrtc.TrackLocalStaticRTP) {
 	var p rtp.Packet
 	for {
 		b.mu.Lock()
-		b.Sent++
+		b.Sent = next(b.Sent, b.ahead)
 		n := b.Sent
 		b.mu.Unlock()
 		if p.Unmarshal(Packet(b.Mark, 1, n)) == nil {
@@ -164,6 +169,47 @@ func (b *Browser) take(payload []byte) {
 		b.heard[mark] = map[uint32]int{}
 	}
 	b.heard[mark][n]++
+}
+
+// logs has the logs of a browser's parts. That of its SRTP says of each packet that it refuses why, and so does nothing else.
+type logs struct {
+	*logging.DefaultLoggerFactory
+	b *Browser
+}
+
+// NewLogger is the log of one part.
+func (f *logs) NewLogger(scope string) logging.LeveledLogger {
+	l := f.DefaultLoggerFactory.NewLogger(scope)
+	if scope == "srtp" {
+		return refusals{l, f.b}
+	}
+	return l
+}
+
+type refusals struct {
+	logging.LeveledLogger
+	b *Browser
+}
+
+// Info takes why a packet was refused.
+func (r refusals) Info(why string) {
+	r.b.mu.Lock()
+	defer r.b.mu.Unlock()
+	r.b.refused = append(r.b.refused, "not decrypted: "+why)
+}
+
+// Marks are the speakers that were heard, and what could not be read.
+func (b *Browser) Marks() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.AppendSeq(slices.Clone(b.refused), maps.Keys(b.heard))
+}
+
+// RunAhead has the count run ahead to that of a packet to come, with no time lost.
+func (b *Browser) RunAhead(to uint32) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ahead = to
 }
 
 // Heard is how many packets of a speaker arrived.

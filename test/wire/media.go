@@ -28,6 +28,7 @@ type Media struct {
 	sealer  *srtp.Context
 	opener  *srtp.Context
 	Sent    uint32
+	ahead   uint32                    // what Sent runs to
 	heard   map[string]map[uint32]int // count of each packet, by mark
 	Foreign []string                  // the beginnings of payloads that nobody should have sent
 	stop    chan struct{}
@@ -171,6 +172,25 @@ func Packet(mark string, ssrc, count uint32) []byte {
 	return b
 }
 
+// stride is how many numbers are passed over at a time when a count runs ahead: who hears it takes them for lost, and not for another
+// beginning (RFC 3550 §A.1, MAX_DROPOUT), also where a packet or two are lost indeed.
+const stride = 1000
+
+// next is the count after so many packets.
+func next(sent, ahead uint32) uint32 {
+	if sent < ahead {
+		return min(sent+stride, ahead)
+	}
+	return sent + 1
+}
+
+// RunAhead has the count run ahead to that of a packet to come, with no time lost.
+func (m *Media) RunAhead(to uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ahead = to
+}
+
 func (m *Media) speak() {
 	defer m.running.Done()
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -178,7 +198,7 @@ func (m *Media) speak() {
 	ssrc := uint32(time.Now().UnixNano())
 	for {
 		m.mu.Lock()
-		m.Sent++
+		m.Sent = next(m.Sent, m.ahead)
 		packet, to := Packet(m.Mark, ssrc, m.Sent), m.to
 		if m.sealer != nil {
 			packet, _ = m.sealer.EncryptRTP(nil, packet, nil)
