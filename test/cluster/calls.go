@@ -96,6 +96,14 @@ func (p *Pair) goOn(talks []*talk, limit time.Duration) {
 	})
 }
 
+// sides are the two of a call, the called one first if so wanted, and their media.
+func (c *talk) sides(called bool) (from, to *wire.Call, fm, tm *wire.Media) {
+	if called {
+		return c.b, c.a, c.bm, c.am
+	}
+	return c.a, c.b, c.am, c.bm
+}
+
 // heard is how many packets of the other each side has heard.
 func (c *talk) heard() (a, b int) {
 	a, _ = c.am.Heard(c.bm.Mark)
@@ -236,6 +244,31 @@ func (p *Pair) idle(name string) {
 		s := p.gauges(name)
 		return s.Calls == 0 && s.Dialogs == 0 && s.MediaSessions == 0 && s.PortsInUse == 0
 	})
+}
+
+// quiet is what the node that serves has, and the other one, before there were calls.
+func (p *Pair) quiet() [2]console.Status {
+	p.t.Helper()
+	serves := p.serving()
+	return [2]console.Status{p.gauges(serves), p.gauges(other(serves))}
+}
+
+// back waits until both hold no more than then. The last transaction ends after 32 s (RFC 3261 §17.2.2).
+func (p *Pair) back(quiet [2]console.Status) {
+	p.t.Helper()
+	serves := p.serving()
+	for n, name := range []string{serves, other(serves)} {
+		var s console.Status
+		defer func() {
+			p.t.Logf("%s: %d calls, %d dialogs, %d transactions, %d sessions, %d ports, %d goroutines; before the first call %d",
+				name, s.Calls, s.Dialogs, s.Transactions, s.MediaSessions, s.PortsInUse, s.Goroutines, quiet[n].Goroutines)
+		}()
+		p.eventually(90*time.Second, "as before the first call: "+name, func() bool {
+			s = p.gauges(name)
+			left := uint64(s.Calls) + uint64(s.Dialogs) + uint64(s.Transactions) + uint64(s.MediaSessions) + uint64(s.PortsInUse) + uint64(s.RecordsWait)
+			return left == 0 && s.Goroutines <= quiet[n].Goroutines+5
+		})
+	}
 }
 
 // load is what a node says of itself to the others.

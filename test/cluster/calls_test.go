@@ -23,6 +23,38 @@ func TestT1CallsSurviveKills(t *testing.T) {
 	p.agree()
 }
 
+// T7: after a takeover each side of a call does what phones do, one after the other: it holds and resumes, refreshes, and in the end hangs up, or
+// transfers the other one, which hangs up then.
+func TestT7EitherSide(t *testing.T) {
+	t.Parallel()
+	p := NewPair(t, election)
+	const calls = 4
+	p.line(calls)
+	talks := make([]*talk, calls)
+	for n := range talks {
+		talks[n] = p.connect(p.phones[2*n], p.phones[2*n+1], n)
+	}
+	serves := p.serving()
+	p.kill(serves)
+	p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(serves), virtual) })
+	p.goOn(talks, 20*time.Second)
+	for n, c := range talks {
+		from, to, fm, tm := c.sides(n%2 == 1)
+		c.hold(from, to, fm, tm)
+		c.goesOn(5 * time.Second)
+		c.refresh(from)
+		if n < calls/2 {
+			c.bye(from, to)
+			continue
+		}
+		c = c.transfer(from, to, tm, p.spare, n)
+		fm.Stop()
+		c.bye(c.a, c.b)
+	}
+	p.idle(other(serves))
+	p.agree()
+}
+
 // survive is underCalls, and that nobody had to register again.
 func (p *Pair) survive(begin, end func(serves string)) {
 	p.t.Helper()

@@ -81,7 +81,7 @@ type upgrade struct {
 	talks    []*talk
 	changing [2][2]*wire.Phone // of the calls that each phase ends with
 	phases   []part
-	quiet    map[string]console.Status // each node before the first call
+	quiet    [2]console.Status // before the first call
 }
 
 // part is a time of the test.
@@ -91,7 +91,7 @@ type part struct {
 }
 
 func newUpgrade(p *Pair, rate, calls int) *upgrade {
-	u := &upgrade{t: p.t.(*testing.T), p: p, rate: rate, quiet: map[string]console.Status{}}
+	u := &upgrade{t: p.t.(*testing.T), p: p, rate: rate}
 	pairs := p.pairs(400, 1000) // a call that meets a change is set up by its second or third INVITE
 	for _, pair := range pairs {
 		pair[0].Heeds = true
@@ -99,9 +99,7 @@ func newUpgrade(p *Pair, rate, calls int) *upgrade {
 	long := p.pairs(calls+len(u.changing), 1900)
 	copy(u.changing[:], long[calls:])
 	u.phones = 2 * (len(pairs) + len(long))
-	for _, name := range []string{"a", "b"} {
-		u.quiet[name] = p.gauges(name)
-	}
+	u.quiet = p.quiet()
 	for n, pair := range long[:calls] {
 		u.talks = append(u.talks, p.place(pair[0], pair[1], n))
 	}
@@ -177,22 +175,6 @@ func (u *upgrade) end() {
 		}
 	}
 	p.idle(p.serving())
-	u.back()
+	p.back(u.quiet)
 	p.agree()
-}
-
-// back waits until both nodes hold no more than before the first call. The last transaction ends after 32 s (RFC 3261 §17.2.2).
-func (u *upgrade) back() {
-	u.t.Helper()
-	for name, quiet := range u.quiet {
-		var s console.Status
-		defer func() {
-			u.t.Logf("%s: %d calls, %d dialogs, %d transactions, %d sessions, %d ports, %d goroutines; before the first call %d", name, s.Calls, s.Dialogs, s.Transactions,
-				s.MediaSessions, s.PortsInUse, s.Goroutines, quiet.Goroutines)
-		}()
-		u.p.eventually(90*time.Second, "as before the first call: "+name, func() bool {
-			s = u.p.gauges(name)
-			return s.Calls == 0 && s.Dialogs == 0 && s.Transactions == 0 && s.MediaSessions == 0 && s.PortsInUse == 0 && s.RecordsWait == 0 && s.Goroutines <= quiet.Goroutines+5
-		})
-	}
 }
