@@ -3,8 +3,11 @@ package cluster
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +68,7 @@ type crowd struct {
 	count   int // of the nonce
 	asked   map[string]*question
 	answer  int               // status of the answer to an INVITE
+	dialled []string          // who was, for each call
 	arrived map[string]string // by Call-ID of the callee's leg: who was rung at the contact that is his
 	astray  int               // INVITEs that came to another contact
 }
@@ -133,12 +137,12 @@ func (c *crowd) read(i int, l *net.UDPConn) {
 func (c *crowd) inside(i int, l *net.UDPConn, m wire.Message) {
 	status, body := 200, ""
 	if m.Method() == "INVITE" {
-		var user, host string
-		user, host, _ = strings.Cut(strings.TrimPrefix(m.URI(), "sip:"), "@")
-		host, _, _ = strings.Cut(host, ";")
+		uri, _, _ := strings.Cut(m.URI(), ";")
+		user, _, _ := strings.Cut(strings.TrimPrefix(uri, "sip:"), "@")
+		number, err := strconv.Atoi(user)
 		c.mu.Lock()
 		status = c.answer
-		if host == l.LocalAddr().String() {
+		if err == nil && number >= crowdFirst && l == c.line(number-crowdFirst) && uri == c.contact(number-crowdFirst) {
 			c.arrived[m.Get("call-id")] = user
 		} else {
 			c.astray++
@@ -166,6 +170,13 @@ func (c *crowd) inside(i int, l *net.UDPConn, m wire.Message) {
 	}
 	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(body), body)
 	_, _ = l.WriteToUDP([]byte(b.String()), c.to)
+}
+
+// reached are those who were dialled and those who were rung where they are, each as often and in order, and how many INVITEs came elsewhere.
+func (c *crowd) reached() (dialled, rung []string, astray int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(slices.Values(c.dialled)), slices.Sorted(maps.Values(c.arrived)), c.astray
 }
 
 // quiet describes a stream that nobody sends and nobody misses.
@@ -302,6 +313,9 @@ func (c *crowd) call(from, to int, done func(m wire.Message)) (string, *question
 	id, seq := wire.Token(), 0
 	caller, callee := fmt.Sprint(crowdFirst+from), fmt.Sprint(crowdFirst+to)
 	uri, line := "sip:"+callee+"@"+virtual, c.line(from)
+	c.mu.Lock()
+	c.dialled = append(c.dialled, callee)
+	c.mu.Unlock()
 	return id, &question{line: line, done: done, make: func(credentials func(method, uri, user string) string) string {
 		authority := credentials("INVITE", uri, caller)
 		seq++

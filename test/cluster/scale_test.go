@@ -52,13 +52,11 @@ func TestSoakT4Registrations(t *testing.T) {
 		})
 	})
 	took := time.Since(moved)
-	c.mu.Lock()
-	arrived, astray := len(c.arrived), c.astray
-	c.mu.Unlock()
+	dialled, rung, astray := c.reached()
 	t.Logf("T4: served again %v after the kill (%s); %d of %d calls arrived within %v more, %d elsewhere",
-		moved.Sub(died).Round(time.Millisecond), p.tookOver(other(serves)), arrived, called, took.Round(time.Millisecond), astray)
-	if arrived != called || astray > 0 {
-		t.Error("T4 promises that each of them is reached where he is")
+		moved.Sub(died).Round(time.Millisecond), p.tookOver(other(serves)), len(rung), called, took.Round(time.Millisecond), astray)
+	if len(dialled) != called || !slices.Equal(dialled, rung) || astray > 0 {
+		t.Error("T4 promises that each of them is reached where he is, and nobody else")
 	}
 	if took > calledWithin {
 		t.Errorf("T4 promises them within %v", calledWithin)
