@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -94,6 +95,7 @@ func (d *fullDisks) round(t *testing.T, whose string, which func(serves string) 
 			p.eventually(20*time.Second, "an alarm of "+name, func() bool { return d.complains(name) })
 		}
 		t.Logf("alarm after %v", time.Since(began).Round(100*time.Millisecond))
+		silences := d.watch(full)
 		for time.Since(began) < fullFor {
 			p.goOn(talks, 20*time.Second)
 			<-time.After(time.Second)
@@ -104,7 +106,14 @@ func (d *fullDisks) round(t *testing.T, whose string, which func(serves string) 
 				c.bye(c.a, c.b)
 			}
 		}
-		t.Logf("%s serves, before it was %s; records of %d calls wait", p.serving(), serves, d.wait())
+		now, waits := p.serving(), d.wait()
+		t.Logf("%s serves, before it was %s; records of %d calls wait", now, serves, waits)
+		if slices.Contains(full, now) && waits == 0 {
+			t.Error("no record waits, though the node that serves has no room for it")
+		}
+		for _, when := range silences() {
+			t.Errorf("no alarm at %s, while the disk is full", when)
+		}
 		for _, name := range full {
 			p.free(name)
 		}
@@ -130,6 +139,32 @@ func (d *fullDisks) round(t *testing.T, whose string, which func(serves string) 
 	if !ok {
 		t.FailNow()
 	}
+}
+
+// watch looks all along whether nodes complain, until it is asked when one of them did not.
+func (d *fullDisks) watch(names []string) (silences func() []string) {
+	var when []string
+	var watching sync.WaitGroup
+	stop := make(chan struct{})
+	watching.Go(func() {
+		look := time.NewTicker(100 * time.Millisecond)
+		defer look.Stop()
+		for {
+			for _, name := range names {
+				if !d.complains(name) {
+					when = append(when, time.Now().Format(time.StampMilli)+" of "+name)
+				}
+			}
+			select {
+			case <-stop:
+				return
+			case <-look.C:
+			}
+		}
+	})
+	end := sync.OnceFunc(func() { close(stop); watching.Wait() })
+	d.p.t.Cleanup(end)
+	return func() []string { end(); return when }
 }
 
 // complains is true when a node that answers says that its disk is full, or, where it does not, when the other does of the node.
