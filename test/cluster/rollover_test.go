@@ -231,12 +231,6 @@ func TestT6Rollover(t *testing.T) {
 		return !slices.ContainsFunc(calls, func(c *near) bool { return !c.past(100) })
 	})
 	for _, c := range calls {
-		c.did = c.heard()
-	}
-	p.eventually(10*time.Second, "sound goes on", func() bool {
-		return !slices.ContainsFunc(calls, func(c *near) bool { n := c.heard(); return n[0] < c.did[0]+25 || n[1] < c.did[1]+25 })
-	})
-	for _, c := range calls {
 		name := fmt.Sprintf("%s, at %d", c.kind, c.at)
 		if n := c.heard(); n[0] < c.had[0]+25 || n[1] < c.had[1]+25 {
 			t.Errorf("%s: %v packets heard, %v of them before the other node served", name, n, c.had)
@@ -250,4 +244,10 @@ func TestT6Rollover(t *testing.T) {
 	if n := p.refusedBy(other(from)); n > 0 {
 		t.Errorf("%s has refused %v packets", other(from), n)
 	}
+	for _, c := range calls {
+		c.did = c.heard()
+	}
+	p.eventually(10*time.Second, "sound goes on", func() bool {
+		return !slices.ContainsFunc(calls, func(c *near) bool { n := c.heard(); return n[0] < c.did[0]+25 || n[1] < c.did[1]+25 })
+	})
 }
