@@ -170,7 +170,12 @@ func (d *fullDisks) watch(names []string) (silences func() []string) {
 // complains is true when a node that answers says that its disk is full, or, where it does not, when the other does of the node.
 func (d *fullDisks) complains(name string) bool {
 	s, ok := d.p.status(name)
-	return ok && slices.ContainsFunc(s.Problems, func(what string) bool { return strings.Contains(what, "disk of the state") })
+	wrong := "disk of the state"
+	if !ok && len(d.p.nodes) > 1 {
+		s, ok = d.p.status(other(name))
+		wrong = "node " + name + " "
+	}
+	return ok && slices.ContainsFunc(s.Problems, func(what string) bool { return strings.Contains(what, wrong) })
 }
 
 // well is true when nobody complains of anything any more.
