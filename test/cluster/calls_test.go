@@ -2,8 +2,6 @@ package cluster
 
 import (
 	"slices"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -70,16 +68,6 @@ func (p *Pair) survive(begin, end func(serves string)) {
 	p.eventually(60*time.Second, "whole again", p.whole)
 }
 
-// T2: a planned change while re-INVITE and BYE go each 100 ms: none fails, and the old node sends nothing once the new one has begun.
-func TestT2PlannedChange(t *testing.T) {
-	t.Parallel()
-	p := NewPair(t, election)
-	p.line(short)
-	t.Logf("silence of the wire: %v", p.change())
-	p.eventually(60*time.Second, "whole again", p.whole)
-	p.agree()
-}
-
 // T3: from the first datagram of the new node on, the old one sends none: with its cable cut, with all packets dropped, and frozen for longer
 // than its lease and thawed.
 func TestT3OneServesAtATime(t *testing.T) {
@@ -113,69 +101,5 @@ func TestT3OneServesAtATime(t *testing.T) {
 			})
 			t.Logf("silence of the wire: %v", e.done(2))
 		})
-	}
-}
-
-// change is T2: a planned change under calls, some of which are offered anew and some hung up all along.
-func (p *Pair) change() time.Duration {
-	p.t.Helper()
-	talks := make([]*talk, len(p.phones)/2)
-	for n := range talks {
-		talks[n] = p.place(p.phones[2*n], p.phones[2*n+1], n)
-	}
-	from := p.serving()
-	if out := p.command(from, "failover", "--rehearse"); !strings.Contains(out, "can take over") {
-		p.t.Error(out)
-	}
-	e := p.listen()
-	stop := make(chan struct{})
-	var asking sync.WaitGroup
-	offers := talks[:len(talks)/2]
-	for i, c := range offers { // each of them every 100 ms, the first one first
-		asking.Go(func() { c.renew(stop, time.Duration(i)*100*time.Millisecond/time.Duration(len(offers))) })
-	}
-	asking.Go(func() {
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for _, c := range talks[len(talks)/2:] {
-			<-tick.C
-			if m, ok := c.ask(c.a, c.b, c.a.Next("BYE", ""), c.bm); !ok || m.Status() != 200 {
-				p.t.Errorf("T2: BYE during the change: %v %s", ok, m.Raw)
-			}
-			c.am.Stop()
-			c.bm.Stop()
-		}
-	})
-	p.goOn(offers, 5*time.Second)
-	p.failover(from)
-	p.eventually(5*time.Second, "address on the other node", func() bool { return p.has(other(from), virtual) && !p.has(from, virtual) })
-	p.goOn(offers, 5*time.Second)
-	close(stop)
-	asking.Wait()
-	silence := e.done(2)
-	for _, c := range offers {
-		c.bye(c.b, c.a)
-	}
-	p.idle(other(from))
-	return silence
-}
-
-// renew offers a call anew every 100 ms until stop: each must be answered.
-func (c *talk) renew(stop <-chan struct{}, after time.Duration) {
-	tick := time.NewTimer(after)
-	defer tick.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-tick.C:
-		}
-		m, ok := c.ask(c.a, c.b, c.a.Next("INVITE", c.am.SDP()), c.bm)
-		if !ok || m.Status() != 200 {
-			c.p.t.Errorf("T2: re-INVITE during the change: %v %s", ok, m.Raw)
-			return
-		}
-		c.a.AckTo(m)
-		tick.Reset(100 * time.Millisecond)
 	}
 }

@@ -87,7 +87,7 @@ func (p *Pair) underCalls(calls int, begin, end func(serves string)) (gaps []tim
 // call is transferred.
 func (p *Pair) either(c *talk, n int) {
 	p.t.Helper()
-	from, to, fm, tm := c.sides(n/4%2 == 1)
+	from, to, fm, tm := c.sides(n)
 	switch n % 4 {
 	case 0:
 		c.refresh(from)
