@@ -77,8 +77,9 @@ type move struct {
 }
 
 func (m move) String() string {
-	return fmt.Sprintf("moved after %v, silence of the wire %v, of calls %v (median), %v (worst); %d requests in at most %v, under way when the role moved: %v",
-		m.took.Round(time.Millisecond), m.silence.Round(time.Millisecond), of(m.gaps, 500), of(m.gaps, 1000), m.asked, m.longest.Round(time.Millisecond), m.across)
+	return fmt.Sprintf("moved after %v, silence of the wire %v, of calls %v (median), %v (worst); %d requests in at most %v, "+
+		"under way when the role moved: %v", m.took.Round(time.Millisecond), m.silence.Round(time.Millisecond),
+		of(m.gaps, 500), of(m.gaps, 1000), m.asked, m.longest.Round(time.Millisecond), m.across)
 }
 
 // change is T2: a planned change under calls. A third of them are offered anew all along, of the others one is hung up each so often, before it and
@@ -114,7 +115,7 @@ func (p *Pair) change(every time.Duration) (m move) {
 		tick := time.NewTicker(every)
 		defer tick.Stop()
 		for n, c := range ends {
-			if n == len(ends)*2/3 {
+			if n == len(ends)*3/4 {
 				select {
 				case <-moved:
 				case <-ctx.Done():
