@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func TestT1CallsSurviveKills(t *testing.T) {
 	p := NewPair(t, election)
 	p.line(short)
 	for range 2 {
-		p.survive(func(serves string) { p.kill(serves) }, func(serves string) { p.start(serves) })
+		p.survive(true, func(serves string) { p.kill(serves) }, func(serves string) { p.start(serves) })
 	}
 	p.agree()
 }
@@ -54,13 +55,16 @@ func TestT7EitherSide(t *testing.T) {
 }
 
 // survive is underCalls, and that nobody had to register again.
-func (p *Pair) survive(begin, end func(serves string)) {
+func (p *Pair) survive(moves bool, begin, end func(serves string)) {
 	p.t.Helper()
-	from := p.serving()
-	gaps := p.underCalls(short, begin, end)
+	now := p.serving()
+	if moves {
+		now = other(now)
+	}
+	gaps := p.underCalls(short, moves, begin, end)
 	slices.Sort(gaps)
 	p.t.Logf("silence: median %v, worst %v", gaps[len(gaps)/2], gaps[len(gaps)-1])
-	if _, registrations := p.load(other(from)); registrations != len(p.phones)+1 {
+	if _, registrations := p.load(now); registrations != len(p.phones)+1 {
 		p.t.Errorf("T4: %d registrations of %d", registrations, len(p.phones)+1)
 	}
 	c := p.connect(p.phones[1], p.phones[0], 0)
@@ -68,19 +72,37 @@ func (p *Pair) survive(begin, end func(serves string)) {
 	p.eventually(60*time.Second, "whole again", p.whole)
 }
 
-// T3: from the first datagram of the new node on, the old one sends none: with its cable cut, with all packets dropped, and frozen for longer
-// than its lease and thawed.
+// T3: from the first datagram of the new node on, the old one sends none: with its cable cut, with all packets dropped, where it alone does not
+// hear the members, or they do not hear it, while phones do, and frozen for longer than its lease and thawed. Where only the two switches do not
+// hear each other the role stays where it is.
 func TestT3OneServesAtATime(t *testing.T) {
 	t.Parallel()
 	p := NewPair(t, election)
 	p.line(short)
+	answered := 0
 	for _, f := range []struct {
 		name       string
+		moves      bool
 		begin, end func(serves string)
 	}{
-		{"cut off", p.cut, p.plug},
-		{"packets dropped", p.drop, p.pass},
-		{"frozen and thawed", func(s string) { p.signal(s, syscall.SIGSTOP) }, func(s string) {
+		{"cut off", true, p.cut, p.plug},
+		{"packets dropped", true, p.drop, p.pass},
+		{"members not heard", true, func(s string) {
+			p.part(s, other(s), "w")
+			p.reached(s)
+		}, p.heal},
+		{"members do not hear", true, func(s string) {
+			p.mute(s, other(s), "w")
+			p.reached(s)
+		}, p.heal},
+		{"standby not heard", false, func(s string) {
+			p.part(s, other(s))
+			p.stays(s)
+			c := p.connect(p.spare, p.phones[0], short)
+			c.bye(c.b, c.a)
+			answered++
+		}, p.heal},
+		{"frozen and thawed", true, func(s string) { p.signal(s, syscall.SIGSTOP) }, func(s string) {
 			p.signal(s, syscall.SIGCONT)
 			p.always(time.Second, "without the address on the thawed node", func() bool { return !p.has(s, virtual) })
 		}},
@@ -89,9 +111,21 @@ func TestT3OneServesAtATime(t *testing.T) {
 			for _, phone := range append(p.phones, p.spare) {
 				phone.T = t
 			}
+			var watching sync.WaitGroup
+			stop := make(chan struct{})
+			defer watching.Wait()
+			defer close(stop)
+			watching.Go(func() { p.never(stop, f.name) })
 			e := p.listen()
-			from := p.serving()
-			p.survive(f.begin, func(s string) {
+			from, nodes := p.serving(), 1
+			if f.moves {
+				nodes = 2
+			}
+			p.survive(f.moves, f.begin, func(s string) {
+				if !f.moves {
+					f.end(s)
+					return
+				}
 				p.eventually(4*time.Second, "address gone from the old node", func() bool { return !p.has(s, virtual) })
 				f.end(s)
 				p.eventually(30*time.Second, "the old node stands by", func() bool { x, ok := p.status(s); return ok && x.Role == "standby" })
@@ -99,7 +133,9 @@ func TestT3OneServesAtATime(t *testing.T) {
 					t.Error("the node that came back took the role")
 				}
 			})
-			t.Logf("silence of the wire: %v", e.done(2))
+			answered += short + 1
+			t.Logf("silence of the wire: %v", e.done(nodes))
 		})
 	}
+	p.agree(answered)
 }

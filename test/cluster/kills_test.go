@@ -43,7 +43,7 @@ func TestSoakT1Kills(t *testing.T) {
 	quiet := p.quiet()
 	var all []time.Duration
 	for kill := range kills {
-		gaps := p.underCalls(calls, func(serves string) { p.kill(serves) }, func(serves string) { p.start(serves) })
+		gaps := p.underCalls(calls, true, func(serves string) { p.kill(serves) }, func(serves string) { p.start(serves) })
 		slices.Sort(gaps)
 		t.Logf("kill %d: silence median %v, worst %v; %s", kill+1, gaps[len(gaps)/2], gaps[len(gaps)-1], p.tookOver(p.serving()))
 		all = append(all, gaps...)
@@ -59,9 +59,9 @@ func TestSoakT1Kills(t *testing.T) {
 	p.back(quiet)
 }
 
-// underCalls has calls in progress while a fault begins, and gives how long each was silent; then T7: what either side may do works in each.
-// The fault ends, and nothing of the calls is left.
-func (p *Pair) underCalls(calls int, begin, end func(serves string)) (gaps []time.Duration) {
+// underCalls has calls in progress while a fault begins, which moves the role or does not, and gives how long each was silent; then T7: what
+// either side may do works in each. The fault ends, and nothing of the calls is left.
+func (p *Pair) underCalls(calls int, moves bool, begin, end func(serves string)) (gaps []time.Duration) {
 	p.t.Helper()
 	serves := p.serving()
 	talks := make([]*talk, calls)
@@ -70,7 +70,11 @@ func (p *Pair) underCalls(calls int, begin, end func(serves string)) (gaps []tim
 	}
 	p.goOn(talks, 10*time.Second)
 	begin(serves)
-	p.eventually(20*time.Second, "other node serves", func() bool { return p.has(other(serves), virtual) })
+	now := serves
+	if moves {
+		now = other(serves)
+		p.eventually(20*time.Second, "other node serves", func() bool { return p.has(now, virtual) })
+	}
 	p.goOn(talks, 20*time.Second)
 	for _, c := range talks {
 		gaps = append(gaps, c.gap())
@@ -79,7 +83,7 @@ func (p *Pair) underCalls(calls int, begin, end func(serves string)) (gaps []tim
 	for n, c := range talks {
 		p.either(c, n)
 	}
-	p.idle(other(serves))
+	p.idle(now)
 	return gaps
 }
 

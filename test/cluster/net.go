@@ -5,11 +5,13 @@ package cluster
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"tandem/test/binary"
 )
@@ -71,6 +73,42 @@ func (w *wires) drop(name string) {
 }
 
 func (w *wires) pass(name string) { w.nft(name, "delete table inet break") }
+
+// part loses what goes between a node and some others, both ways, while phones reach it; heal ends it.
+func (w *wires) part(name string, others ...string) {
+	w.lose(name, "chain in { type filter hook input priority 0; ip saddr OTHERS drop; }; "+mute, others)
+}
+
+const mute = "chain out { type filter hook output priority 0; ip daddr OTHERS drop; };"
+
+// mute loses what a node sends to some others, while it hears them, and phones hear it; heal ends it.
+func (w *wires) mute(name string, others ...string) {
+	w.lose(name, mute, others)
+}
+
+func (w *wires) heal(name string) { w.nft(name, "delete table inet lose") }
+
+func (w *wires) lose(name, chains string, others []string) {
+	w.t.Helper()
+	var addresses []string
+	for _, other := range others {
+		addresses = append(addresses, w.nodes[other].address)
+	}
+	w.nft(name, "add table inet lose { "+strings.ReplaceAll(chains, "OTHERS", "{ "+strings.Join(addresses, ", ")+" }")+" }")
+}
+
+// reached fails where phones do not reach a node by its own address.
+func (w *wires) reached(name string) {
+	w.t.Helper()
+	w.inside("phones", func() {
+		c, err := net.DialTimeout("tcp", w.nodes[name].address+":7300", 5*time.Second)
+		if err != nil {
+			w.t.Errorf("phones do not reach %s: %v", name, err)
+			return
+		}
+		_ = c.Close()
+	})
+}
 
 func (w *wires) nft(name, rules string) {
 	w.t.Helper()

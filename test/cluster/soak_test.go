@@ -27,6 +27,9 @@ var faults = []fault{
 	{"kill -9", true, func(p *Pair, s string) { p.kill(s) }, func(p *Pair, s string) { p.start(s) }},
 	{"cable", true, func(p *Pair, s string) { p.cut(s) }, func(p *Pair, s string) { p.plug(s) }},
 	{"packets dropped", true, func(p *Pair, s string) { p.drop(s) }, func(p *Pair, s string) { p.pass(s) }},
+	{"members not heard", true, func(p *Pair, s string) { p.part(s, other(s), "w") }, func(p *Pair, s string) { p.heal(s) }},
+	{"members do not hear", true, func(p *Pair, s string) { p.mute(s, other(s), "w") }, func(p *Pair, s string) { p.heal(s) }},
+	{"standby not heard", false, func(p *Pair, s string) { p.part(s, other(s)); p.stays(s) }, func(p *Pair, s string) { p.heal(s) }},
 	{"stopped", true, func(p *Pair, s string) { p.signal(s, syscall.SIGSTOP) }, func(p *Pair, s string) { p.signal(s, syscall.SIGCONT) }},
 	{"planned", true, func(p *Pair, s string) { p.failover(s) }, func(*Pair, string) {}},
 	{"standby killed", false, func(p *Pair, s string) { p.kill(other(s)) }, func(p *Pair, s string) { p.start(other(s)) }},
@@ -176,6 +179,21 @@ func (p *Pair) suffer(f fault, phones []*wire.Phone, calls int, passing [][2]*wi
 		p.t.Errorf("%d registrations of %d after %s", registrations, len(phones), f.name)
 	}
 	return silences, tries
+}
+
+// stays is for a node that serves and does not hear its standby, while the witness hears both. It says so; the witness votes for nobody else,
+// so it serves on in its epoch, for longer than an election would take.
+func (p *Pair) stays(name string) {
+	p.t.Helper()
+	before, _ := p.status(name)
+	p.always(5*time.Second, name+" serving in epoch "+strconv.FormatUint(before.Epoch, 10), func() bool {
+		s, ok := p.status(name)
+		return ok && s.Epoch == before.Epoch && !p.has(other(name), virtual)
+	})
+	p.eventually(10*time.Second, "told that the standby is not heard", func() bool {
+		s, _ := p.status(name)
+		return strings.Contains(strings.Join(s.Problems, "\n"), "node "+other(name)+" is not heard")
+	})
 }
 
 // never watches that two nodes do not serve at once: both would say so over their sockets, and hold the lease.
