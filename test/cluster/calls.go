@@ -40,14 +40,6 @@ type talk struct {
 	am, bm *wire.Media
 }
 
-// sides are the two of a call, the one that does something first: the callee in each odd call.
-func (c *talk) sides(n int) (from, to *wire.Call, fm, tm *wire.Media) {
-	if n%2 == 1 {
-		return c.b, c.a, c.bm, c.am
-	}
-	return c.a, c.b, c.am, c.bm
-}
-
 func (p *Pair) connect(alice, bob *wire.Phone, n int) *talk {
 	p.t.Helper()
 	c := p.place(alice, bob, n)

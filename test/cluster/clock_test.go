@@ -22,7 +22,7 @@ func TestSoakT13Clocks(t *testing.T) {
 	}
 	p := newPair(t, soakElection, "", clocks)
 	const calls = 4
-	answered, round := 0, 0
+	round := 0
 	var phones []*wire.Phone
 	for n := range 2 * calls {
 		phones = append(phones, p.phone(fmt.Sprint(1000+n)))

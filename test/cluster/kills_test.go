@@ -91,7 +91,7 @@ func (p *Pair) underCalls(calls int, moves bool, begin, end func(serves string))
 // call is transferred.
 func (p *Pair) either(c *talk, n int) {
 	p.t.Helper()
-	from, to, fm, tm := c.sides(n)
+	from, to, fm, tm := c.sides(n/4%2 == 1)
 	switch n % 4 {
 	case 0:
 		c.refresh(from)
