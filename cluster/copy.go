@@ -192,7 +192,7 @@ func (c *copying) wait(ctx context.Context) error {
 func stored(ctx context.Context, conn *nats.Conn, b *bucket) func(func(*nats.Msg, error) bool) {
 	return func(yield func(*nats.Msg, error) bool) {
 		for from := uint64(1); ; {
-			page, more, err := messages(ctx, conn, b, from)
+			page, more, err := messages(ctx, conn, b, from, replyWithin)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -24,7 +24,7 @@ func (e *Engine) Load(ctx context.Context, name string) iter.Seq2[Record, error]
 			yield(Record{}, fmt.Errorf("cluster: no bucket %q", name))
 			return
 		}
-		for page, err := range pages(ctx, e.conn, b, 1) {
+		for page, err := range pages(ctx, e.conn, b, 1, replyWithin) {
 			if err != nil {
 				yield(Record{}, err)
 				return
@@ -84,10 +84,12 @@ type Follower struct {
 	e      *Engine
 	b      *bucket
 	fn     func(Record)
-	counts bool      // what fn is given is what this node holds
-	lanes  int       // goroutines that may give fn the records of a page
-	next   uint64    // sequence that comes next; of the goroutine that runs
-	lagged time.Time // when our replica last did not have what it should; of the same goroutine
+	counts bool          // what fn is given is what this node holds
+	lanes  int           // goroutines that may give fn the records of a page
+	within time.Duration // how long who is asked may be silent; of the goroutine that runs, as all to lagged
+	next   uint64        // sequence that comes next
+	gone   uint64        // what was not given up to here is not in the store any more
+	lagged time.Time     // when who answered last did not have what it should
 	live   *nats.Subscription
 	ask    chan chan error // to catch up now
 	cancel context.CancelFunc
@@ -119,7 +121,7 @@ func (e *Engine) follow(ctx context.Context, name string, fn func(Record), count
 	if b == nil {
 		return nil, fmt.Errorf("cluster: no bucket %q", name)
 	}
-	f := &Follower{e: e, b: b, fn: fn, counts: counts && b.MaxAge == 0, lanes: lanes, next: 1, ask: make(chan chan error), done: make(chan struct{})}
+	f := &Follower{e: e, b: b, fn: fn, counts: counts && b.MaxAge == 0, lanes: lanes, within: replyWithin, next: 1, ask: make(chan chan error), done: make(chan struct{})}
 	var err error
 	if f.live, err = e.conn.SubscribeSync(followPrefix + name + ".*"); err != nil {
 		return nil, err
@@ -135,6 +137,7 @@ func (e *Engine) follow(ctx context.Context, name string, fn func(Record), count
 	if f.counts {
 		b.holding.complete()
 	}
+	f.within = replySoonWithin
 	run, cancel := context.WithCancel(context.Background())
 	f.cancel = cancel
 	go f.run(run)
@@ -150,8 +153,8 @@ func (f *Follower) Close() {
 // Seen is the sequence of the last record that fn has been given.
 func (f *Follower) Seen() uint64 { return f.seen.Load() }
 
-// CatchUp gives fn what has been stored until now, and returns when it has been given. A node that takes over asks so: it
-// reads its own replica, which has every record that was acknowledged.
+// CatchUp gives fn what has been stored until now, and returns when it has been given. A node that takes over asks so: its
+// own replica has every record that was acknowledged.
 func (f *Follower) CatchUp(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
@@ -249,7 +252,11 @@ func (f *Follower) catchUp(ctx context.Context) error {
 		if err := f.readOn(ctx); err != nil {
 			return err
 		}
-		if f.next > last || again == 20 { // the last one may have been forgotten since
+		switch {
+		case f.next > last || f.gone >= last:
+			return nil
+		case again == 20: // the last one has been forgotten since
+			f.gone = last
 			return nil
 		}
 		select {
@@ -262,7 +269,7 @@ func (f *Follower) catchUp(ctx context.Context) error {
 
 // readOn reads what the replica that answers has.
 func (f *Follower) readOn(ctx context.Context) error {
-	for page, err := range pages(ctx, f.e.conn, f.b, f.next) {
+	for page, err := range pages(ctx, f.e.conn, f.b, f.next, f.within) {
 		if err != nil {
 			return err
 		}

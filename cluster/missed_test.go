@@ -160,3 +160,33 @@ func TestKeepalivedTellsBoth(t *testing.T) {
 	}
 	p.eventually("the one that it settled on serves", func() bool { return p.role(two.engine.Name()) == "active" && two.engine.lease.Held() })
 }
+
+// Who takes over has all that its own replica has, though the store gives a question to any: here to one that lags at first.
+func TestCatchUpReadsWhatOurReplicaHas(t *testing.T) {
+	r := newReplica(t, func(r *replica, n int) {
+		if n < 3 {
+			r.send(n, nats.Header{"Status": {"404"}})
+			return
+		}
+		r.record(n, 1, 0)
+		r.end(n, 1, 0)
+	})
+	_, f := r.stored()
+	if err := f.catchUp(t.Context()); err != nil || f.next != 2 {
+		t.Errorf("goes on with %d, %v", f.next, err)
+	}
+}
+
+// What was the last one of our replica, and has been forgotten since, is waited for once.
+func TestCatchUpWaitsOnceForWhatIsGone(t *testing.T) {
+	r := newReplica(t, func(r *replica, n int) { r.send(n, nats.Header{"Status": {"404"}}) })
+	stream, f := r.stored()
+	if err := stream.DeleteMsg(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range []int{21, 22} {
+		if err := f.catchUp(t.Context()); err != nil || len(r.asked) != want {
+			t.Errorf("time %d: asked %d times, and not %d; %v", n+1, len(r.asked), want, err)
+		}
+	}
+}

@@ -21,8 +21,8 @@ const pageSize = 10_000
 const pageWithin = 20 * time.Second
 
 // pages reads a bucket from a sequence on, in the order of writing. While the reader is busy with a page the next one is on its way. An
-// error ends it.
-func pages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) iter.Seq2[[]*nats.Msg, error] {
+// error ends it. How long who was asked may be silent at first says within.
+func pages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64, within time.Duration) iter.Seq2[[]*nats.Msg, error] {
 	type answer struct {
 		page []*nats.Msg
 		err  error
@@ -36,7 +36,7 @@ func pages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) iter.Se
 			defer close(ahead)
 			for more := true; more; {
 				var x answer
-				if x.page, more, x.err = messages(ctx, conn, b, from); x.err != nil {
+				if x.page, more, x.err = messages(ctx, conn, b, from, within); x.err != nil {
 					more = false
 				}
 				if len(x.page) > 0 {
@@ -65,12 +65,16 @@ func sequenceOf(m *nats.Msg) uint64 {
 	return seq
 }
 
-// replyWithin is how long a page may stay without an answer at first; then it is asked for again, with twice the patience. The store may have
-// given the question to a replica that has just died.
-const replyWithin = 150 * time.Millisecond
+// How long a page may stay without an answer at first; then it is asked for again, with twice the patience. The store gives each question to any
+// replica, also to one that has just died and whose connection nobody has closed. Who reads everything has whole pages sent, and is patient; who
+// has read everything before asks for what is new, and may be about to serve.
+const (
+	replyWithin     = 150 * time.Millisecond
+	replySoonWithin = 20 * time.Millisecond
+)
 
 // messages are what a page of a store holds. Whoever was asked first may only be slow: the first to answer is listened to.
-func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (page []*nats.Msg, more bool, err error) {
+func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64, within time.Duration) (page []*nats.Msg, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, pageWithin)
 	defer cancel()
 	q := question{conn: conn, b: b, from: from, answers: make(chan *nats.Msg, pageSize+2)}
@@ -93,7 +97,7 @@ func messages(ctx context.Context, conn *nats.Conn, b *bucket, from uint64) (pag
 			if err := q.ask(); err != nil {
 				return nil, false, fmt.Errorf("cluster: read bucket %s: %w", b.Name, err)
 			}
-			patience = max(2*patience, replyWithin)
+			patience = max(2*patience, within)
 			silent.Reset(patience)
 			continue
 		case <-ctx.Done():

@@ -11,11 +11,13 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // replica answers for a store: each question with what script says, in the order of asking.
 type replica struct {
 	t      *testing.T
+	engine *Engine
 	conn   *nats.Conn
 	bucket *bucket
 	mu     sync.Mutex
@@ -26,7 +28,7 @@ type replica struct {
 func newReplica(t *testing.T, script func(r *replica, n int)) *replica {
 	e := openTest(t, t.TempDir())
 	t.Cleanup(e.Close)
-	r := &replica{t: t, conn: e.conn, bucket: &bucket{Bucket: Bucket{Name: "fake"}, stream: "FAKE", subject: "fake."}}
+	r := &replica{t: t, engine: e, conn: e.conn, bucket: &bucket{Bucket: Bucket{Name: "fake"}, stream: "FAKE", subject: "fake."}}
 	_, err := e.conn.Subscribe("$JS.API.DIRECT.GET.FAKE", func(m *nats.Msg) {
 		var ask struct{ Seq uint64 }
 		_ = json.Unmarshal(m.Data, &ask)
@@ -40,6 +42,20 @@ func newReplica(t *testing.T, script func(r *replica, n int)) *replica {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// stored has the engine keep one record itself, as one replica of several, while the questions of a follower are answered by the script.
+func (r *replica) stored() (jetstream.Stream, *Follower) {
+	r.t.Helper()
+	r.engine.cfg.Members = make([]Member, 3)
+	stream, err := r.engine.manage.CreateStream(r.t.Context(), jetstream.StreamConfig{Name: r.bucket.stream, Subjects: []string{r.bucket.subject + ">"}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := r.conn.Request(r.bucket.subject+"key", nil, 5*time.Second); err != nil {
+		r.t.Fatal(err)
+	}
+	return stream, &Follower{e: r.engine, b: r.bucket, fn: func(Record) {}, within: replySoonWithin, next: 1}
 }
 
 // record answers question n with a record; before is the one that was sent before it.
@@ -131,7 +147,7 @@ func TestPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newReplica(t, c.script)
 			var got []uint64
-			for page, err := range pages(t.Context(), r.conn, r.bucket, 1) {
+			for page, err := range pages(t.Context(), r.conn, r.bucket, 1, replyWithin) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -160,7 +176,7 @@ func TestPagesAreStopped(t *testing.T) {
 		cancel()
 	})
 	var failed error
-	for _, err := range pages(ctx, r.conn, r.bucket, 1) {
+	for _, err := range pages(ctx, r.conn, r.bucket, 1, replyWithin) {
 		failed = err
 	}
 	if failed == nil {

@@ -92,17 +92,35 @@ func (e *Engine) leadsStream(name string) bool {
 // settleEvery is how often a replica that lags is asked again.
 const settleEvery = 10 * time.Millisecond
 
-// last is the sequence up to which a reader has to read, as the stream's leader knows it; 0 where our own replica has all that
-// was acknowledged. A replica of an outside store may lag behind what two others have acknowledged.
+// last is the sequence up to which a reader has to read, whoever answers: that of our own replica, which has all that was acknowledged; of an
+// outside store that of the stream's leader, for any replica of it may lag behind what two others have acknowledged.
 func (e *Engine) last(ctx context.Context, b *bucket) (uint64, error) {
 	if !e.cfg.Store.outside() {
-		return 0, nil
+		return e.ownLast(b), nil
 	}
 	s, err := e.manage.Stream(ctx, b.stream)
 	if err != nil {
 		return 0, err
 	}
 	return s.CachedInfo().State.LastSeq, nil
+}
+
+// ownLast is the sequence of the last record that our own replica has stored. A single node is asked for no other's.
+func (e *Engine) ownLast(b *bucket) uint64 {
+	s := e.server.Load()
+	if s == nil || len(e.cfg.Members) == 0 {
+		return 0
+	}
+	all, err := s.JszAccount(&server.JSzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Streams: true})
+	if err != nil {
+		return 0
+	}
+	for _, x := range all.Streams {
+		if x.Name == b.stream {
+			return x.State.LastSeq
+		}
+	}
+	return 0
 }
 
 // electionWithin is how long an outside store may need to be ready: an election of its own, twice.

@@ -22,12 +22,12 @@ import (
 type standby struct {
 	n         *Node
 	calls     *call.Standby
-	followers []*cluster.Follower
-	settings  atomic.Bool // the store has some: the file of an earlier version is not needed
-	claimed   claimed     // of the follower, and of takeOver when that has ended
-	settled   []string    // claims of this node that nothing is left of
-	later     claimed     // claims of this node that its disk does not take yet
-	owed      []string    // their calls
+	followers [][]*cluster.Follower // those of a row come one after the other
+	settings  atomic.Bool           // the store has some: the file of an earlier version is not needed
+	claimed   claimed               // of the follower, and of takeOver when that has ended
+	settled   []string              // claims of this node that nothing is left of
+	later     claimed               // claims of this node that its disk does not take yet
+	owed      []string              // their calls
 }
 
 // follow begins to stand by. It returns when all that the active node has kept so far is applied.
@@ -78,17 +78,17 @@ func (s *standby) hold(ctx context.Context) error {
 		{{bucketCalls, portsAtOnce, s.call}, {bucketMedia, portsAtOnce, s.note}},
 		{{bucketRecords, 1, s.claim}},
 	}
-	followers, failed := make([][]*cluster.Follower, len(rows)), make([]error, len(rows))
+	s.followers = make([][]*cluster.Follower, len(rows))
+	failed := make([]error, len(rows))
 	var reading sync.WaitGroup
 	for i, row := range rows {
 		reading.Go(func() {
-			if followers[i], failed[i] = s.holdRow(ctx, row); failed[i] != nil {
+			if s.followers[i], failed[i] = s.holdRow(ctx, row); failed[i] != nil {
 				cancel()
 			}
 		})
 	}
 	reading.Wait()
-	s.followers = slices.Concat(followers...)
 	for _, err := range failed {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return err
@@ -119,13 +119,10 @@ const lastWords = time.Second
 func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
 	last, cancel := context.WithTimeout(ctx, lastWords)
 	defer cancel()
-	for _, f := range s.followers {
-		if err := f.CatchUp(last); err != nil {
-			if ctx.Err() != nil {
-				return call.Revived{}, ctx.Err()
-			}
-			s.n.log.Error("the store cannot be read while this node takes over: it goes on with what it has followed, which may lack the last moment", "err", err)
-		}
+	if err := s.catchUp(last); ctx.Err() != nil {
+		return call.Revived{}, ctx.Err()
+	} else if err != nil {
+		s.n.log.Error("the store cannot be read while this node takes over: it goes on with what it has followed, which may lack the last moment", "err", err)
 	}
 	s.stop()
 	if !s.settings.Load() {
@@ -155,9 +152,24 @@ func (s *standby) takeOver(ctx context.Context) (call.Revived, error) {
 	return r, nil
 }
 
+// catchUp applies what the store has until now, in the order of hold.
+func (s *standby) catchUp(ctx context.Context) error {
+	failed := make([]error, len(s.followers))
+	var reading sync.WaitGroup
+	for i, row := range s.followers {
+		reading.Go(func() {
+			for _, f := range row {
+				failed[i] = errors.Join(failed[i], f.CatchUp(ctx))
+			}
+		})
+	}
+	reading.Wait()
+	return errors.Join(failed...)
+}
+
 // stop ends the following.
 func (s *standby) stop() {
-	for _, f := range s.followers {
+	for _, f := range slices.Concat(s.followers...) {
 		f.Close()
 	}
 	s.followers = nil
