@@ -17,6 +17,7 @@ type flights struct {
 
 func newFlights() flights {
 	e := &Engine{cfg: Config{AckWithin: 50 * time.Millisecond, Backlog: 1 << 20}, buckets: map[string]*bucket{"reg": {Bucket: Bucket{Name: "reg"}}}}
+	e.lease.grant(forever)
 	return flights{&writer{e: e, flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{}, dropped: map[string]bool{}}, time.Now()}
 }
 
@@ -30,7 +31,8 @@ func (x flights) leave(after time.Duration, told bool) {
 
 // late are the records that are overdue so long after the start, and whose writers must be told.
 func (x flights) late(after time.Duration) (subjects []string) {
-	for _, f := range x.overdue(x.start.Add(after)) {
+	all, _ := x.overdue(x.start.Add(after))
+	for _, f := range all {
 		subjects = append(subjects, f.subject)
 	}
 	return subjects
@@ -145,5 +147,49 @@ func TestLateAnswer(t *testing.T) {
 	x.answer(&nats.Msg{Subject: "inbox.1", Data: []byte(`{"stream":"reg","seq":7}`)})
 	if x.sweep(x.start.Add(65 * time.Millisecond)); len(x.backlog) != 0 || len(x.flying) != 1 {
 		t.Errorf("%d wait, %d under way", len(x.backlog), len(x.flying))
+	}
+}
+
+// A store that does not answer may mean that nobody hears this node any more. Nobody is told that he may answer before a majority has agreed, later
+// than the store was late, that this node serves; when another one does, all are told so.
+func TestLateOnesWaitForAMajority(t *testing.T) {
+	for name, word := range map[string]struct {
+		comes func(x flights)
+		want  error
+	}{
+		"none yet":                      {func(flights) {}, nil},
+		"that is older than the doubt":  {func(x flights) { x.e.lease.grantSince(x.doubtful[0].doubted, time.Minute) }, nil},
+		"and the lease has ended since": {func(x flights) { x.e.lease.grantSince(BootTime(), 0) }, nil},
+		"that is later":                 {func(x flights) { x.e.lease.grantSince(BootTime(), time.Minute) }, ErrDegraded},
+		"another node serves":           {func(x flights) { x.e.cfg.Left = func(all []Record) { t.Errorf("left %v", all) }; x.end() }, ErrFenced},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newFlights()
+			x.e.log, x.e.cfg.Tell = quiet, func(Event) {}
+			x.e.lease.begin(1)
+			x.e.lease.grantSince(BootTime(), time.Minute)
+			x.inbox, x.epoch = "inbox.", 1
+			told := map[string][]error{}
+			done := func(key string) func(error) { return func(err error) { told[key] = append(told[key], err) } }
+			x.leave(0, false)
+			x.flying[1].w.Done = done("under way")
+			x.sweep(x.start.Add(55 * time.Millisecond))
+			x.put(x.e.buckets["reg"], Write{Bucket: "reg", Key: "late", Done: done("put while it is away")})
+			if len(told) > 0 || !x.degraded || len(x.backlog) != 2 {
+				t.Fatalf("told %v, degraded %v, %d wait", told, x.degraded, len(x.backlog))
+			}
+			if n := x.owes(); n != 0 {
+				t.Errorf("owes %d that nobody was answered for", n)
+			}
+			word.comes(x)
+			x.sweep(x.start.Add(60 * time.Millisecond))
+			x.agreed()
+			x.agreed()
+			for _, key := range []string{"under way", "put while it is away"} {
+				if word.want == nil && len(told[key]) > 0 || word.want != nil && !slices.Equal(told[key], []error{word.want}) {
+					t.Errorf("%s: told %v, and not %v", key, told[key], word.want)
+				}
+			}
+		})
 	}
 }

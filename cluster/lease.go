@@ -14,9 +14,10 @@ import (
 // moves it. A process that wakes up after its lease has ended finds so before it sends anything. Asking costs two atomic
 // loads and the clock (BenchmarkLease), so a media loop asks once a batch.
 type Lease struct {
-	until atomic.Int64  // nanoseconds of BootTime; forever for a single node
-	epoch atomic.Uint64 // 0: this node is not the active one
-	shut  atomic.Uint32 // open, or closing or shut while the role is taken over or given away
+	until  atomic.Int64  // nanoseconds of BootTime; forever for a single node
+	agreed atomic.Int64  // BootTime at which what a majority has agreed to was sent; forever where there is no majority to ask
+	epoch  atomic.Uint64 // 0: this node is not the active one
+	shut   atomic.Uint32 // open, or closing or shut while the role is taken over or given away
 }
 
 // What a node takes that serves.
@@ -63,7 +64,19 @@ func (l *Lease) begin(epoch uint64) {
 // admit lets this node take what comes in.
 func (l *Lease) admit() { l.shut.Store(open) }
 
-func (l *Lease) grant(until time.Duration) { l.until.Store(int64(until)) }
+func (l *Lease) grant(until time.Duration) {
+	l.agreed.Store(forever)
+	l.until.Store(int64(until))
+}
+
+// grantSince lets this node serve for a while from the moment on at which what a majority has agreed to was sent.
+func (l *Lease) grantSince(since, life time.Duration) {
+	l.agreed.Store(int64(since))
+	l.until.Store(int64(since + life))
+}
+
+// since tells whether this node serves, and a majority has agreed to that later than at a BootTime.
+func (l *Lease) since(at time.Duration) bool { return l.agreed.Load() > int64(at) && l.Held() }
 
 // revoke takes the right to serve, end the role too.
 func (l *Lease) revoke() { l.until.Store(0) }

@@ -198,10 +198,12 @@ func (r *role) renew(ctx context.Context) {
 		r.tempo()
 		if epoch := r.e.lease.Epoch(); epoch != 0 {
 			r.confirm(epoch)
+			nudge(r.e.writer.words)
 		}
 		select {
 		case <-ctx.Done():
 			return
+		case <-r.e.writer.doubts:
 		case <-tick.C:
 		}
 	}
@@ -223,6 +225,6 @@ func (r *role) confirm(epoch uint64) {
 	defer r.granting.Unlock()
 	if r.e.lease.Epoch() == epoch && !r.yielding.Load() {
 		since := min(asked, r.patience.agreedSince(len(r.e.cfg.Members)/2))
-		r.e.lease.grant(since + r.timers*4/5)
+		r.e.lease.grantSince(since, r.timers*4/5)
 	}
 }

@@ -17,8 +17,8 @@ import (
 
 // Errors that Done is given.
 var (
-	// ErrDegraded means that the store did not take the record in time. It waits in memory and will be written; until
-	// then a second fault loses it. Who answers a request goes on and answers.
+	// ErrDegraded means that the store did not take the record in time, and that a majority has agreed since that this node serves. It waits
+	// in memory and will be written; until then a second fault loses it. Who answers a request goes on and answers.
 	ErrDegraded = errors.New("cluster: the record is not yet held by another node")
 	// ErrFenced means that this node is not the active one any more. Nothing may be answered.
 	ErrFenced = errors.New("cluster: this node is not the active one")
@@ -59,8 +59,13 @@ type writer struct {
 	order  []uint64           // flying and some that are answered already, in the order of sending
 	latest map[string]*flight // by subject: the last write of a key that flies or waits
 	// What waits, by subject, with its bytes. It is bounded by Config.Backlog.
-	backlog  map[string]*flight
-	bytes    int
+	backlog map[string]*flight
+	bytes   int
+	// Late ones whose writers are not told yet: a store that does not answer may mean that nobody hears this node, and that another one
+	// serves in a moment, without these. They wait for the word of a majority, at most as long as a lease.
+	doubtful []*flight
+	doubts   chan struct{} // room for one: a majority is to be asked
+	words    chan struct{} // room for one: it has been
 	degraded bool
 	probing  bool            // degraded, and nothing has been answered since
 	caughtUp uint64          // degraded: the last flight that was sent when nothing waited any more; 0: something waits
@@ -80,15 +85,16 @@ type flight struct {
 	data    []byte
 	sent    time.Time
 	put     time.Time
-	held    bool    // this node has had the right to serve since it was put, so somebody may have been answered
-	told    bool    // Done has run
-	bucket  *bucket // that counts it once it is held; nil: it is not counted
+	held    bool          // this node has had the right to serve since it was put, so somebody may have been answered
+	told    bool          // Done has run
+	doubted time.Duration // BootTime since when it is doubtful; 0: it is not
+	bucket  *bucket       // that counts it once it is held; nil: it is not counted
 	sum     uint64
 }
 
 func newWriter(e *Engine) (*writer, error) {
 	w := &writer{
-		e: e, inbox: nats.NewInbox() + ".", flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{}, dropped: map[string]bool{},
+		e: e, inbox: nats.NewInbox() + ".", doubts: make(chan struct{}, 1), words: make(chan struct{}, 1), flying: map[uint64]*flight{}, latest: map[string]*flight{}, backlog: map[string]*flight{}, dropped: map[string]bool{},
 	}
 	var err error
 	if w.sub, err = e.conn.Subscribe(w.inbox+"*", w.answer); err != nil {
@@ -147,16 +153,57 @@ func (w *writer) put(b *bucket, x Write) {
 		err = ErrFenced
 	case w.degraded || !w.e.lease.Held():
 		f.held = w.e.lease.Held()
-		if err = ErrDegraded; !w.wait(f) {
-			err = ErrFull
+		if !w.wait(f) {
+			err, f.told = ErrFull, true
+		} else if !w.doubt(f) {
+			err, f.told = ErrDegraded, true
 		}
-		f.told = true
 	default:
 		w.send(f)
 	}
 	w.mu.Unlock()
 	if err != nil {
 		finish(x.Done, err)
+	}
+}
+
+// doubt has a late write wait for the word of a majority; false where there is none to ask.
+func (w *writer) doubt(f *flight) bool {
+	if w.e.lease.agreed.Load() == forever {
+		return false
+	}
+	f.doubted = BootTime()
+	w.doubtful = append(w.doubtful, f)
+	nudge(w.doubts)
+	return true
+}
+
+// nudge sends what one is enough of.
+func nudge(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// agreed tells the writers of those that were late when a majority has agreed since that this node serves.
+func (w *writer) agreed() {
+	var late []*flight
+	w.mu.Lock()
+	w.doubtful = slices.DeleteFunc(w.doubtful, func(f *flight) bool {
+		if f.told {
+			return true
+		}
+		if !w.e.lease.since(f.doubted) {
+			return false
+		}
+		f.told, f.held = true, true
+		late = append(late, f)
+		return true
+	})
+	w.mu.Unlock()
+	for _, f := range late {
+		finish(f.w.Done, ErrDegraded)
 	}
 }
 
@@ -308,6 +355,8 @@ func (w *writer) run(ctx context.Context) {
 		case <-ctx.Done():
 			w.stop()
 			return
+		case <-w.words:
+			w.agreed()
 		case <-tick.C:
 			w.sweep(time.Now())
 		}
@@ -316,12 +365,11 @@ func (w *writer) run(ctx context.Context) {
 
 // sweep moves what is late to the backlog, tells its writers, and sends what waits.
 func (w *writer) sweep(now time.Time) {
-	var late []*flight
 	var events []Event
 	var doubted []string
 	w.mu.Lock()
-	late = w.overdue(now)
-	if len(late) > 0 && !w.degraded && w.epoch != 0 {
+	late, found := w.overdue(now)
+	if found && !w.degraded && w.epoch != 0 {
 		w.degraded, w.probing, w.retried = true, true, now
 		if !w.alarmed {
 			w.alarmed = true
@@ -358,19 +406,19 @@ func (w *writer) sweep(now time.Time) {
 	}
 }
 
-// overdue takes what is unanswered for too long out of the air; it returns those whose writers have not been told. An old
-// value of a key that has a newer one is not written again.
-func (w *writer) overdue(now time.Time) (late []*flight) {
+// overdue takes what is unanswered for too long out of the air, and tells whether any of it was late just now; it returns those whose writers are
+// to be told at once. An old value of a key that has a newer one is not written again.
+func (w *writer) overdue(now time.Time) (late []*flight, found bool) {
 	for len(w.order) > 0 {
 		n := w.order[0]
 		f := w.flying[n]
 		if f != nil {
 			limit := w.e.cfg.AckWithin
-			if w.degraded && f.told { // somebody waits for those that left before it was
+			if w.degraded && (f.told || f.doubted != 0) { // somebody waits for those that left before it was
 				limit = retryWithin
 			}
 			if now.Sub(f.sent) < limit {
-				return late
+				return late, found
 			}
 			delete(w.flying, n)
 			w.probing = w.degraded
@@ -378,15 +426,18 @@ func (w *writer) overdue(now time.Time) (late []*flight) {
 			if w.latest[f.subject] == f {
 				w.wait(f)
 			}
-			if !f.told {
-				f.told = true
-				late = append(late, f)
+			if !f.told && f.doubted == 0 {
+				found = true
+				if !w.doubt(f) {
+					f.told = true
+					late = append(late, f)
+				}
 			}
 		}
 		w.order = w.order[1:]
 	}
 	w.order = nil
-	return late
+	return late, found
 }
 
 // flush sends one waiting record now and then to find out whether the store is back, and, once something has been
@@ -478,12 +529,13 @@ func (w *writer) owed() (all []Record) {
 
 // empty forgets everything that flies or waits; it returns those whose writers have not been told.
 func (w *writer) empty() (left []*flight) {
-	for _, f := range w.flying {
+	for _, f := range slices.Concat(w.doubtful, slices.Collect(maps.Values(w.flying))) {
 		if !f.told {
 			f.told = true
 			left = append(left, f)
 		}
 	}
+	w.doubtful = nil
 	clear(w.flying)
 	clear(w.backlog)
 	clear(w.latest)
