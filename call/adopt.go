@@ -286,12 +286,14 @@ func (s *Switchboard) Depose() {
 const leaveWait = 2 * time.Second
 
 // Leave ends every call of this process. Answered ones are left as they are to the process that comes next, without a word to
-// their peers; the others are refused. It returns when all have gone. Without a Journal it does nothing: Run hangs up.
-func (s *Switchboard) Leave() {
+// their peers; the others are refused. It returns when all have gone. Mute: another node serves, and nothing that is said leaves, so that no call
+// waits for an answer. Without a Journal it does nothing: Run hangs up.
+func (s *Switchboard) Leave(mute bool) {
 	if s.journal == nil {
 		return
 	}
 	s.Drain(true)
+	s.mute.Store(mute)
 	s.leaving.Store(true)
 	s.mu.Lock()
 	for _, c := range s.calls {

@@ -219,7 +219,7 @@ func TestRingingCallOfADeposedNode(t *testing.T) {
 		o.udp.Away(true)
 		before.cut()
 		o.pass(2 * time.Second) // the step ends
-		o.board.Leave()
+		o.board.Leave(false)
 		o.stop()
 		<-o.stopped
 		if before.size() != 1 {

@@ -497,7 +497,7 @@ func TestNothingIsSaidWhileLeaving(t *testing.T) {
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
-			o.board.Leave()
+			o.board.Leave(false)
 		}()
 		<-left
 		bye := a.asks(sip.BYE, "")
@@ -508,6 +508,36 @@ func TestNothingIsSaidWhileLeaving(t *testing.T) {
 		b.phone.oks(sip.BYE)
 		o.idle()
 		o.record()
+	})
+}
+
+// A node that another one has taken the role from is gone at once: nobody hears what it says, so it waits for no answer. The state of a call that
+// is hung up just then is left to the other, and one that is being set up has its record.
+func TestDeposedNodeWaitsForNobody(t *testing.T) {
+	inOffice(t, func(o *office) {
+		o.keeps()
+		alice, bob := o.alice(), o.bob()
+		a, b := o.talk(alice, bob)
+		a.asks(sip.BYE, "")
+		alice.hears("200 BYE")
+		bob.hears(sip.BYE) // and says nothing
+		carol, dave := o.registered("1003", 5), o.registered("1004", 6)
+		carol.invites("1004", "offer of carol")
+		dave.rung()
+		carol.deaf, dave.deaf = true, true
+		before := time.Now()
+		o.board.Leave(true)
+		o.stop()
+		<-o.stopped
+		if took := time.Since(before); took > 100*time.Millisecond {
+			t.Errorf("it was gone after %v", took)
+		}
+		if all := o.ledger.all(); len(all) != 1 || all[0].Dialled != "1004" || o.journal.size() != 1 {
+			t.Errorf("records %+v, and %d states", all, o.journal.size())
+		}
+		o.revive()
+		b.phone.oks(sip.BYE)
+		o.idle()
 	})
 }
 

@@ -49,7 +49,10 @@ func (c *Call) callerGone() {
 // operatorHungUp ends the call on somebody's word who is no party to it.
 func (c *Call) operatorHungUp(e hangupEvent) {
 	if e.stopping {
-		c.leaveAt = time.Now().Add(c.board.cfg.StopWait)
+		c.leaveAt = time.Now()
+		if !c.board.mute.Load() {
+			c.leaveAt = c.leaveAt.Add(c.board.cfg.StopWait)
+		}
 	}
 	c.hangUp(e.by, e.cause, e.text)
 }

@@ -72,6 +72,7 @@ type Switchboard struct {
 	stats    Stats
 	draining atomic.Bool
 	leaving  atomic.Bool     // calls are left to another process
+	mute     atomic.Bool     // and nothing that is said leaves
 	buffers  sync.Pool       // *[]byte for stateless answers
 	ctx      context.Context // ends when the switch stops: look-ups end with it
 	stop     context.CancelFunc

@@ -152,10 +152,10 @@ func (w *writer) put(b *bucket, x Write) {
 	case w.epoch != epoch:
 		err = ErrFenced
 	case w.degraded || !w.e.lease.Held():
-		f.held = w.e.lease.Held()
+		f.held = w.e.lease.Held() // without it no answer leaves
 		if !w.wait(f) {
 			err, f.told = ErrFull, true
-		} else if !w.doubt(f) {
+		} else if !f.held || !w.doubt(f) {
 			err, f.told = ErrDegraded, true
 		}
 	default:

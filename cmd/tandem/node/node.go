@@ -269,7 +269,7 @@ func (n *Node) Run(ends Ends) error {
 	}
 	if n.board.Drain(true); how != ended {
 		n.log.Info("leaving", "calls", n.board.Live())
-		n.board.Leave()
+		n.board.Leave(role != nil)
 	}
 	rooms := append([]*running{alive, known, calls, records}, m.rooms...)
 	for _, room := range append(rooms, copies, tokens, packets, transactions, sockets, relay, certificates, views) {
