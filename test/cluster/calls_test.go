@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -24,8 +25,10 @@ func TestT1CallsSurviveKills(t *testing.T) {
 
 // T7: after a takeover each side of a call does what phones do, one after the other: it holds and resumes, refreshes, and in the end hangs up, or
 // transfers the other one, which hangs up then.
-func TestT7EitherSide(t *testing.T) {
-	t.Parallel()
+func TestSoakT7EitherSide(t *testing.T) {
+	if os.Getenv("TANDEM_SOAK") == "" {
+		t.Skip("make soak runs it: in the small form of T1 the sides take turns")
+	}
 	p := NewPair(t, election)
 	const calls = 4
 	p.line(calls)
@@ -72,9 +75,9 @@ func (p *Pair) survive(moves bool, begin, end func(serves string)) {
 	p.eventually(60*time.Second, "whole again", p.whole)
 }
 
-// T3: from the first datagram of the new node on, the old one sends none: with its cable cut, with all packets dropped, where it alone does not
-// hear the members, or they do not hear it, while phones do, and frozen for longer than its lease and thawed. Where only the two switches do not
-// hear each other the role stays where it is.
+// T3: from the first datagram of the new node on, the old one sends none: with its cable cut, with all packets dropped, where it and the members do
+// not hear each other while phones do, and frozen for longer than its lease and thawed. Where only the two switches do not hear each other the role
+// stays where it is. T15 has the rest.
 func TestT3OneServesAtATime(t *testing.T) {
 	t.Parallel()
 	p := NewPair(t, election)
@@ -88,10 +91,6 @@ func TestT3OneServesAtATime(t *testing.T) {
 		{"packets dropped", true, p.drop, p.pass},
 		{"members not heard", true, func(s string) {
 			p.part(s, other(s), "w")
-			p.reached(s)
-		}, p.heal},
-		{"members do not hear", true, func(s string) {
-			p.mute(s, other(s), "w")
 			p.reached(s)
 		}, p.heal},
 		{"standby not heard", false, func(s string) {

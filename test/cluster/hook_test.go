@@ -46,8 +46,6 @@ func TestHookMovesTheAddress(t *testing.T) {
 	p := newRig(t, hosts, text, movers)
 	p.eventually(60*time.Second, "pair whole", p.whole)
 	phones := p.register(8)
-	const calls = 4
-	answered := 0
 	for _, f := range []struct {
 		name       string
 		begin, end func(serves string)
@@ -61,7 +59,6 @@ func TestHookMovesTheAddress(t *testing.T) {
 			f.begin(serves)
 			p.eventually(20*time.Second, "address on the other node", func() bool { return p.has(other(serves), virtual) && !p.has(serves, virtual) })
 			p.carryOn(t, talks, phones)
-			answered += calls + 1
 			f.end(serves)
 			p.eventually(60*time.Second, "whole again", p.whole)
 			moved, err := os.ReadFile(filepath.Join(p.dir, other(serves), "moved"))

@@ -160,12 +160,6 @@ func underKills(t *testing.T, election time.Duration, phones, window, kills int)
 	}
 }
 
-// T4, small: nobody who was told that he is registered is forgotten when the serving node is killed.
-func TestT4RegistersUnderKills(t *testing.T) {
-	t.Parallel()
-	underKills(t, patientElection, 200, 16, 2)
-}
-
 // T4: TANDEM_KILLS times (20) the serving node is killed while TANDEM_PHONES phones (5,000) come, move and refresh: nobody who was told that he is
 // registered is forgotten, and nobody is where he has left.
 func TestSoakT4RegistersUnderKills(t *testing.T) {
