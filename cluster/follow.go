@@ -202,7 +202,7 @@ func (f *Follower) run(ctx context.Context) {
 		case m := <-messages:
 			f.take(ctx, m)
 		case answer := <-f.ask:
-			answer <- f.catchUp(ctx)
+			answer <- f.catchUpTo(ctx, f.e.ownLast(f.b))
 		case <-look.C:
 			_ = f.catchUp(ctx) // a store that is away is asked again in a second
 		}
@@ -243,11 +243,15 @@ func (f *Follower) take(ctx context.Context, m *nats.Msg) {
 }
 
 // catchUp reads what the store has from next on.
-func (f *Follower) catchUp(ctx context.Context) error {
+func (f *Follower) catchUp(ctx context.Context) error { return f.catchUpTo(ctx, 0) }
+
+// catchUpTo reads what the store has from next on, at least to a sequence, whoever answers.
+func (f *Follower) catchUpTo(ctx context.Context, own uint64) error {
 	last, err := f.e.last(ctx, f.b)
 	if err != nil {
 		return err
 	}
+	last = max(last, own)
 	for again := 0; ; again++ {
 		if err := f.readOn(ctx); err != nil {
 			return err

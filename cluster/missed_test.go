@@ -172,7 +172,7 @@ func TestCatchUpReadsWhatOurReplicaHas(t *testing.T) {
 		r.end(n, 1, 0)
 	})
 	_, f := r.stored()
-	if err := f.catchUp(t.Context()); err != nil || f.next != 2 {
+	if err := f.catchUpTo(t.Context(), r.engine.ownLast(r.bucket)); err != nil || f.next != 2 {
 		t.Errorf("goes on with %d, %v", f.next, err)
 	}
 }
@@ -185,7 +185,7 @@ func TestCatchUpWaitsOnceForWhatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n, want := range []int{21, 22} {
-		if err := f.catchUp(t.Context()); err != nil || len(r.asked) != want {
+		if err := f.catchUpTo(t.Context(), r.engine.ownLast(r.bucket)); err != nil || len(r.asked) != want {
 			t.Errorf("time %d: asked %d times, and not %d; %v", n+1, len(r.asked), want, err)
 		}
 	}

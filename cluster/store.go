@@ -92,11 +92,11 @@ func (e *Engine) leadsStream(name string) bool {
 // settleEvery is how often a replica that lags is asked again.
 const settleEvery = 10 * time.Millisecond
 
-// last is the sequence up to which a reader has to read, whoever answers: that of our own replica, which has all that was acknowledged; of an
-// outside store that of the stream's leader, for any replica of it may lag behind what two others have acknowledged.
+// last is the sequence up to which a reader has to read, as the stream's leader knows it; 0 for our own store, where who takes over asks his own
+// replica. A replica of an outside store may lag behind what two others have acknowledged.
 func (e *Engine) last(ctx context.Context, b *bucket) (uint64, error) {
 	if !e.cfg.Store.outside() {
-		return e.ownLast(b), nil
+		return 0, nil
 	}
 	s, err := e.manage.Stream(ctx, b.stream)
 	if err != nil {
@@ -105,7 +105,8 @@ func (e *Engine) last(ctx context.Context, b *bucket) (uint64, error) {
 	return s.CachedInfo().State.LastSeq, nil
 }
 
-// ownLast is the sequence of the last record that our own replica has stored. A single node is asked for no other's.
+// ownLast is the sequence of the last record that our own replica has stored, which has all that was acknowledged; 0 for a single node, where no
+// other replica answers.
 func (e *Engine) ownLast(b *bucket) uint64 {
 	s := e.server.Load()
 	if s == nil || len(e.cfg.Members) == 0 {

@@ -174,7 +174,6 @@ func (w *writer) doubt(f *flight) bool {
 	}
 	f.doubted = BootTime()
 	w.doubtful = append(w.doubtful, f)
-	nudge(w.doubts)
 	return true
 }
 
@@ -376,6 +375,9 @@ func (w *writer) sweep(now time.Time) {
 			events = append(events, Event{Name: "replication degraded", Alarm: true, Backlog: len(w.backlog),
 				Detail: fmt.Sprintf("the store did not answer within %v; records wait in memory", w.e.cfg.AckWithin)})
 		}
+	}
+	if len(w.doubtful) > 0 { // once a sweep: asking costs a heartbeat
+		nudge(w.doubts)
 	}
 	if len(w.backlog) > 0 && !w.degraded { // the lease was gone for a moment
 		w.degraded, w.probing, w.retried = true, true, now
