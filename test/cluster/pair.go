@@ -342,9 +342,12 @@ func (p *Pair) whole() bool {
 	if !ok || len(witness.Leads) > 0 || witness.Role != "witness" || witness.Active != serves {
 		return false
 	}
-	for _, m := range standby.Members {
+	hot := func(m cluster.Peer) bool { // as who tells it has heard
 		var report struct{ Hot bool }
-		if m.Node == standby.Node && (json.Unmarshal(m.Report, &report) != nil || !report.Hot) {
+		return m.Node != standby.Node || m.Ready && json.Unmarshal(m.Report, &report) == nil && report.Hot
+	}
+	for _, s := range []cluster.Status{standby, active} {
+		if slices.ContainsFunc(s.Members, func(m cluster.Peer) bool { return !hot(m) }) {
 			return false
 		}
 	}

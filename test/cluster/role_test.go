@@ -15,6 +15,7 @@ func TestRoles(t *testing.T) {
 	t.Parallel()
 	p := NewPair(t, election)
 	p.run("T2 planned change", func(t *testing.T) {
+		p.eventually(40*time.Second, "whole", p.whole)
 		from := p.serving()
 		if out := p.command(from, "failover", "--rehearse"); !strings.Contains(out, "can take over") {
 			t.Error(out)

@@ -117,7 +117,7 @@ func (p *Pair) dtls(n int) *near {
 	p.inside("phones", func() {
 		line = wire.WS(p.t, phoneHost, virtual+":5066", false)
 		bm = wire.NewMedia(p.t, phoneHost, c.bm)
-		conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(phoneHost)})
+		conn, err := wire.ListenEven(phoneHost)
 		if err != nil {
 			p.t.Fatal(err)
 		}

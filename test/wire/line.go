@@ -54,10 +54,16 @@ type Line struct {
 	again   map[string]int    // how many more final answers a request may get, by branch, since it was sent so often
 }
 
-// UDP binds a port of host (0: any) to talk to peer.
+// UDP binds a port of host (0: any, where no reports of media go) to talk to peer.
 func UDP(t testing.TB, host string, port int, peer string) *Line {
 	t.Helper()
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host), Port: port})
+	listen := func() (*net.UDPConn, error) {
+		return net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host), Port: port})
+	}
+	if port == 0 {
+		listen = func() (*net.UDPConn, error) { return ListenEven(host) }
+	}
+	c, err := listen()
 	if err != nil {
 		t.Fatal(err)
 	}

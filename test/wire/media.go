@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -35,10 +36,10 @@ type Media struct {
 	running sync.WaitGroup
 }
 
-// NewMedia binds a port of host.
+// NewMedia binds an even port of host: reports go to the odd one above (RFC 3550 §11), and none of them to another stream.
 func NewMedia(t testing.TB, host, mark string) *Media {
 	t.Helper()
-	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)})
+	c, err := ListenEven(host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +51,20 @@ func NewMedia(t testing.TB, host, mark string) *Media {
 	go m.listen()
 	t.Cleanup(m.Stop)
 	return m
+}
+
+// ListenEven binds an even port of host.
+func ListenEven(host string) (c *net.UDPConn, err error) {
+	for range 64 {
+		if c, err = net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(host)}); err != nil {
+			return nil, err
+		}
+		if c.LocalAddr().(*net.UDPAddr).Port%2 == 0 {
+			return c, nil
+		}
+		_ = c.Close()
+	}
+	return nil, errors.New("no even port is free")
 }
 
 // Secure makes it SRTP with keys in the SDP (RFC 4568). To be called before the SDP is written.
