@@ -2,6 +2,7 @@ package browser
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,8 +24,25 @@ import (
 	"tandem/test/binary"
 )
 
-// startDemo is `make run` on other ports; it gives what that prints.
+// startDemo is `make run` on other ports; it gives what that prints. A port that was free may be another program's when the switch wants
+// it: then it is tried with others.
 func startDemo(t *testing.T, args ...string) (printed string, ports map[string]int) {
+	t.Helper()
+	for range 5 {
+		var said string
+		if printed, said, ports = tryDemo(t, args...); printed != "" {
+			return printed, ports
+		}
+		if !strings.Contains(said, "in use") {
+			t.Fatalf("the demo prints nothing, and says\n%s", said)
+		}
+	}
+	t.Fatal("the demo finds its ports in use again and again")
+	return "", nil
+}
+
+// tryDemo gives what the demo prints; nothing where it ends before, and then what it says instead.
+func tryDemo(t *testing.T, args ...string) (printed, said string, ports map[string]int) {
 	t.Helper()
 	ports = map[string]int{}
 	args = append([]string{"demo", "--http", "off", "--state", t.TempDir()}, args...)
@@ -36,13 +55,16 @@ func startDemo(t *testing.T, args ...string) (printed string, ports map[string]i
 	}
 	cmd := exec.Command(binary.Path(t), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	must(t, "pipe", err)
 	must(t, "start", cmd.Start())
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		_ = cmd.Wait()
 	})
+	t.Cleanup(stop)
 	text := make(chan string, 1)
 	go func() {
 		in, all := bufio.NewReader(out), ""
@@ -61,7 +83,11 @@ func startDemo(t *testing.T, args ...string) (printed string, ports map[string]i
 	case <-time.After(patience):
 		t.Fatal("the demo prints nothing")
 	}
-	return printed, ports
+	if printed == "" {
+		stop()
+		said = stderr.String()
+	}
+	return printed, said, ports
 }
 
 // The first five minutes: the link that `make run` prints, in two tabs. Each is somebody, the echo answers, the tabs call
