@@ -349,8 +349,8 @@ func Sum(metrics map[string]float64, family string) (sum float64) {
 	return sum
 }
 
-// gauges are what must be back where it was when the calls are over.
-var gauges = []string{"tandem_calls", "tandem_dialogs", "tandem_media_sessions", `tandem_media_ports{state="used"}`}
+// gauges are what must be back where it was when the calls are over: their records are on the disk by then.
+var gauges = []string{"tandem_calls", "tandem_dialogs", "tandem_media_sessions", `tandem_media_ports{state="used"}`, "tandem_call_records_waiting"}
 
 // Clean waits until nothing is left of any call, and, within lingering, of any transaction.
 func (s *Switch) Clean(lingering time.Duration) {
