@@ -49,7 +49,7 @@ type ACME struct {
 
 // NewACME makes it; Run works. The account and the certificates are kept in the folder.
 func NewACME(c Config, dir string, log *slog.Logger) (*ACME, error) {
-	a := &ACME{config: c, log: log, files: told{&certmagic.FileStorage{Path: dir}, func(string, []byte) {}}}
+	a := &ACME{config: c, log: log, files: told{&certmagic.FileStorage{Path: dir}, func(string, []byte) {}, newWork()}}
 	if c.Told != nil {
 		a.files.tell = c.Told
 	}
@@ -94,10 +94,17 @@ func (a *ACME) Run(ctx context.Context) error {
 	return nil
 }
 
-// Close releases what NewACME started, also where Run was never called. A nil ACME has nothing.
+// closeWithin bounds the wait for an order that is being placed while its context ends.
+const closeWithin = 5 * time.Second
+
+// Close releases what NewACME started, also where Run was never called. When it returns no file comes to the folder any more, and nothing is
+// told. A nil ACME has nothing.
 func (a *ACME) Close() {
 	if a != nil {
-		a.ended.Do(a.cache.Stop)
+		a.ended.Do(func() {
+			a.cache.Stop()
+			a.files.work.close(closeWithin)
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,7 +88,7 @@ func freePort(t *testing.T) int {
 func serve(t *testing.T, c Config, dir string) (*ACME, func() *x509.Certificate) {
 	t.Helper()
 
-	a, err := NewACME(c, dir, slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	a, err := NewACME(c, dir, slog.New(slog.NewTextHandler(newTestLog(t), &slog.HandlerOptions{Level: slog.LevelDebug})))
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -240,10 +241,63 @@ func TestBeforeTheAuthoritySigned(t *testing.T) {
 	}
 }
 
-// testLog shows what is logged where a test fails.
-type testLog struct{ t *testing.T }
+// What certmagic has begun ends before Close returns, and nothing is kept or told after it.
+func TestCloseWaits(t *testing.T) {
+	var heard []string
+	dir, ctx := t.TempDir(), t.Context()
+	a, err := NewACME(Config{Domains: []string{"pbx.example.com"}, Told: func(name string, _ []byte) { heard = append(heard, name) }}, dir, slog.New(slog.DiscardHandler))
+	must(t, err)
+	must(t, a.files.Lock(ctx, "order"))
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		a.Close()
+	}()
+	eventually(t, "closed", func() bool {
+		a.files.work.mu.Lock()
+		defer a.files.work.mu.Unlock()
+		return a.files.work.closed
+	})
+	must(t, a.files.Store(ctx, "rw_test_1", []byte("whether the disk takes it")))
+	must(t, a.files.Store(ctx, "signed", []byte("while Close waits")))
+	select {
+	case <-closed:
+		t.Error("Close did not wait")
+	default:
+	}
+	must(t, a.files.Unlock(ctx, "order"))
+	<-closed
+	if a.files.Store(ctx, "late", nil) == nil || a.files.Lock(ctx, "order") == nil {
+		t.Error("something was kept after Close")
+	}
+	must(t, a.files.Delete(ctx, "rw_test_1"))
+	must(t, a.files.Delete(ctx, "signed"))
+	if _, err := os.Stat(filepath.Join(dir, "late")); err == nil || !slices.Equal(heard, []string{"signed"}) {
+		t.Errorf("told of %q; %v", heard, err)
+	}
+}
 
-func (l testLog) Write(p []byte) (int, error) {
-	l.t.Log(strings.TrimSpace(string(p)))
+// testLog shows what is logged where a test fails; what certmagic says later than the test's end is dropped.
+type testLog struct {
+	mu sync.Mutex
+	t  *testing.T // nil: it is over
+}
+
+func newTestLog(t *testing.T) *testLog {
+	l := &testLog{t: t}
+	t.Cleanup(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.t = nil
+	})
+	return l
+}
+
+func (l *testLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.t != nil {
+		l.t.Log(strings.TrimSpace(string(p)))
+	}
 	return len(p), nil
 }
