@@ -268,13 +268,12 @@ func TestKeptBranchIsAskedForLonger(t *testing.T) {
 	inOffice(t, func(o *office) {
 		o.keeps()
 		alice, bob := o.alice(), o.bob()
-		a, b := o.rings(alice, bob)
+		a, _ := o.rings(alice, bob)
 		o.settle()
 		o.revive()
-		b = bob.rung()
-		b.says(422, "", "Min-SE: 300")
+		bob.rung().says(422, "", "Min-SE: 300")
 		bob.hears(sip.ACK)
-		b = bob.rung()
+		b := bob.rung()
 		if body := b.invite.Body(); !strings.HasPrefix(body, "offer") {
 			t.Errorf("asked again with %q", body)
 		}

@@ -80,7 +80,6 @@ func TestKeepalivedDecides(t *testing.T) {
 	daemons["b"] = p.keepalived(t, "b")
 	p.eventually(30*time.Second, "b holds everything", p.twin("a"))
 	phones := p.register(8)
-	const calls = 4
 	p.run("keepalived stops: the role goes where the address goes", func(t *testing.T) {
 		talks := p.talks(t, phones)
 		p.endKeepalived(daemons["a"])

@@ -65,7 +65,7 @@ func newDesk(t *testing.T, ackWithin time.Duration) *desk {
 type answers struct{ n *Node }
 
 func (a answers) Receive(f transport.Flow, m *sip.Message) {
-	if out := (registrations{a.n}).AppendReceive(nil, time.Now(), f, m); len(out) > 0 {
+	if out := registrations(a).AppendReceive(nil, time.Now(), f, m); len(out) > 0 {
 		_ = f.Send(out)
 	}
 }
